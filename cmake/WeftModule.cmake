@@ -1,0 +1,57 @@
+# A module is a directory <name> with public headers under <name>/include and everything else under <name>/src.
+
+# weft_add_module(<name>): the static library weft_<name>, alias weft::<name>, of all sources under src/ except src/main/,
+# which belongs to a program.
+function(weft_add_module name)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" src/*.cc src/*.S)
+  list(FILTER sources EXCLUDE REGEX "^src/main/")
+  if(NOT sources)
+    set(sources "${CMAKE_CURRENT_BINARY_DIR}/empty.cc")
+    file(TOUCH "${sources}")
+  endif()
+
+  add_library(weft_${name} STATIC ${sources})
+  add_library(weft::${name} ALIAS weft_${name})
+  set_target_properties(weft_${name} PROPERTIES EXPORT_NAME ${name})
+  target_compile_features(weft_${name} PUBLIC cxx_std_20)
+  target_include_directories(
+    weft_${name}
+    PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    PRIVATE src)
+  install(TARGETS weft_${name} EXPORT weftTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+  install(
+    DIRECTORY include/
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    COMPONENT development
+    FILES_MATCHING
+    PATTERN "*.h")
+endfunction()
+
+# weft_use_internals(<target> <module>...): lets a target of this tree include what lies under the modules' src/.
+function(weft_use_internals target)
+  foreach(module IN LISTS ARGN)
+    target_include_directories(${target} PRIVATE "${weft_SOURCE_DIR}/${module}/src")
+  endforeach()
+endfunction()
+
+# weft_add_header_checks(<module>...): the target check-headers, which compiles each public header alone, twice included.
+function(weft_add_header_checks)
+  add_custom_target(check-headers)
+  foreach(module IN LISTS ARGN)
+    set(include_dir "${weft_SOURCE_DIR}/${module}/include")
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${include_dir}" "${include_dir}/*.h")
+    set(sources)
+    foreach(header IN LISTS headers)
+      string(REPLACE "/" "_" source "${header}.cc")
+      set(source "${CMAKE_BINARY_DIR}/check-headers/${source}")
+      file(CONFIGURE OUTPUT "${source}" CONTENT "#include <${header}>\n#include <${header}>\n")
+      list(APPEND sources "${source}")
+    endforeach()
+    if(sources)
+      add_library(weft_${module}_headers OBJECT EXCLUDE_FROM_ALL ${sources})
+      target_link_libraries(weft_${module}_headers PRIVATE weft::${module})
+      target_compile_options(weft_${module}_headers PRIVATE -O0)
+      add_dependencies(check-headers weft_${module}_headers)
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,102 @@
+// Character classes of HTTP (RFC 9110 section 5.6, RFC 3986) and the few text operations that parsing needs.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace weft::http::detail {
+
+enum CharClass : std::uint8_t {
+  kToken = 1,   // names of fields and methods
+  kTarget = 2,  // request target: visible US-ASCII without '#'
+  kHost = 4,    // Host field: reg-name, IP literal and port
+  kDigit = 8,
+  kHexDigit = 16,
+};
+
+constexpr std::array<std::uint8_t, 256> make_char_classes() {
+  std::array<std::uint8_t, 256> classes{};
+  const auto mark = [&classes](std::string_view chars, int bits) {
+    for (const char c : chars) {
+      auto& entry = classes[static_cast<unsigned char>(c)];
+      entry = static_cast<std::uint8_t>(entry | bits);
+    }
+  };
+  mark("0123456789", kToken | kHost | kDigit | kHexDigit);
+  mark("abcdefABCDEF", kToken | kHost | kHexDigit);
+  mark("ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ", kToken | kHost);
+  mark("!#$%&'*+-.^_`|~", kToken);
+  mark("!$%&'()*+,-.:;=[]_~", kHost);
+  for (int c = 0x21; c < 0x7f; ++c) {
+    if (c != '#') classes[static_cast<std::size_t>(c)] |= kTarget;
+  }
+  return classes;
+}
+
+inline constexpr std::array<std::uint8_t, 256> kCharClasses = make_char_classes();
+
+constexpr bool has_class(char c, CharClass bit) { return (kCharClasses[static_cast<unsigned char>(c)] & bit) != 0; }
+
+constexpr bool all_of_class(std::string_view text, CharClass bit) {
+  for (const char c : text) {
+    if (!has_class(c, bit)) return false;
+  }
+  return true;
+}
+
+constexpr bool is_token(std::string_view text) { return !text.empty() && all_of_class(text, kToken); }
+
+constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+constexpr bool iequals(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && to_lower(a[i]) != to_lower(b[i])) return false;
+  }
+  return true;
+}
+
+// The value of a hexadecimal digit.
+constexpr int hex_value(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
+
+// Without spaces and tabs at both ends (OWS).
+constexpr std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// The first byte in [p, end) that is a control character (below 0x20, or 0x7f); `end` when there is none.
+inline const char* find_control(const char* p, const char* end) noexcept {
+  if constexpr (std::endian::native == std::endian::little) {
+    constexpr std::uint64_t kOnes = 0x0101010101010101U;
+    constexpr std::uint64_t kHigh = 0x8080808080808080U;
+    while (end - p >= 8) {
+      std::uint64_t word;
+      std::memcpy(&word, p, sizeof word);
+      const std::uint64_t del = word ^ (kOnes * 0x7f);
+      // Each term flags a byte below its bound; a borrow can only spoil bytes above the first flagged one.
+      const std::uint64_t found = (((word - kOnes * 0x20) & ~word) | ((del - kOnes) & ~del)) & kHigh;
+      if (found != 0) return p + (std::countr_zero(found) >> 3);
+      p += 8;
+    }
+  }
+  while (p < end && static_cast<unsigned char>(*p) >= 0x20 && *p != 0x7f) ++p;
+  return p;
+}
+
+// A field value: no control characters but tabs.
+inline bool is_field_value(std::string_view text) noexcept {
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  while ((p = find_control(p, end)) != end) {
+    if (*p++ != '\t') return false;
+  }
+  return true;
+}
+
+}  // namespace weft::http::detail

@@ -1,0 +1,36 @@
+// RequestAccess: how the server and the mux fill a Request.
+#pragma once
+
+#include "weft/http/request.h"
+
+namespace weft::http::detail {
+
+struct RequestAccess {
+  static RequestHead& head(Request& request) { return request.head_; }
+
+  // What the request is given by its connection, for as long as the connection uses it.
+  static void attach(Request& request, Body& body, const net::Conn& conn, const Context& base_context) {
+    request.body_ = &body;
+    request.conn_ = &conn;
+    request.base_context_ = &base_context;
+  }
+
+  static bool has_context(const Request& request) { return request.context_.has_value(); }
+  static void cancel(Request& request) {
+    if (request.context_) request.cancel_();
+  }
+
+  // Forgets everything about this request.
+  static void clear(Request& request);
+
+  static void set_pattern(Request& request, std::string_view pattern) {
+    request.pattern_ = pattern;
+    request.path_value_count_ = 0;
+    request.more_path_values_.clear();
+  }
+  static void add_path_value(Request& request, std::string_view name, std::string_view value);
+  // Memory that lives as long as the request.
+  static TextArena& text(Request& request) { return request.text_; }
+};
+
+}  // namespace weft::http::detail

@@ -1,0 +1,136 @@
+#include "parser/chunked.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "message/chars.h"
+#include "weft/http/errc.h"
+
+namespace weft::http::detail {
+namespace {
+
+// A chunk may cost 16 bytes of framing and as many as twice its data; what goes beyond adds up to at most this.
+constexpr std::int64_t kMaxOverhead = 16 * 1024;
+constexpr std::uint64_t kFreeFraming = 16;
+constexpr std::uint8_t kMaxSizeDigits = 15;
+
+constexpr bool is_text(char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); }
+
+}  // namespace
+
+ChunkedDecoder::Step ChunkedDecoder::decode(std::string_view input, std::size_t max_data) {
+  Step step;
+  while (!error_ && state_ != State::done && step.consumed < input.size()) {
+    if (state_ == State::data) {
+      const std::size_t size =
+          static_cast<std::size_t>(std::min<std::uint64_t>({left_, input.size() - step.consumed, max_data}));
+      step.data = input.substr(step.consumed, size);
+      step.consumed += size;
+      skip_data(size);
+      return step;
+    }
+    if (!take(input[step.consumed])) return step;
+    ++step.consumed;
+  }
+  return step;
+}
+
+void ChunkedDecoder::skip_data(std::uint64_t size) noexcept {
+  left_ -= size;
+  if (left_ == 0) state_ = State::data_cr;
+}
+
+bool ChunkedDecoder::take(char c) {
+  if (state_ < State::data) return take_size(c);
+  if (state_ >= State::trailer_start) return take_trailer(c);
+  if (state_ == State::data_cr) {
+    state_ = State::data_lf;
+    return c == '\r' || fail(Errc::malformed_chunk);
+  }
+  state_ = State::size;
+  digits_ = 0;
+  line_ = 0;
+  return c == '\n' || fail(Errc::malformed_chunk);
+}
+
+bool ChunkedDecoder::take_size(char c) {
+  if (++line_ > kMaxChunkLine) return fail(Errc::chunk_line_too_long);
+  switch (state_) {
+    case State::size:
+      if (has_class(c, kHexDigit)) {
+        // Fifteen digits are all that an int64 holds for sure.
+        if (++digits_ > kMaxSizeDigits) return fail(Errc::malformed_chunk);
+        left_ = left_ << 4 | static_cast<unsigned>(hex_value(c));
+        return true;
+      }
+      if (digits_ == 0) return fail(Errc::malformed_chunk);
+      [[fallthrough]];
+    case State::blank:
+      // Spaces may stand before an extension, not before the line's end.
+      if (c == ';') {
+        state_ = State::extension;
+      } else if (c == ' ' || c == '\t') {
+        state_ = State::blank;
+      } else if (c == '\r' && state_ == State::size) {
+        state_ = State::size_lf;
+      } else {
+        return fail(Errc::malformed_chunk);
+      }
+      return true;
+    case State::extension:
+      if (c == '\r') {
+        state_ = State::size_lf;
+        return true;
+      }
+      return is_text(c) || fail(Errc::malformed_chunk);
+    default:
+      return c == '\n' ? begin_data() : fail(Errc::malformed_chunk);
+  }
+}
+
+bool ChunkedDecoder::begin_data() {
+  const std::uint64_t allowed = kFreeFraming + 2 * std::min<std::uint64_t>(left_, 1U << 20);
+  overhead_ = std::max<std::int64_t>(
+      0, overhead_ + static_cast<std::int64_t>(line_ + 2) - static_cast<std::int64_t>(allowed));
+  if (overhead_ > kMaxOverhead) return fail(Errc::chunk_line_too_long);
+  state_ = left_ == 0 ? State::trailer_start : State::data;
+  line_ = 0;
+  return true;
+}
+
+bool ChunkedDecoder::take_trailer(char c) {
+  if (++line_ > kMaxTrailerBytes) return fail(Errc::trailer_too_long);
+  switch (state_) {
+    case State::trailer_start:
+      state_ = c == '\r' ? State::end_lf : State::trailer_name;
+      return c == '\r' || has_class(c, kToken) || fail(Errc::malformed_trailer);
+    case State::trailer_name:
+      if (c == ':') state_ = State::trailer_value;
+      return c == ':' || has_class(c, kToken) || fail(Errc::malformed_trailer);
+    case State::trailer_value:
+      if (c == '\r') state_ = State::trailer_lf;
+      return c == '\r' || is_text(c) || fail(Errc::malformed_trailer);
+    case State::trailer_lf:
+      state_ = State::trailer_start;
+      return c == '\n' || fail(Errc::malformed_trailer);
+    default:
+      state_ = State::done;
+      return c == '\n' || fail(Errc::malformed_trailer);
+  }
+}
+
+bool ChunkedDecoder::fail(std::error_code error) {
+  error_ = error;
+  state_ = State::end_lf;
+  return false;
+}
+
+void append_chunk_size(std::string& out, std::uint64_t size) {
+  char text[20];
+  char* const end = std::to_chars(text, text + 16, size, 16).ptr;
+  end[0] = '\r';
+  end[1] = '\n';
+  out.append(text, static_cast<std::size_t>(end + 2 - text));
+}
+
+}  // namespace weft::http::detail

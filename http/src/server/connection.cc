@@ -1,0 +1,240 @@
+#include "server/connection.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <utility>
+
+#include "message/request_access.h"
+#include "weft/http/http.h"
+#include "weft/http/status.h"
+
+namespace weft::http::detail {
+namespace {
+
+using std::chrono::nanoseconds;
+
+// How long a client whose request was refused may go on sending before the connection is closed under it. Closing at once
+// would reset the connection, and the client could lose the reply.
+constexpr std::chrono::milliseconds kLinger{500};
+
+net::TimePoint after(rt::Nanos start, nanoseconds timeout) {
+  const rt::Nanos deadline = rt::saturating_add(start, timeout.count());
+  return deadline == rt::kNever ? net::kNoDeadline : net::TimePoint(nanoseconds(deadline));
+}
+
+// Zero stands for `fallback`; what is still not positive never expires.
+nanoseconds effective(nanoseconds timeout, nanoseconds fallback) {
+  if (timeout == nanoseconds::zero()) timeout = fallback;
+  return timeout > nanoseconds::zero() ? timeout : nanoseconds::max();
+}
+
+// Nothing, or the line ends that may stand before a request.
+bool only_line_ends(std::string_view text) { return text.find_first_not_of("\r\n") == std::string_view::npos; }
+
+std::string current_exception_text() {
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return std::string("an exception of type ") + (type != nullptr ? type->name() : "unknown");
+  }
+}
+
+}  // namespace
+
+Connection::Connection(std::shared_ptr<Server::Impl> server, net::Conn conn)
+    : server_(std::move(server)), conn_(std::move(conn)) {}
+
+void Connection::run() {
+  try {
+    serve();
+  } catch (...) {
+    server_->log("http: error serving " + peer() + ": " + current_exception_text());
+  }
+  (void)conn_.close();
+  server_->leave(*this);
+}
+
+void Connection::end_if(ConnectionState expected) {
+  if (state_.compare_exchange_strong(expected, ConnectionState::closing, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+    (void)conn_.close();
+  }
+}
+
+void Connection::serve() {
+  arm_head_deadline();
+  bool more = await_request(ConnectionState::fresh);
+  while (more && serve_burst() == Next::wait) more = become_idle() && await_request(ConnectionState::idle);
+}
+
+// Parks without a buffer until the client sends something. False when the connection is to be closed instead.
+bool Connection::await_request(ConnectionState from) {
+  if (conn_.wait_readable()) return false;
+  return state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel, std::memory_order_relaxed);
+}
+
+bool Connection::become_idle() {
+  const ServerOptions& options = server_->options();
+  const nanoseconds timeout = effective(options.idle_timeout, options.read_timeout);
+  head_start_ = 0;
+  conn_.set_read_deadline(timeout == nanoseconds::max() ? net::kNoDeadline : after(rt::now(), timeout));
+  // The other half is Server::Impl::shutdown(); see the opening comment of the header.
+  state_.store(ConnectionState::idle, std::memory_order_seq_cst);
+  return !server_->shutting_down();
+}
+
+// Serves what the client sends until it pauses between two requests.
+Connection::Next Connection::serve_burst() {
+  std::unique_ptr<Workspace> ws = server_->pool().acquire();
+  ws->out.attach(conn_);
+  ws->body.attach(conn_);
+  ws->response.attach(*server_);
+  RequestAccess::attach(ws->request, ws->body, conn_, server_->context());
+  const Next next = serve_requests(*ws);
+  server_->pool().release(std::move(ws));
+  return next;
+}
+
+Connection::Next Connection::serve_requests(Workspace& ws) {
+  if (ws.in.fill(conn_).n == 0) return Next::close;
+  while (true) {
+    const std::string_view unread = ws.in.unread();
+    switch (ws.parser.parse(unread)) {
+      case ParseStatus::complete:
+        if (!serve_request(ws)) return Next::close;
+        break;
+      case ParseStatus::failed:
+        refuse(ws, ws.parser.error());
+        return Next::close;
+      case ParseStatus::need_more:
+        // A read that waits would keep whole responses from the client.
+        if (ws.out.flush()) return Next::close;
+        if (only_line_ends(unread)) return Next::wait;
+        arm_head_deadline();
+        if (ws.in.fill(conn_).n == 0) return Next::close;
+        break;
+    }
+  }
+}
+
+// Serves the request whose head was parsed. False when the connection is to be closed.
+bool Connection::serve_request(Workspace& ws) {
+  RequestHead& head = RequestAccess::head(ws.request);
+  ws.parser.resolve(ws.in.unread(), head, ws.request.header());
+  ws.in.consume_pinned(ws.parser.head_size());
+  ws.parser.reset();
+  requests_.store(requests_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+
+  const ServerOptions& options = server_->options();
+  if (options.max_body_bytes != 0 && head.content_length > 0 &&
+      static_cast<std::uint64_t>(head.content_length) > options.max_body_bytes) {
+    refuse(ws, {kStatusRequestEntityTooLarge, {}});
+    return false;
+  }
+  arm_request_deadlines(ws);
+  ws.body.begin(head, options.max_body_bytes);
+  ws.response.begin(head);
+  const bool answered = answer(ws);
+  RequestAccess::cancel(ws.request);
+  RequestAccess::clear(ws.request);
+  if (!answered) {
+    ws.out.drop_unsealed();
+    (void)ws.out.flush();
+    return false;
+  }
+  ws.in.unpin();
+  head_start_ = 0;
+  if (ws.response.closes()) {
+    const bool heard_out = ws.body.finished() && ws.in.unread().empty();
+    if (!ws.out.flush() && !heard_out) linger(ws);
+    return false;
+  }
+  return ws.out.size() < kFlushAt ? !ws.out.error() : !ws.out.flush();
+}
+
+// False when the handler threw.
+bool Connection::answer(Workspace& ws) {
+  const RequestHead& head = RequestAccess::head(ws.request);
+  if (head.expectation == Expectation::unknown) {
+    ws.response.header().set("Connection", "close");
+    ws.response.write_header(kStatusExpectationFailed);
+  } else if (head.target == "*" && head.method == "OPTIONS") {
+    ws.response.header().set("Content-Length", "0");
+    ws.response.write_header(kStatusOk);
+  } else if (!call_handler(ws)) {
+    return false;
+  }
+  ws.response.finish();
+  return true;
+}
+
+bool Connection::call_handler(Workspace& ws) {
+  const Handler& handler = server_->options().handler;
+  try {
+    handler(ws.response, ws.request);
+    return true;
+  } catch (const AbortHandler&) {
+    return false;
+  } catch (...) {
+    server_->log("http: panic serving " + peer() + ": " + current_exception_text());
+    return false;
+  }
+}
+
+// From the first bytes of a head that isn't whole yet; does nothing when it has its deadline already.
+void Connection::arm_head_deadline() {
+  if (head_start_ != 0) return;
+  const ServerOptions& options = server_->options();
+  head_start_ = rt::now();
+  const nanoseconds timeout = std::min(effective(options.read_header_timeout, options.read_timeout),
+                                       effective(options.read_timeout, nanoseconds::zero()));
+  conn_.set_read_deadline(after(head_start_, timeout));
+}
+
+// A request that came whole needs no clock.
+void Connection::arm_request_deadlines(const Workspace& ws) {
+  const ServerOptions& options = server_->options();
+  const std::int64_t length = RequestAccess::head(const_cast<Request&>(ws.request)).content_length;
+  const bool body_to_come = length < 0 || static_cast<std::uint64_t>(length) > ws.in.unread().size();
+  if (body_to_come) {
+    const rt::Nanos start = head_start_ != 0 ? head_start_ : rt::now();
+    conn_.set_read_deadline(after(start, effective(options.read_timeout, nanoseconds::zero())));
+  }
+  if (options.write_timeout > nanoseconds::zero()) conn_.set_write_deadline(after(rt::now(), options.write_timeout));
+}
+
+void Connection::refuse(Workspace& ws, const ParseError& error) {
+  std::string reply = std::to_string(error.status) + " " + std::string(status_text(error.status));
+  std::string& out = ws.out.text();
+  out.append("HTTP/1.1 ").append(reply);
+  out.append("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n").append(reply);
+  if (!error.detail.empty()) out.append(": ").append(error.detail);
+  if (!ws.out.flush()) linger(ws);
+}
+
+// Ends the stream to the client and reads what it still sends, for a while.
+void Connection::linger(Workspace& ws) {
+  if (conn_.close_write()) return;
+  conn_.set_read_deadline(after(rt::now(), kLinger));
+  do {
+    ws.in.reset();
+  } while (ws.in.fill(conn_).n > 0);
+}
+
+std::string Connection::peer() const {
+  const net::Endpoint endpoint = conn_.remote_endpoint();
+  const std::string address = endpoint.address().to_string();
+  const std::string host = endpoint.address().is_v6() ? "[" + address + "]" : address;
+  return host + ":" + std::to_string(endpoint.port());
+}
+
+}  // namespace weft::http::detail

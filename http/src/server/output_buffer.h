@@ -1,0 +1,49 @@
+// OutputBuffer: the bytes that a connection will send, so that a burst of responses leaves in one write.
+//
+//   [0, sealed_) whole responses     [sealed_, size) the response in progress
+//
+// Only whole responses are sent behind a handler's back (flush_sealed); the response in progress can still be taken back.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "weft/net/conn.h"
+
+namespace weft::http::detail {
+
+// Past this the buffer is sent instead of grown.
+inline constexpr std::size_t kFlushAt = 32 * 1024;
+
+// Thread safety: none; it belongs to the connection's goroutine. Errors are sticky: after one, nothing is sent.
+class OutputBuffer {
+ public:
+  void attach(net::Conn& conn) noexcept { conn_ = &conn; }
+
+  // Append to it.
+  std::string& text() noexcept { return text_; }
+  std::size_t size() const noexcept { return text_.size(); }
+  std::error_code error() const noexcept { return error_; }
+
+  // All that is there is whole.
+  void seal() noexcept { sealed_ = text_.size(); }
+  void drop_unsealed() { text_.resize(sealed_); }
+
+  std::error_code flush() { return text_.empty() ? error_ : send({}, {}); }
+  // Sends the whole responses, with `tail` behind them, and keeps the rest.
+  std::error_code flush_sealed(std::string_view tail = {});
+  // Sends everything, and then `a`, `b` and `c`, which are not copied.
+  std::error_code send(std::string_view a, std::string_view b, std::string_view c = {});
+
+  void reset() noexcept;
+
+ private:
+  net::Conn* conn_ = nullptr;
+  std::string text_;
+  std::size_t sealed_ = 0;
+  std::error_code error_;
+};
+
+}  // namespace weft::http::detail

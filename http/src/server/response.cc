@@ -1,0 +1,283 @@
+#include "server/response.h"
+
+#include <charconv>
+
+#include "message/chars.h"
+#include "message/request_access.h"
+#include "parser/chunked.h"
+#include "weft/http/errc.h"
+#include "weft/http/sniff.h"
+#include "weft/http/status.h"
+#include "weft/panic.h"
+
+namespace weft::http::detail {
+namespace {
+
+// Pieces at least this long are sent from where they are; shorter ones are copied behind what waits.
+constexpr std::size_t kSendInPlace = 16 * 1024;
+constexpr std::size_t kSniffBytes = 512;
+constexpr std::string_view kLineEnd = "\r\n";
+
+void append_number(std::string& out, std::int64_t number) {
+  char text[20];
+  out.append(text, static_cast<std::size_t>(std::to_chars(text, text + sizeof text, number).ptr - text));
+}
+
+}  // namespace
+
+void Response::begin(const RequestHead& head) {
+  header_.clear();
+  pending_.clear();
+  if (!connection_.empty()) connection_.clear();
+  state_ = State::open;
+  framing_ = Framing::none;
+  status_ = 0;
+  is_head_ = head.method == "HEAD";
+  http10_ = head.version_minor == 0;
+  keep_alive_10_ = head.keep_alive_10;
+  close_ = head.close;
+  has_date_ = has_type_ = has_encoding_ = transfer_encoding_ = identity_ = false;
+  declared_ = -1;
+  written_ = 0;
+}
+
+void Response::write_header(int code) {
+  if (state_ != State::open) return host_->log("http: superfluous response.write_header call");
+  if (code < 100 || code > 999) panic("invalid write_header code " + std::to_string(code));
+  status_ = code;
+  if (code < 200 && code != kStatusSwitchingProtocols) return write_interim();
+  body_.forbid_continue();
+  state_ = State::begun;
+  append_status_line();
+  append_handler_fields();
+}
+
+// 1xx: sent at once, with the fields as they are; the final response follows.
+void Response::write_interim() {
+  if (http10_) return;
+  if (status_ == kStatusContinue) body_.forbid_continue();
+  append_status_line();
+  for (const Header::Field& field : header_) {
+    const bool framing = iequals(field.name, "Content-Length") || iequals(field.name, "Transfer-Encoding");
+    if (!framing) append_field(field.name, field.value);
+  }
+  out_.text().append(kLineEnd);
+  (void)sent(out_.flush());
+}
+
+void Response::append_status_line() {
+  std::string& out = out_.text();
+  if (status_ == kStatusOk && !http10_) {
+    out.append("HTTP/1.1 200 OK\r\n");
+    return;
+  }
+  out.append(http10_ ? "HTTP/1.0 " : "HTTP/1.1 ");
+  append_number(out, status_);
+  out += ' ';
+  const std::string_view reason = status_text(status_);
+  if (reason.empty()) {
+    out.append("status code ");
+    append_number(out, status_);
+  } else {
+    out.append(reason);
+  }
+  out.append(kLineEnd);
+}
+
+void Response::append_handler_fields() {
+  for (const Header::Field& field : header_) {
+    if (note_field(field.name, field.value)) append_field(field.name, field.value);
+  }
+}
+
+// Takes in what a field means for the framing. Returns whether the field itself is sent.
+bool Response::note_field(std::string_view name, std::string_view value) {
+  switch (name.size()) {
+    case 4:
+      if (!iequals(name, "date")) return true;
+      has_date_ = true;
+      return !value.empty();
+    case 10:
+      if (!iequals(name, "connection")) return true;
+      if (has_token(value, "close")) {
+        close_ = true;
+      } else if (!has_token(value, "keep-alive")) {
+        connection_ = value;
+      }
+      return false;
+    case 12:
+      if (!iequals(name, "content-type")) return true;
+      has_type_ = true;
+      return !value.empty() && status_ != kStatusNotModified;
+    case 14: {
+      if (!iequals(name, "content-length")) return true;
+      const std::string_view digits = trim(value);
+      const bool good = !digits.empty() && all_of_class(digits, kDigit) &&
+                        std::from_chars(digits.data(), digits.data() + digits.size(), declared_).ec == std::errc();
+      if (!good) {
+        declared_ = -1;
+        host_->log("http: invalid Content-Length of \"" + std::string(value) + "\"");
+      }
+      return false;
+    }
+    case 16:
+      if (iequals(name, "content-encoding") && !value.empty()) has_encoding_ = true;
+      return true;
+    case 17:
+      if (!iequals(name, "transfer-encoding")) return true;
+      transfer_encoding_ = true;
+      identity_ = iequals(value, "identity");
+      return false;
+    default:
+      return true;
+  }
+}
+
+// A name that is no token isn't sent; line ends in a value become spaces, so that no value can add a field.
+void Response::append_field(std::string_view name, std::string_view value) {
+  if (!is_token(name)) return;
+  std::string& out = out_.text();
+  out.append(name).append(": ");
+  value = trim(value);
+  const std::size_t start = out.size();
+  out.append(value);
+  if (!is_field_value(value)) {
+    for (std::size_t i = start; i < out.size(); ++i) {
+      if (out[i] != '\t' && find_control(&out[i], &out[i] + 1) == &out[i]) out[i] = ' ';
+    }
+  }
+  out.append(kLineEnd);
+}
+
+IoResult Response::write(std::string_view data) {
+  if (state_ == State::open) write_header(kStatusOk);
+  if (data.empty()) return {};
+  if (!body_allowed_for_status(status_)) return {0, Errc::body_not_allowed};
+  if (declared_ >= 0 && written_ + data.size() > static_cast<std::uint64_t>(declared_)) return {0, Errc::content_length};
+  if (out_.error()) return {0, out_.error()};
+  written_ += data.size();
+  if (pending_.size() + data.size() <= kPending) {
+    pending_.append(data);
+    return {data.size(), {}};
+  }
+  if (state_ != State::committed) {
+    std::string scratch;
+    commit(Last::no, gather_sample(data, scratch));
+  }
+  const std::error_code ec = emit(pending_, data);
+  pending_.clear();
+  return {ec ? 0 : data.size(), ec};
+}
+
+std::error_code Response::flush() {
+  if (state_ == State::open) write_header(kStatusOk);
+  if (state_ != State::committed) commit(Last::no, pending_);
+  (void)emit(pending_, {});
+  pending_.clear();
+  return sent(out_.flush());
+}
+
+void Response::finish() {
+  if (state_ == State::open) write_header(kStatusOk);
+  if (state_ != State::committed) commit(Last::yes, pending_);
+  (void)emit(pending_, {});
+  pending_.clear();
+  if (framing_ == Framing::chunked) out_.text().append(kLastChunk);
+  // A body shorter than declared leaves the client waiting for the rest: only the connection's end tells it.
+  if (framing_ == Framing::length && written_ != static_cast<std::uint64_t>(declared_)) close_ = true;
+  out_.seal();
+}
+
+// What content sniffing looks at when `data` follows what is pending.
+std::string_view Response::gather_sample(std::string_view data, std::string& scratch) const {
+  if (pending_.size() >= kSniffBytes) return pending_;
+  if (pending_.empty()) return data;
+  scratch = pending_;
+  scratch.append(data.substr(0, kSniffBytes - pending_.size()));
+  return scratch;
+}
+
+void Response::commit(Last last, std::string_view sample) {
+  state_ = State::committed;
+  choose_framing(last);
+  if (keep_alive_10_ && (is_head_ || framing_ == Framing::length || framing_ == Framing::none)) {
+    if (connection_.empty() && !close_) connection_ = "keep-alive";
+  } else if (http10_ || framing_ == Framing::until_close) {
+    close_ = true;
+  }
+  if (host_->shutting_down()) close_ = true;
+  // The client has to be heard out before the next request can be; a client that won't end gets the connection's end instead.
+  if (!close_ && !body_.drain()) close_ = true;
+
+  std::string& out = out_.text();
+  if (!has_type_ && !has_encoding_ && !transfer_encoding_ && !sample.empty() && body_allowed_for_status(status_)) {
+    out.append("Content-Type: ").append(detect_content_type(sample)).append(kLineEnd);
+  }
+  if (!has_date_) out.append(date_.line());
+  append_framing();
+  append_connection();
+  out.append(kLineEnd);
+}
+
+void Response::choose_framing(Last last) {
+  if (declared_ >= 0 && transfer_encoding_ && !identity_) {
+    host_->log("http: both Transfer-Encoding and a Content-Length of " + std::to_string(declared_) + " set by the handler");
+    declared_ = -1;
+  }
+  if (!body_allowed_for_status(status_)) {
+    framing_ = Framing::none;
+    return;
+  }
+  if (declared_ < 0 && last == Last::yes && !transfer_encoding_ && (!is_head_ || !pending_.empty())) {
+    declared_ = static_cast<std::int64_t>(pending_.size());
+  }
+  if (is_head_) {
+    framing_ = Framing::none;
+  } else if (declared_ >= 0) {
+    framing_ = Framing::length;
+  } else if (http10_ || identity_) {
+    framing_ = Framing::until_close;
+  } else {
+    framing_ = Framing::chunked;
+  }
+}
+
+void Response::append_framing() {
+  std::string& out = out_.text();
+  if (framing_ == Framing::chunked) {
+    out.append("Transfer-Encoding: chunked\r\n");
+  } else if (declared_ >= 0 && body_allowed_for_status(status_)) {
+    out.append("Content-Length: ");
+    append_number(out, declared_);
+    out.append(kLineEnd);
+  }
+}
+
+void Response::append_connection() {
+  std::string& out = out_.text();
+  if (close_ && status_ != kStatusSwitchingProtocols) {
+    if (!http10_) out.append("Connection: close\r\n");
+  } else if (!connection_.empty()) {
+    append_field("Connection", connection_);
+  }
+}
+
+// Two pieces of body, framed as one. They are sent or copied when it returns.
+std::error_code Response::emit(std::string_view a, std::string_view b) {
+  const std::size_t size = a.size() + b.size();
+  if (size == 0 || framing_ == Framing::none) return out_.error();
+  std::string& out = out_.text();
+  const bool chunked = framing_ == Framing::chunked;
+  if (chunked) append_chunk_size(out, size);
+  if (size >= kSendInPlace) return sent(out_.send(a, b, chunked ? kLineEnd : std::string_view()));
+  out.append(a).append(b);
+  if (chunked) out.append(kLineEnd);
+  return out.size() >= kFlushAt ? sent(out_.flush()) : out_.error();
+}
+
+std::error_code Response::sent(std::error_code ec) {
+  if (ec) RequestAccess::cancel(request_);
+  return ec;
+}
+
+}  // namespace weft::http::detail

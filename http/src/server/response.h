@@ -1,0 +1,102 @@
+// Response: the server's ResponseWriter, which frames what a handler writes (RFC 9112 section 6, Go's response and chunkWriter).
+//
+//   open       nothing is fixed; header() counts
+//   begun      write_header(): status line and the handler's fields stand in the output buffer, unsealed; body gathers in pending_
+//   committed  the body's framing and the server's own fields stand behind them; body follows
+//
+// The commit waits until the handler ends, flushes, or has written more than kPending bytes, because only the end tells a short
+// body's length. Between begun and committed nothing else is appended to the output buffer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "server/date.h"
+#include "server/output_buffer.h"
+#include "server/request_body.h"
+#include "weft/http/detail/request_head.h"
+#include "weft/http/response_writer.h"
+
+namespace weft::http::detail {
+
+// What a response asks of the server it belongs to.
+class ResponseHost {
+ public:
+  virtual bool shutting_down() const noexcept = 0;
+  virtual void log(std::string_view line) const = 0;
+
+ protected:
+  ~ResponseHost() = default;
+};
+
+// Thread safety: none; it belongs to the connection's goroutine, which lends it to the handler. Used again for each request.
+class Response final : public ResponseWriter {
+ public:
+  // A body that ends within this many bytes gets a Content-Length.
+  static constexpr std::size_t kPending = 2048;
+
+  Response(OutputBuffer& out, RequestBody& body, Request& request) : out_(out), body_(body), request_(request) {}
+
+  void attach(const ResponseHost& host) noexcept { host_ = &host; }
+  void begin(const RequestHead& head);
+
+  Header& header() override { return header_; }
+  void write_header(int code) override;
+  IoResult write(std::string_view data) override;
+  std::error_code flush() override;
+
+  // The handler has returned: completes the response and seals it in the output buffer.
+  void finish();
+
+  // After finish(): the connection must end.
+  bool closes() const noexcept { return close_; }
+  // Makes it end, and the response say so if it isn't committed.
+  void close_after() noexcept { close_ = true; }
+
+ private:
+  enum class State : std::uint8_t { open, begun, committed };
+  enum class Framing : std::uint8_t { none, length, chunked, until_close };
+  enum class Last : bool { no, yes };
+
+  void append_status_line();
+  void append_handler_fields();
+  bool note_field(std::string_view name, std::string_view value);
+  void append_field(std::string_view name, std::string_view value);
+  void write_interim();
+  void commit(Last last, std::string_view sample);
+  void choose_framing(Last last);
+  void append_framing();
+  void append_connection();
+  std::string_view gather_sample(std::string_view data, std::string& scratch) const;
+  std::error_code emit(std::string_view a, std::string_view b);
+  std::error_code sent(std::error_code ec);
+
+  OutputBuffer& out_;
+  RequestBody& body_;
+  Request& request_;  // its context ends when the client can't be reached
+  const ResponseHost* host_ = nullptr;
+  Header header_;
+  DateLine date_;
+  std::string pending_;
+  std::string connection_;  // the handler's Connection field, when it is neither close nor keep-alive
+
+  State state_ = State::open;
+  Framing framing_ = Framing::none;
+  int status_ = 0;
+  bool is_head_ = false;
+  bool http10_ = false;
+  bool keep_alive_10_ = false;
+  bool close_ = false;
+  bool has_date_ = false;
+  bool has_type_ = false;
+  bool has_encoding_ = false;
+  bool transfer_encoding_ = false;
+  bool identity_ = false;
+  std::int64_t declared_ = -1;  // Content-Length by the handler, or of a body that ended early enough
+  std::uint64_t written_ = 0;
+};
+
+}  // namespace weft::http::detail

@@ -1,0 +1,3 @@
+module weft/loadtest/peers/go
+
+go 1.19

@@ -1,0 +1,66 @@
+#include "weft/net/dial.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "context/hook.h"
+#include "socket.h"
+#include "weft/net/address.h"
+
+namespace weft::net {
+namespace {
+
+// A deadline that has always passed.
+constexpr rt::Nanos kPast = 0;
+
+rt::Nanos dial_deadline(const Context& ctx, const DialOptions& options) {
+  rt::Nanos deadline = rt::kNever;
+  if (options.timeout > std::chrono::nanoseconds::zero()) deadline = rt::saturating_add(rt::now(), options.timeout.count());
+  if (const auto limit = ctx.deadline()) deadline = std::min(deadline, rt::to_nanos(*limit));
+  return deadline;
+}
+
+// A context that ends wakes the connect by a deadline in the past.
+void abort_connect(void* descriptor) noexcept { static_cast<rt::Descriptor*>(descriptor)->set_deadline(rt::Side::write, kPast); }
+
+Result<Conn> connect_to(const Context& ctx, const Endpoint& endpoint, rt::Nanos deadline) {
+  const int fd = open_tcp_socket(endpoint);
+  if (fd < 0) return Unexpected(Error(std::error_code(errno, std::system_category()), "socket"));
+  set_tcp_defaults(fd);
+  DescriptorHandle descriptor = make_descriptor_handle(fd);
+  if (deadline != rt::kNever) descriptor->set_deadline(rt::Side::write, deadline);
+
+  rt::DoneHook hook(&abort_connect, descriptor.get());
+  if (!hook.attach(ctx)) return Unexpected(ctx.err());
+  const std::error_code ec = descriptor->connect(endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  hook.detach();
+  if (ec == Condition::deadline_exceeded) {
+    if (const Error done = ctx.err()) return Unexpected(done);
+    return Unexpected(Error(ec));
+  }
+  if (ec) return Unexpected(Error(ec, "connect"));
+  descriptor->set_deadline(rt::Side::write, rt::kNever);
+  const Endpoint local = local_endpoint_of(fd);
+  const Endpoint remote = remote_endpoint_of(fd);
+  return make_tcp_conn(std::move(descriptor), local, remote);
+}
+
+}  // namespace
+
+Result<Conn> dial(const Context& ctx, std::string_view network, std::string_view address, DialOptions options) {
+  const std::string what = "dial " + std::string(network);
+  const Result<std::vector<Endpoint>> endpoints = resolve(network, address, Purpose::dial);
+  if (!endpoints) return Unexpected(endpoints.error().wrap(what));
+  const rt::Nanos deadline = dial_deadline(ctx, options);
+  Error first;
+  for (const Endpoint& endpoint : *endpoints) {
+    if (const Error done = ctx.err()) return Unexpected(done.wrap(what + " " + std::string(address)));
+    Result<Conn> conn = connect_to(ctx, endpoint, deadline);
+    if (conn) return conn;
+    if (!first) first = conn.error().wrap(what + " " + to_string(endpoint));
+    if (first == Condition::deadline_exceeded || first == Condition::canceled) break;
+  }
+  return Unexpected(first);
+}
+
+}  // namespace weft::net

@@ -1,0 +1,92 @@
+#include "weft/net/listener.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "socket.h"
+#include "weft/net/address.h"
+
+namespace weft::net {
+namespace {
+
+std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+void set_flag(int fd, int level, int option, bool on) noexcept {
+  const int value = on ? 1 : 0;
+  ::setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+// A listening socket; the error names the system call.
+Result<int> open_listener(const Endpoint& endpoint, bool dual_stack, const ListenOptions& options) {
+  const int fd = open_tcp_socket(endpoint);
+  if (fd < 0) return Unexpected(Error(last_error(), "socket"));
+  set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true);
+  if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true);
+  if (endpoint.address().is_v6()) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
+  set_tcp_defaults(fd);
+  const char* step = "bind";
+  int rc = ::bind(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  if (rc == 0) {
+    step = "listen";
+    // The kernel cuts the backlog down to net.core.somaxconn.
+    rc = ::listen(fd, options.backlog > 0 ? options.backlog : 1 << 20);
+  }
+  if (rc != 0) {
+    const std::error_code ec = last_error();
+    ::close(fd);
+    return Unexpected(Error(ec, step));
+  }
+  return fd;
+}
+
+}  // namespace
+
+class Listener::Impl {
+ public:
+  Impl(DescriptorHandle descriptor, const Endpoint& local) : descriptor_(std::move(descriptor)), local_(local) {}
+
+  Result<Conn> accept() {
+    const rt::AcceptResult accepted = descriptor_->accept();
+    if (accepted.ec) return Unexpected(Error(accepted.ec, "accept tcp " + to_string(local_)));
+    const Endpoint local = local_endpoint_of(accepted.fd);
+    const Endpoint remote = remote_endpoint_of(accepted.fd);
+    return make_tcp_conn(make_descriptor_handle(accepted.fd), local, remote);
+  }
+  std::error_code close() { return descriptor_->close(); }
+  void set_deadline(TimePoint deadline) {
+    descriptor_->set_deadline(rt::Side::read, deadline == kNoDeadline ? rt::kNever : rt::to_nanos(deadline));
+  }
+  const Endpoint& endpoint() const { return local_; }
+
+ private:
+  const DescriptorHandle descriptor_;
+  const Endpoint local_;
+};
+
+Result<Conn> Listener::accept() { return impl_->accept(); }
+std::error_code Listener::close() { return impl_->close(); }
+void Listener::set_deadline(TimePoint deadline) { impl_->set_deadline(deadline); }
+Endpoint Listener::endpoint() const { return impl_->endpoint(); }
+
+Result<Listener> listen(std::string_view network, std::string_view address, ListenOptions options) {
+  const std::string what = "listen " + std::string(network);
+  const Result<std::vector<Endpoint>> endpoints = resolve(network, address, Purpose::listen);
+  if (!endpoints) return Unexpected(endpoints.error().wrap(what));
+  Result<int> fd = Unexpected(Error());
+  for (const Endpoint& endpoint : *endpoints) {
+    const bool dual_stack = endpoint.address().is_unspecified() && network == "tcp";
+    fd = open_listener(endpoint, dual_stack, options);
+    if (fd) break;
+    // The next candidate only where the first can't exist: a machine without IPv6.
+    if (fd.error().code() != std::errc::address_family_not_supported && fd.error().code() != std::errc::address_not_available) break;
+  }
+  if (!fd) return Unexpected(fd.error().wrap(what + " " + std::string(address)));
+  const Endpoint local = local_endpoint_of(*fd);
+  return Listener(std::make_shared<Listener::Impl>(make_descriptor_handle(*fd), local));
+}
+
+}  // namespace weft::net

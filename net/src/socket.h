@@ -1,0 +1,35 @@
+// What net's streams and listeners share: descriptors held by a handle, and endpoints of sockets.
+#pragma once
+
+#include <memory>
+
+#include "poll/descriptor.h"
+#include "weft/net/conn.h"
+
+namespace weft::net {
+
+// Closes and lets go of a descriptor.
+struct DescriptorDeleter {
+  void operator()(rt::Descriptor* descriptor) const noexcept {
+    static_cast<void>(descriptor->close());
+    descriptor->drop_owner();
+  }
+};
+using DescriptorHandle = std::unique_ptr<rt::Descriptor, DescriptorDeleter>;
+
+// Hands the socket to the running backend's poller.
+DescriptorHandle make_descriptor_handle(int fd);
+
+// A new non-blocking, close-on-exec TCP socket for that address family; -1 with errno.
+int open_tcp_socket(const Endpoint& endpoint) noexcept;
+
+// TCP_NODELAY, and keep-alive probes after 15 s as Go has them. Sockets accepted from a listener inherit both.
+void set_tcp_defaults(int fd) noexcept;
+
+Endpoint local_endpoint_of(int fd) noexcept;
+Endpoint remote_endpoint_of(int fd) noexcept;
+
+// A connected TCP stream; `descriptor` is its socket.
+Conn make_tcp_conn(DescriptorHandle descriptor, const Endpoint& local, const Endpoint& remote);
+
+}  // namespace weft::net

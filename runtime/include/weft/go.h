@@ -1,0 +1,145 @@
+// Goroutines: start one, give way, ask who you are.
+//
+// A goroutine has a stack of its own (RuntimeOptions::stack_size, 256 KiB unless told), so any function called from it may
+// block: only the goroutine waits, its thread goes on with another. Go's "go statement" section is the contract.
+//
+// Thread safety: every function here may be called from any goroutine; those that say so from any thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace weft {
+
+// Which kernel interface carries I/O. `automatic` tries the full io_uring, then a plain ring, then epoll.
+enum class PollerChoice { automatic, io_uring, epoll };
+
+struct RuntimeOptions {
+  // Processors (Ps): how many goroutines run at the same time. 0: WEFT_PROCS, else the affinity mask and the cgroup's CPU quota.
+  int procs = 0;
+  // `automatic`: WEFT_POLLER (auto|io_uring|epoll) decides, else the best that the kernel lets us have.
+  PollerChoice poller = PollerChoice::automatic;
+  // Bytes reserved for each goroutine's stack, committed as they are touched. Rounded up to pages; at least 16 KiB.
+  std::size_t stack_size = 256 * 1024;
+};
+
+namespace detail {
+
+// Calls and then destroys the closure it is given.
+using ClosureEntry = void (*)(void* closure);
+
+// A goroutine that is made but not yet runnable; its closure lives on its own stack.
+struct Spawn {
+  void* goroutine;
+  void* closure;
+};
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry);
+void start_goroutine(Spawn spawn) noexcept;
+
+int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options);
+
+// Largest closure that rides on the goroutine's own stack; a larger one goes to the heap.
+inline constexpr std::size_t kMaxInlineClosure = 1024;
+
+}  // namespace detail
+
+// Starts `fn()` in a new goroutine and returns at once. The closure is moved or copied in the caller; what it captures by
+// reference must outlive the goroutine. An exception that leaves `fn` ends the process with status 2.
+// May be called from any thread while the runtime runs. Throws std::bad_alloc when no stack can be had.
+template <typename F>
+void go(F&& fn);
+
+// Puts the goroutine at the tail of the global queue and lets others run (runtime.Gosched).
+void yield();
+
+// Starts the runtime, runs `main` in the first goroutine and returns its status (0 when it returns void) as soon as it
+// returns; other goroutines are not waited for. One runtime at a time; it may be run again after it returned.
+// When the runtime can't start, one line on stderr says why and the status is 1.
+template <typename F>
+int run(F&& main, RuntimeOptions options = {});
+
+// Processors of the running runtime; 0 when none runs. Any thread.
+int procs() noexcept;
+
+// The processor that runs the caller, from 0; -1 outside a goroutine.
+int processor_id() noexcept;
+
+// The thread (M) that runs the caller, from 0; -1 outside a goroutine.
+int machine_id() noexcept;
+
+namespace this_goroutine {
+
+// 1 for main, then counting up; 0 outside a goroutine.
+std::uint64_t id() noexcept;
+std::uint64_t parent_id() noexcept;
+
+}  // namespace this_goroutine
+
+enum class GoroutineState { runnable, running, waiting };
+
+struct GoroutineInfo {
+  std::uint64_t id = 0;
+  std::uint64_t parent_id = 0;
+  GoroutineState state = GoroutineState::runnable;
+  std::string wait_reason;                 // Go's words ("chan receive", "IO wait"); empty unless waiting
+  std::chrono::nanoseconds waiting_for{};  // since it parked; zero unless waiting
+};
+
+// Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.
+std::vector<GoroutineInfo> goroutines();
+
+// Live goroutines, 0 when no runtime runs. Any thread.
+std::size_t goroutine_count() noexcept;
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <typename F>
+void go(F&& fn) {
+  using Fn = std::decay_t<F>;
+  static_assert(std::is_invocable_v<Fn&>, "weft::go takes a function without parameters");
+  if constexpr (sizeof(Fn) <= detail::kMaxInlineClosure && alignof(Fn) <= alignof(std::max_align_t) &&
+                std::is_nothrow_constructible_v<Fn, F&&>) {
+    const detail::Spawn spawn = detail::prepare_goroutine(sizeof(Fn), alignof(Fn), [](void* closure) {
+      Fn* const body = static_cast<Fn*>(closure);
+      (*body)();
+      body->~Fn();
+    });
+    ::new (spawn.closure) Fn(std::forward<F>(fn));
+    detail::start_goroutine(spawn);
+  } else {
+    auto* const heap = new Fn(std::forward<F>(fn));
+    weft::go([heap] {
+      (*heap)();
+      delete heap;
+    });
+  }
+}
+
+template <typename F>
+int run(F&& main, RuntimeOptions options) {
+  struct Frame {
+    std::decay_t<F>* main;
+    int status;
+  };
+  std::decay_t<F> body(std::forward<F>(main));
+  Frame frame{&body, 0};
+  const int started = detail::run_main(
+      [](void* closure) {
+        Frame* const f = static_cast<Frame*>(closure);
+        if constexpr (std::is_convertible_v<std::invoke_result_t<std::decay_t<F>&>, int>) {
+          f->status = (*f->main)();
+        } else {
+          (*f->main)();
+        }
+      },
+      &frame, options);
+  return started != 0 ? started : frame.status;
+}
+
+}  // namespace weft

@@ -1,0 +1,5 @@
+// All of Go's package sync that weft has.
+#pragma once
+
+#include <weft/mutex.h>       // IWYU pragma: export
+#include <weft/wait_group.h>  // IWYU pragma: export

@@ -1,0 +1,72 @@
+// WaitGroup: waits until a number of goroutines are done (Go's sync.WaitGroup).
+//
+//   weft::WaitGroup group;
+//   for (auto& shard : shards) group.go([&shard] { index(shard); });
+//   group.wait();
+//
+// Thread safety: goroutines and plain threads alike. An add() that starts from zero must happen before the wait() it is meant for.
+// Lifetime: must outlive the goroutines it counts and every wait(). It may be destroyed, or used again, once all its waits returned.
+// Blocking: wait() parks the calling goroutine (a plain thread sleeps); it can't be cancelled. The others don't block.
+// Ordering: each done() happens before the return of the wait() it lets go.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <weft/detail/spin_mutex.h>
+#include <weft/detail/wait_queue.h>
+#include <weft/go.h>
+
+namespace weft {
+
+class WaitGroup {
+ public:
+  constexpr WaitGroup() noexcept = default;
+  WaitGroup(const WaitGroup&) = delete;
+  WaitGroup& operator=(const WaitGroup&) = delete;
+
+  // Adds `delta`, which may be negative, to the counter; at zero all waiters go on. Throws Panic("sync: negative WaitGroup counter")
+  // below zero, and a Panic that names the misuse when it raises the counter from zero while somebody waits.
+  void add(int delta);
+  void done() { add(-1); }
+
+  // Returns when the counter is zero. Throws a Panic when the group is used again before all of an earlier round have returned.
+  void wait();
+
+  // add(1), then fn() in a new goroutine, and done() once fn has returned and is destroyed. An exception from fn ends the process and
+  // does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
+  template <typename F>
+  void go(F&& fn);
+
+ private:
+  static constexpr int kCounterShift = 32;
+
+  void release_waiters(std::uint64_t state);
+
+  std::atomic<std::uint64_t> state_{0};  // bits 32-63 the counter, bits 0-31 the number of waiters
+  rt::SpinMutex queue_mutex_;
+  detail::WaitQueue queue_;
+};
+
+template <typename F>
+void WaitGroup::go(F&& fn) {
+  using Fn = std::decay_t<F>;
+  static_assert(std::is_invocable_v<Fn&>, "WaitGroup::go takes a function without parameters");
+  add(1);
+  try {
+    weft::go([this, body = Fn(std::forward<F>(fn))]() mutable {
+      {
+        Fn once(std::move(body));
+        once();
+      }
+      done();
+    });
+  } catch (...) {
+    done();
+    throw;
+  }
+}
+
+}  // namespace weft

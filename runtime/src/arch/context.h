@@ -1,0 +1,23 @@
+// The context switch itself: callee-saved registers and floating-point control words, in assembly per architecture.
+//
+// A suspended context is one word, its stack pointer; the registers lie on its stack in the order that the assembly file draws.
+// Nothing but fiber_switch.cc calls this: a switch must also carry exception state and tell the sanitizers.
+#pragma once
+
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#error "weft has a context switch for x86-64 and aarch64 only: add runtime/src/arch/context_<arch>.S"
+#endif
+
+namespace weft::rt {
+
+extern "C" {
+
+// Pushes the caller's registers, stores its stack pointer to *from_sp, and resumes the context whose stack pointer is to_sp.
+// Returns when somebody resumes the caller's context, perhaps on another thread.
+void weft_switch_context(void** from_sp, void* to_sp) noexcept;
+
+// Lays out a context at the top of a stack (`top` is 16-byte aligned) that, when resumed, calls entry(arg), which must not return.
+void* weft_make_context(void* top, void (*entry)(void*), void* arg) noexcept;
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,54 @@
+// Fiber: a stack that a thread can run on (a goroutine's, or a machine's own), and the one function that switches between two.
+//
+// A switch carries, beyond the registers, what the C++ runtime keeps per thread but means per flow of control: the exception
+// globals (the caught-exceptions stack and the count of uncaught ones). It tells ASan and TSan which stack runs. This file's
+// source is compiled without sanitizers: TSan's shadow stack underflows when an instrumented function calls the switch.
+#pragma once
+
+#include <cstddef>
+
+namespace weft::rt {
+
+// The layout of __cxa_eh_globals in the Itanium C++ ABI.
+struct ExceptionGlobals {
+  void* caught = nullptr;
+  unsigned int uncaught = 0;
+};
+
+// Who touches it: the thread that runs it or is about to; handing a suspended fiber to another thread must synchronise (the run
+// queues do).
+struct Fiber {
+  void* sp = nullptr;           // while suspended
+  ExceptionGlobals exceptions;  // while suspended
+#if defined(WEFT_ASAN)
+  void* asan_fake_stack = nullptr;
+  const void* stack_low = nullptr;  // of this fiber's stack, as ASan wants to know it
+  std::size_t stack_size = 0;
+#endif
+#if defined(WEFT_TSAN)
+  void* tsan_fiber = nullptr;
+#endif
+};
+
+// The calling thread's exception globals: constant for the thread's life, so that a machine looks them up once.
+ExceptionGlobals* thread_exception_globals() noexcept;
+
+// Makes `fiber` stand for the calling thread's own stack.
+void adopt_thread(Fiber& fiber) noexcept;
+
+// Makes `fiber` a new flow on [low, top) that will call entry(arg), which must never return.
+void make_fiber(Fiber& fiber, void* low, void* top, void (*entry)(void*), void* arg) noexcept;
+
+// Suspends `from`, which must be running on this thread, and runs `to`. `globals` are the calling thread's.
+void switch_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept;
+
+// The last switch of `from`: it is never resumed. Who runs next calls destroy_fiber(from).
+void leave_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept;
+
+// A new fiber's first call, on its own stack.
+void fiber_started() noexcept;
+
+// Ends what the sanitizers keep for a fiber that has left for good.
+void destroy_fiber(Fiber& fiber) noexcept;
+
+}  // namespace weft::rt

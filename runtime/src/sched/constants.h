@@ -1,0 +1,40 @@
+// The scheduler's numbers, each with its reason. Most are Go's.
+#pragma once
+
+#include <cstdint>
+
+namespace weft::rt {
+
+#ifdef WEFT_PERTURB
+inline constexpr bool kPerturb = true;
+#else
+inline constexpr bool kPerturb = false;
+#endif
+
+// Slots of a processor's own queue. A full queue moves half of itself to the global one; small under perturbation, so that tests do.
+inline constexpr std::uint32_t kRunQueueSlots = kPerturb ? 8 : 256;
+
+// Ring indexes start here; near the wrap-around under perturbation.
+inline constexpr std::uint32_t kRunQueueStart = kPerturb ? 0xffffff00u : 0;
+
+// Every so many scheduling rounds the global queue goes first, so that two goroutines that respawn each other can't starve it. A
+// prime, so that it does not fall into step with the program.
+inline constexpr std::uint32_t kGlobalQueueTick = 61;
+
+// Goroutines taken from the global queue at once, at the most.
+inline constexpr std::size_t kGlobalGrab = kRunQueueSlots / 2;
+
+// Rounds over all processors before a searcher gives up; timers and runnext are only taken in the last.
+inline constexpr int kStealRounds = 4;
+
+// A goroutine in runnext is about to be run by its own processor, which takes some 50 ns; a thief waits this long before it takes it.
+inline constexpr long kRunnextGraceNanoseconds = 3000;
+
+// Dead goroutines that a processor keeps, and how many it trades with the pool at a time.
+inline constexpr std::size_t kFreeGoroutines = 64;
+inline constexpr std::size_t kFreeGoroutinesBatch = 32;
+
+// Goroutine ids that a processor reserves at a time.
+inline constexpr std::uint64_t kIdBatch = 16;
+
+}  // namespace weft::rt

@@ -1,0 +1,108 @@
+// G: a goroutine. It lies in the top page of its own stack, above the closure it runs.
+//
+// state_: one word, so that a waker decides by one compare-and-swap.
+//   bits 0-2  status  who may change it
+//             dead      prepare_goroutine -> runnable. The slot is in a pool.
+//             runnable  the machine that takes it from a queue -> running. It is in exactly one queue (or runnext, or a batch).
+//             running   the machine that runs it, on its scheduler stack -> waiting, runnable (yield), dead.
+//             waiting   whoever wins ready() -> runnable; commit's refusal -> running. It is in no queue; its waker holds a Waiter.
+//   bits 3-63 epoch   counts parks; written together with the step to waiting. Never reset, so that a Waiter of an earlier life of
+//             the slot never matches.
+//
+// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it. What
+// dumps read (id, parent, reason, since) is atomic and may be a moment old.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "arch/fiber_switch.h"
+#include "sched/park.h"
+#include "weft/go.h"
+
+namespace weft::rt {
+
+enum class Status : std::uint64_t { dead = 0, runnable = 1, running = 2, waiting = 3 };
+
+struct G {
+  static constexpr std::uint64_t kStatusBits = 3;
+  static constexpr std::uint64_t kStatusMask = (1u << kStatusBits) - 1;
+
+  static constexpr std::uint64_t pack(std::uint64_t epoch, Status status) noexcept {
+    return epoch << kStatusBits | static_cast<std::uint64_t>(status);
+  }
+  static Status status_of(std::uint64_t word) noexcept { return static_cast<Status>(word & kStatusMask); }
+  static std::uint64_t epoch_of(std::uint64_t word) noexcept { return word >> kStatusBits; }
+
+  Status status() const noexcept { return status_of(state.load(std::memory_order_acquire)); }
+  std::uint64_t epoch() const noexcept { return epoch_of(state.load(std::memory_order_relaxed)); }
+
+  // A step that only the present owner makes; the epoch stays.
+  void set_status(Status status) noexcept { state.store(pack(epoch(), status), std::memory_order_release); }
+
+  // waiting at `epoch` -> runnable. The release side orders what the waker did before it; the acquire side, what the goroutine did
+  // before it parked.
+  bool try_ready(std::uint64_t expected_epoch) noexcept {
+    std::uint64_t expected = pack(expected_epoch, Status::waiting);
+    return state.compare_exchange_strong(expected, pack(expected_epoch, Status::runnable), std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
+  }
+
+  std::atomic<std::uint64_t> state{pack(0, Status::dead)};
+  G* link = nullptr;
+  Fiber fiber;
+  detail::ClosureEntry entry = nullptr;
+  void* closure = nullptr;
+  char* stack_low = nullptr;
+
+  std::atomic<std::uint64_t> id{0};
+  std::atomic<std::uint64_t> parent_id{0};
+  std::atomic<WaitReason> reason{WaitReason::none};
+  std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
+};
+
+// A list of Gs through G::link, first in first out.
+class GList {
+ public:
+  bool empty() const noexcept { return head_ == nullptr; }
+  std::size_t size() const noexcept { return size_; }
+
+  void push_back(G* g) noexcept {
+    g->link = nullptr;
+    if (tail_ != nullptr) {
+      tail_->link = g;
+    } else {
+      head_ = g;
+    }
+    tail_ = g;
+    ++size_;
+  }
+  G* pop_front() noexcept {
+    G* const g = head_;
+    if (g != nullptr) {
+      head_ = g->link;
+      if (head_ == nullptr) tail_ = nullptr;
+      --size_;
+    }
+    return g;
+  }
+  void append(GList& other) noexcept {
+    if (other.empty()) return;
+    if (tail_ != nullptr) {
+      tail_->link = other.head_;
+    } else {
+      head_ = other.head_;
+    }
+    tail_ = other.tail_;
+    size_ += other.size_;
+    other = GList();
+  }
+
+ private:
+  G* head_ = nullptr;
+  G* tail_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weft::rt

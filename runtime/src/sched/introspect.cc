@@ -1,0 +1,80 @@
+// What dumps and dashboards see: goroutines(), goroutine_count(), runtime_stats().
+#include <algorithm>
+#include <chrono>
+
+#include "poll/descriptor.h"
+#include "sched/goroutine.h"
+#include "sched/scheduler.h"
+#include "weft/go.h"
+#include "weft/stats.h"
+
+namespace weft {
+namespace {
+
+GoroutineState public_state(rt::Status status) {
+  switch (status) {
+    case rt::Status::running:
+      return GoroutineState::running;
+    case rt::Status::waiting:
+      return GoroutineState::waiting;
+    case rt::Status::dead:
+    case rt::Status::runnable:
+      break;
+  }
+  return GoroutineState::runnable;
+}
+
+}  // namespace
+
+std::vector<GoroutineInfo> goroutines() {
+  std::vector<GoroutineInfo> all;
+  rt::Scheduler* const scheduler = rt::current_scheduler();
+  if (scheduler == nullptr) return all;
+  const rt::Nanos now = rt::now();
+  scheduler->stacks().for_each([&](const rt::G& g) {
+    const rt::Status status = g.status();
+    if (status == rt::Status::dead) return;
+    GoroutineInfo info;
+    info.id = g.id.load(std::memory_order_relaxed);
+    info.parent_id = g.parent_id.load(std::memory_order_relaxed);
+    info.state = public_state(status);
+    if (status == rt::Status::waiting) {
+      info.wait_reason = rt::wait_reason_text(g.reason.load(std::memory_order_relaxed));
+      info.waiting_for = std::chrono::nanoseconds(std::max<rt::Nanos>(0, now - g.since.load(std::memory_order_relaxed)));
+    }
+    all.push_back(std::move(info));
+  });
+  std::ranges::sort(all, {}, &GoroutineInfo::id);
+  return all;
+}
+
+std::size_t goroutine_count() noexcept {
+  rt::Scheduler* const scheduler = rt::current_scheduler();
+  if (scheduler == nullptr) return 0;
+  const rt::Scheduler::Totals totals = scheduler->totals();
+  return static_cast<std::size_t>(totals.spawned - totals.exited);
+}
+
+RuntimeStats runtime_stats() {
+  RuntimeStats stats;
+  rt::Scheduler* const scheduler = rt::current_scheduler();
+  if (scheduler == nullptr) return stats;
+  const rt::Scheduler::Totals totals = scheduler->totals();
+  stats.goroutines = static_cast<std::size_t>(totals.spawned - totals.exited);
+  stats.procs = scheduler->procs();
+  stats.idle_procs = totals.idle;
+  stats.machines = scheduler->procs();
+  stats.poller = scheduler->backend().name();
+  stats.poller_reason = scheduler->backend().reason();
+  stats.spawned = totals.spawned;
+  stats.parks = totals.parks;
+  stats.steals = totals.steals;
+  stats.polls = totals.polls;
+  stats.rounds = totals.rounds;
+  stats.timers = totals.timers;
+  stats.descriptors = rt::live_descriptors();
+  scheduler->stacks().for_each([&](const rt::G&) { ++stats.stacks; });
+  return stats;
+}
+
+}  // namespace weft

@@ -1,0 +1,74 @@
+#include "sched/park.h"
+
+#include "sched/fatal.h"
+#include "sched/goroutine.h"
+#include "sched/machine.h"
+#include "sched/scheduler.h"
+
+namespace weft::rt {
+
+const char* wait_reason_text(WaitReason reason) noexcept {
+  switch (reason) {
+    case WaitReason::none:
+      return "";
+    case WaitReason::chan_receive:
+      return "chan receive";
+    case WaitReason::chan_send:
+      return "chan send";
+    case WaitReason::chan_receive_nil:
+      return "chan receive (nil chan)";
+    case WaitReason::chan_send_nil:
+      return "chan send (nil chan)";
+    case WaitReason::select:
+      return "select";
+    case WaitReason::select_no_cases:
+      return "select (no cases)";
+    case WaitReason::sleep:
+      return "sleep";
+    case WaitReason::mutex_lock:
+      return "sync.Mutex.Lock";
+    case WaitReason::rwmutex_rlock:
+      return "sync.RWMutex.RLock";
+    case WaitReason::rwmutex_lock:
+      return "sync.RWMutex.Lock";
+    case WaitReason::wait_group_wait:
+      return "sync.WaitGroup.Wait";
+    case WaitReason::cond_wait:
+      return "sync.Cond.Wait";
+    case WaitReason::semacquire:
+      return "semacquire";
+    case WaitReason::io_wait:
+      return "IO wait";
+  }
+  return "???";
+}
+
+bool on_goroutine() noexcept {
+  Machine* const machine = current_machine();
+  return machine != nullptr && machine->current() != nullptr;
+}
+
+Waiter current_waiter() noexcept {
+  G* const g = current_machine()->current();
+  return {g, g->epoch() + 1};
+}
+
+void park(CommitFn commit, void* arg, WaitReason reason) noexcept {
+  Machine* const machine = current_machine();
+  WEFT_CHECK(machine != nullptr, "park on a plain thread");
+  machine->park(commit, arg, reason);
+}
+
+bool ready(Waiter waiter) noexcept {
+  if (!waiter.g->try_ready(waiter.epoch)) return false;
+  if (Machine* const machine = current_machine()) {
+    machine->enqueue(waiter.g);
+  } else if (Scheduler* const scheduler = current_scheduler()) {
+    scheduler->push_global(waiter.g);
+  }
+  return true;
+}
+
+void yield_local() noexcept { current_machine()->yield(Machine::YieldTo::local_queue); }
+
+}  // namespace weft::rt

@@ -1,0 +1,66 @@
+// P: a processor, the right to run goroutines and what goes with it: a run queue, a timer heap, a poller, caches.
+//
+// Owned by one machine at a time. Others may steal from `queue`, take `runnext` by compare-and-swap, fire `timers`, interrupt `poller`, and read
+// the counters; everything else is the owner's alone.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "poll/poller.h"
+#include "sched/constants.h"
+#include "sched/goroutine.h"
+#include "sched/random.h"
+#include "sched/run_queue.h"
+#include "time/timer.h"
+
+namespace weft::rt {
+
+// Counted by one thread, read by any.
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct alignas(64) Processor {
+  Processor(int processor_id, std::unique_ptr<Poller> processor_poller, std::uint64_t seed)
+      : id(processor_id), poller(std::move(processor_poller)), random(seed) {}
+
+  const int id;
+  std::uint32_t tick = 0;          // scheduling rounds
+  std::uint32_t runnext_streak = 0;  // rounds in a row that ran runnext
+  Nanos last_poll = 0;
+
+  RunQueue<G, kRunQueueSlots> queue{kRunQueueStart};
+  // The goroutine that was readied last, which runs first: it finds what its waker left in the cache.
+  std::atomic<G*> runnext{nullptr};
+
+  TimerHeap timers;
+  const std::unique_ptr<Poller> poller;
+
+  // The time at the owner's last look at the clock; what parks are dated with.
+  std::atomic<Nanos> clock{0};
+
+  G* free = nullptr;  // dead goroutines, linked by G::link
+  std::size_t free_count = 0;
+  std::uint64_t next_id = 0;
+  std::uint64_t end_id = 0;
+  Random random;
+
+  Counter spawned;
+  Counter exited;
+  Counter parks;
+  Counter steals;
+  Counter polls;
+  Counter rounds;
+};
+
+}  // namespace weft::rt

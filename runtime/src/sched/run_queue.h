@@ -1,0 +1,106 @@
+// RunQueue: a processor's own queue of runnable goroutines. One producer (the processor's machine), many consumers.
+//
+// head_ and tail_ count up for ever and wrap; tail_ - head_ is the length, slot i lies at i % kSlots.
+//   tail_  written by the owner alone; the release store publishes the slots below it.
+//   head_  advanced by compare-and-swap by the owner and by thieves; winning it is what takes the goroutines [old, new).
+// A slot is overwritten only after head_ has passed it: the owner's acquire load of head_ in push() pairs with the consumers' release.
+// A consumer reads the slots first and takes them by the swap afterwards, so a read may race with an overwrite; then the swap fails.
+//
+// A template over the atomics, so that a model checker can run the same source.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace weft::rt {
+
+struct StdAtomics {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+};
+
+template <typename T, std::uint32_t kSlots, typename Atomics = StdAtomics>
+class RunQueue {
+  static_assert((kSlots & (kSlots - 1)) == 0, "the slot index is a mask");
+
+ public:
+  explicit RunQueue(std::uint32_t start = 0) noexcept : head_(start), tail_(start) {}
+
+  // Owner only. False when it is full.
+  bool push(T* item) noexcept {
+    const std::uint32_t head = head_.load(std::memory_order_acquire);
+    const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail - head >= kSlots) return false;
+    slots_[tail % kSlots].store(item, std::memory_order_relaxed);
+    tail_.store(tail + 1, std::memory_order_release);
+    return true;
+  }
+
+  // Owner only. Null when it is empty.
+  T* pop() noexcept {
+    std::uint32_t head = head_.load(std::memory_order_acquire);
+    for (;;) {
+      const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
+      if (tail == head) return nullptr;
+      T* const item = slots_[head % kSlots].load(std::memory_order_relaxed);
+      if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_acquire)) return item;
+    }
+  }
+
+  // Owner only, when push() failed: takes the older half and hands each to sink(T*). False when a thief made room meanwhile.
+  template <typename Sink>
+  bool take_half(Sink sink) noexcept {
+    T* batch[kSlots / 2];
+    std::uint32_t head = head_.load(std::memory_order_acquire);
+    const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail - head < kSlots) return false;
+    for (std::uint32_t i = 0; i < kSlots / 2; ++i) batch[i] = slots_[(head + i) % kSlots].load(std::memory_order_relaxed);
+    if (!head_.compare_exchange_strong(head, head + kSlots / 2, std::memory_order_acq_rel, std::memory_order_relaxed)) return false;
+    for (T* const item : batch) sink(item);
+    return true;
+  }
+
+  // Called by the owner of `this`: moves the older half of `victim` here and returns one of them to run; null when it had none.
+  // `this` must be empty.
+  T* steal_from(RunQueue& victim) noexcept {
+    const std::uint32_t to = tail_.load(std::memory_order_relaxed);
+    std::uint32_t n = 0;
+    for (;;) {
+      std::uint32_t head = victim.head_.load(std::memory_order_acquire);
+      const std::uint32_t tail = victim.tail_.load(std::memory_order_acquire);
+      n = tail - head;
+      n -= n / 2;
+      if (n == 0) return nullptr;
+      if (n > kSlots / 2) continue;  // head and tail are of two different moments
+      for (std::uint32_t i = 0; i < n; ++i) {
+        slots_[(to + i) % kSlots].store(victim.slots_[(head + i) % kSlots].load(std::memory_order_relaxed),
+                                        std::memory_order_relaxed);
+      }
+      if (victim.head_.compare_exchange_strong(head, head + n, std::memory_order_acq_rel, std::memory_order_relaxed)) break;
+    }
+    --n;
+    T* const item = slots_[(to + n) % kSlots].load(std::memory_order_relaxed);
+    if (n > 0) tail_.store(to + n, std::memory_order_release);
+    return item;
+  }
+
+  // Any thread; a moment old.
+  bool empty() const noexcept {
+    return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire);
+  }
+  std::uint32_t size() const noexcept {
+    const std::uint32_t head = head_.load(std::memory_order_acquire);
+    const std::uint32_t n = tail_.load(std::memory_order_acquire) - head;
+    return n > kSlots ? kSlots : n;
+  }
+
+ private:
+  template <typename U>
+  using Atomic = typename Atomics::template Atomic<U>;
+
+  Atomic<std::uint32_t> head_;
+  Atomic<std::uint32_t> tail_;
+  Atomic<T*> slots_[kSlots] = {};
+};
+
+}  // namespace weft::rt

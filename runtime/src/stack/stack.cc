@@ -1,0 +1,117 @@
+#include "stack/stack.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <new>
+
+#include "sched/fatal.h"
+#include "sched/goroutine.h"
+
+// In the kernel since 6.13; Debian 12's headers are older.
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+namespace weft::rt {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kMinStack = 16 * 1024;
+
+// Slots of the first and of the largest slab; each slab is twice the one before.
+constexpr std::size_t kFirstSlab = 64;
+constexpr std::size_t kLargestSlab = 4096;
+
+// G lies this far below the slot's top, and up to kColours cache lines further.
+constexpr std::size_t kColours = 16;
+constexpr std::size_t kCacheLine = 64;
+
+std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+
+void install_guard(char* page) {
+  if (::madvise(page, kPage, MADV_GUARD_INSTALL) == 0) return;
+  if (::mprotect(page, kPage, PROT_NONE) == 0) return;
+  if (errno == ENOMEM) {
+    fatal("no room for another guarded stack: raise vm.max_map_count (sysctl -w vm.max_map_count=262144) or run a kernel >= 6.13");
+  }
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+StackPool::StackPool(std::size_t stack_size)
+    : stack_size_(round_up(std::max(stack_size, kMinStack), kPage)), stride_(stack_size_ + kPage) {}
+
+G* StackPool::goroutine_at(const Slab& slab, std::size_t slot) const noexcept {
+  char* const top = slab.base + (slot + 1) * stride_;
+  const std::size_t offset = round_up(sizeof(G), kCacheLine) + (slot % kColours) * kCacheLine;
+  return reinterpret_cast<G*>(top - offset);
+}
+
+void StackPool::add_slab() {
+  const std::size_t slots = slabs_.empty() ? kFirstSlab : std::min(slabs_.back().slots * 2, kLargestSlab);
+  const std::size_t bytes = slots * stride_;
+  void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) throw std::bad_alloc();
+  ::madvise(base, bytes, MADV_NOHUGEPAGE);  // a huge page would commit eight stacks for one
+  ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, base, bytes, "weft goroutine stacks");
+  slabs_.push_back({static_cast<char*>(base), slots, 0});
+}
+
+G* StackPool::make_slot(Slab& slab) {
+  char* const low = slab.base + slab.made * stride_;
+  install_guard(low);
+  G* const g = ::new (goroutine_at(slab, slab.made)) G;
+  g->stack_low = low + kPage;
+  ++slab.made;
+  return g;
+}
+
+G* StackPool::take(std::size_t n, G* head) {
+  const std::lock_guard lock(mutex_);
+  for (; n > 0 && free_ != nullptr; --n) {
+    G* const g = free_;
+    free_ = g->link;
+    g->link = head;
+    head = g;
+  }
+  for (; n > 0 && (head == nullptr || (!slabs_.empty() && slabs_.back().made < slabs_.back().slots)); --n) {
+    if (slabs_.empty() || slabs_.back().made == slabs_.back().slots) add_slab();
+    G* const g = make_slot(slabs_.back());
+    g->link = head;
+    head = g;
+  }
+  return head;
+}
+
+void StackPool::give(G* head) noexcept {
+  if (head == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  while (head != nullptr) {
+    G* const next = head->link;
+    head->link = free_;
+    free_ = head;
+    head = next;
+  }
+}
+
+StackPool& stack_pool(std::size_t stack_size) {
+  static SpinMutex mutex;
+  static auto* const pools = new std::map<std::size_t, std::unique_ptr<StackPool>>;  // outlives every static destructor
+  const std::lock_guard lock(mutex);
+  std::unique_ptr<StackPool>& pool = (*pools)[round_up(std::max(stack_size, kMinStack), kPage)];
+  if (!pool) pool = std::make_unique<StackPool>(stack_size);
+  return *pool;
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,63 @@
+// block() and wake(). Both halves of a goroutine's sleep are park() and ready() (sched/park.h). A thread's are the word on its stack:
+//
+//   sleeper                                  waker
+//   word = 0; token = &word; unlock          lock; take the node out; copy the token; unlock
+//   while (word == 0) futex_wait(word, 0)    word = 1 (release); futex_wake(word)
+//
+// The kernel compares the word before it sleeps, so that a 1 which comes first is not slept on. The sleeper's acquire load pairs with
+// the release store. It may return, and its frame may be gone, before the waker's futex_wake: sync/futex.h says why that is harmless.
+#include "sync/block.h"
+
+#include "sync/futex.h"
+
+namespace weft::detail {
+namespace {
+
+bool unlock_committed(void* lock) noexcept {
+  static_cast<rt::SpinMutex*>(lock)->unlock();
+  return true;
+}
+
+}  // namespace
+
+void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
+  if (rt::on_goroutine()) [[likely]] {
+    const rt::Waiter self = rt::current_waiter();
+    node.token = {self.g, self.epoch};
+    rt::park(&unlock_committed, &held, reason);
+    return;
+  }
+  std::atomic<std::uint32_t> word{0};
+  node.token = {nullptr, reinterpret_cast<std::uintptr_t>(&word)};
+  held.unlock();
+  while (word.load(std::memory_order_acquire) == 0) rt::futex_wait(&word, 0);
+}
+
+void block_forever(rt::WaitReason reason) noexcept {
+  for (;;) {
+    WaitNode nobody_sees_it;
+    rt::SpinMutex lock;
+    lock.lock();
+    block(nobody_sees_it, lock, reason);
+  }
+}
+
+void wake(WaitToken token) noexcept {
+  if (token.g != nullptr) [[likely]] {
+    rt::ready({token.g, token.key});
+    return;
+  }
+  auto* const word = reinterpret_cast<std::atomic<std::uint32_t>*>(token.key);
+  word->store(1, std::memory_order_release);
+  rt::futex_wake(word, 1);
+}
+
+void wake_all(WaitNode* chain) noexcept {
+  while (chain != nullptr) {
+    WaitNode* const node = chain;
+    chain = node->next;  // wake() ends the node's life
+    wake(node->token);
+  }
+}
+
+}  // namespace weft::detail

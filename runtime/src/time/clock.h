@@ -1,0 +1,27 @@
+// The runtime's clock: the monotonic one, in nanoseconds. The one place that a virtual clock would replace.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+namespace weft::rt {
+
+// Nanoseconds of std::chrono::steady_clock.
+using Nanos = std::int64_t;
+
+inline constexpr Nanos kNever = std::numeric_limits<Nanos>::max();
+
+inline Nanos to_nanos(std::chrono::steady_clock::time_point t) noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
+}
+
+inline Nanos now() noexcept { return to_nanos(std::chrono::steady_clock::now()); }
+
+// t + d, and kNever instead of an overflow.
+inline Nanos saturating_add(Nanos t, Nanos d) noexcept {
+  Nanos sum = 0;
+  return __builtin_add_overflow(t, d, &sum) ? kNever : sum;
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,337 @@
+#include "weft/net/conn.h"
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "support/matrix.h"
+#include "weft/context.h"
+#include "weft/go.h"
+#include "weft/net/dial.h"
+#include "weft/net/listener.h"
+#include "weft/sync.h"
+#include "weft/time.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using weft::Condition;
+using weft::net::Conn;
+
+std::chrono::steady_clock::time_point in(std::chrono::nanoseconds d) { return std::chrono::steady_clock::now() + d; }
+
+struct Pair {
+  Conn client;
+  Conn server;
+};
+
+// Two ends of one TCP connection on loopback.
+Pair connect_pair() {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  Pair pair;
+  weft::WaitGroup wg;
+  wg.go([&] { pair.server = listener.accept().value(); });
+  pair.client = weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.endpoint().port())).value();
+  wg.wait();
+  EXPECT_FALSE(listener.close());
+  return pair;
+}
+
+std::string pattern(std::size_t n) {
+  std::string s(n, '\0');
+  for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<char>('a' + (i * 7 + i / 253) % 26);
+  return s;
+}
+
+std::string read_all(Conn conn, std::size_t chunk = 1000) {
+  std::string all;
+  std::string buffer(chunk, '\0');
+  for (;;) {
+    const auto [n, ec] = conn.read(buffer);
+    all.append(buffer, 0, n);
+    if (ec == Condition::eof) return all;
+    if (ec) {
+      ADD_FAILURE() << ec.message();
+      return all;
+    }
+  }
+}
+
+WEFT_MATRIX_TEST(Conn, EchoesBothWays) {
+  const Pair p = connect_pair();
+  Conn client = p.client;
+  Conn server = p.server;
+  std::string buffer(16, '\0');
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(client.write("ping").n, 4u);
+    ASSERT_EQ(server.read_full({buffer.data(), 4}).n, 4u);
+    ASSERT_EQ(buffer.substr(0, 4), "ping");
+    ASSERT_EQ(server.write("pong!").n, 5u);
+    ASSERT_EQ(client.read_full({buffer.data(), 5}).n, 5u);
+    ASSERT_EQ(buffer.substr(0, 5), "pong!");
+  }
+  EXPECT_EQ(client.local_endpoint(), server.remote_endpoint());
+  EXPECT_EQ(client.remote_endpoint(), server.local_endpoint());
+}
+
+// More than the receive buffers and socket buffers hold: the writer must wait, nothing is lost or reordered.
+WEFT_MATRIX_TEST(Conn, CarriesMoreThanFitsInBuffers) {
+  const Pair p = connect_pair();
+  const std::string sent = pattern(6'000'000);
+  weft::WaitGroup wg;
+  wg.go([&] {
+    Conn client = p.client;
+    const auto [n, ec] = client.write(sent);
+    EXPECT_EQ(n, sent.size());
+    EXPECT_FALSE(ec) << ec.message();
+    EXPECT_FALSE(client.close_write());
+  });
+  weft::sleep(20ms);  // so that the writer blocks
+  EXPECT_TRUE(read_all(p.server, 70'000) == sent);
+  wg.wait();
+}
+
+WEFT_MATRIX_TEST(Conn, WritevKeepsOrder) {
+  const Pair p = connect_pair();
+  std::vector<std::string> parts;
+  std::string all;
+  for (int i = 0; i < 50; ++i) {
+    parts.push_back(pattern(static_cast<std::size_t>(i * 1000)));
+    all += parts.back();
+  }
+  const std::vector<std::string_view> views(parts.begin(), parts.end());
+  weft::WaitGroup wg;
+  wg.go([&] {
+    Conn client = p.client;
+    EXPECT_EQ(client.writev(views).n, all.size());
+    EXPECT_FALSE(client.close());
+  });
+  EXPECT_TRUE(read_all(p.server) == all);
+  wg.wait();
+}
+
+WEFT_MATRIX_TEST(Conn, HalfCloseLetsTheOtherSideAnswer) {
+  const Pair p = connect_pair();
+  Conn client = p.client;
+  Conn server = p.server;
+  ASSERT_FALSE(client.write("question").ec);
+  ASSERT_FALSE(client.close_write());
+  EXPECT_EQ(read_all(server), "question");
+  EXPECT_EQ(server.read(std::span<char>()).ec, std::error_code());  // an empty buffer asks for nothing
+  ASSERT_FALSE(server.write("answer").ec);
+  ASSERT_FALSE(server.close());
+  EXPECT_EQ(read_all(client), "answer");
+}
+
+WEFT_MATRIX_TEST(Conn, EofStaysEof) {
+  Pair p = connect_pair();
+  ASSERT_FALSE(p.client.close());
+  char byte = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::eof);
+}
+
+WEFT_MATRIX_TEST(Conn, WaitReadableNeedsNoBuffer) {
+  Pair p = connect_pair();
+  weft::WaitGroup wg;
+  wg.go([&] {
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_FALSE(p.server.wait_readable());
+      char buffer[8];
+      ASSERT_EQ(p.server.read(buffer).n, 1u);
+      ASSERT_FALSE(p.server.write("k").ec);
+    }
+    EXPECT_FALSE(p.server.wait_readable());  // the end of stream is readable
+    char byte = 0;
+    EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::eof);
+  });
+  char byte = 0;
+  for (int i = 0; i < 20; ++i) {
+    if (i % 3 == 0) weft::sleep(1ms);
+    ASSERT_FALSE(p.client.write("x").ec);
+    ASSERT_EQ(p.client.read({&byte, 1}).n, 1u);
+  }
+  ASSERT_FALSE(p.client.close());
+  wg.wait();
+}
+
+WEFT_MATRIX_TEST(Conn, ReadDeadlineFailsPendingAndFutureReadsAndCanBeMoved) {
+  Pair p = connect_pair();
+  char byte = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  p.server.set_read_deadline(in(30ms));
+  EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::deadline_exceeded);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 30ms);
+  EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::deadline_exceeded);
+  EXPECT_EQ(p.server.wait_readable(), Condition::deadline_exceeded);
+
+  p.server.set_read_deadline(in(10s));
+  ASSERT_FALSE(p.client.write("x").ec);
+  EXPECT_EQ(p.server.read({&byte, 1}).n, 1u);
+
+  p.server.set_read_deadline(in(20ms));
+  p.server.set_read_deadline(weft::net::kNoDeadline);
+  weft::sleep(40ms);
+  ASSERT_FALSE(p.client.write("y").ec);
+  EXPECT_EQ(p.server.read({&byte, 1}).n, 1u);
+  EXPECT_EQ(byte, 'y');
+}
+
+WEFT_MATRIX_TEST(Conn, PastDeadlineFromAnotherGoroutineWakesARead) {
+  Pair p = connect_pair();
+  for (int i = 0; i < 20; ++i) {
+    weft::WaitGroup wg;
+    wg.go([&] {
+      char byte = 0;
+      EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::deadline_exceeded);
+    });
+    if (i % 2 == 0) weft::sleep(2ms);
+    const auto begin = std::chrono::steady_clock::now();
+    p.server.set_read_deadline(in(-1s));
+    wg.wait();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+    p.server.set_read_deadline(weft::net::kNoDeadline);
+    char byte = 0;
+    ASSERT_FALSE(p.client.write("x").ec);
+    ASSERT_EQ(p.server.read({&byte, 1}).n, 1u);
+  }
+}
+
+WEFT_MATRIX_TEST(Conn, WriteDeadlineReportsWhatWasWritten) {
+  Pair p = connect_pair();
+  p.client.set_write_deadline(in(50ms));
+  const std::string data(30'000'000, 'x');
+  const auto [n, ec] = p.client.write(data);
+  EXPECT_EQ(ec, Condition::deadline_exceeded);
+  EXPECT_LT(n, data.size());
+  ASSERT_FALSE(p.client.close());
+  EXPECT_EQ(read_all(p.server, 100'000).size(), n);
+}
+
+WEFT_MATRIX_TEST(Conn, CloseWakesReadersAndWriters) {
+  for (int i = 0; i < 30; ++i) {
+    Pair p = connect_pair();
+    weft::WaitGroup wg;
+    for (int r = 0; r < 3; ++r) {
+      wg.go([&] {
+        char byte = 0;
+        EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::closed);
+      });
+    }
+    wg.go([&] {
+      const std::string data(30'000'000, 'x');
+      EXPECT_EQ(p.server.write(data).ec, Condition::closed);
+    });
+    if (i % 2 == 0) weft::sleep(3ms);
+    EXPECT_FALSE(p.server.close());
+    wg.wait();
+    EXPECT_EQ(p.server.close(), make_error_code(weft::Errc::closed));
+    char byte = 0;
+    EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::closed);
+    EXPECT_EQ(p.server.write("x").ec, Condition::closed);
+  }
+}
+
+WEFT_MATRIX_TEST(Conn, CloseReachesThePeerAtOnce) {
+  Pair p = connect_pair();
+  weft::WaitGroup wg;
+  wg.go([&] {
+    char byte = 0;
+    EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::closed);
+  });
+  weft::sleep(5ms);
+  EXPECT_FALSE(p.server.close());
+  char byte = 0;
+  p.client.set_read_deadline(in(2s));
+  EXPECT_EQ(p.client.read({&byte, 1}).ec, Condition::eof);
+  wg.wait();
+}
+
+WEFT_MATRIX_TEST(Conn, WriteToAClosedPeerFailsWithoutSignal) {
+  Pair p = connect_pair();
+  ASSERT_FALSE(p.server.close());
+  std::error_code ec;
+  for (int i = 0; i < 100 && !ec; ++i) {
+    ec = p.client.write("x").ec;
+    weft::sleep(1ms);
+  }
+  EXPECT_TRUE(ec == std::errc::broken_pipe || ec == std::errc::connection_reset) << ec.message();
+}
+
+WEFT_MATRIX_TEST(Conn, ConcurrentWritesAreWhole) {
+  Pair p = connect_pair();
+  constexpr int kWriters = 8;
+  constexpr int kMessages = 40;
+  constexpr std::size_t kSize = 5000;
+  weft::WaitGroup writers;
+  for (int w = 0; w < kWriters; ++w) {
+    writers.go([&, w] {
+      const std::string message(kSize, static_cast<char>('a' + w));
+      for (int i = 0; i < kMessages; ++i) EXPECT_EQ(p.client.write(message).n, kSize);
+    });
+  }
+  std::vector<int> seen(kWriters);
+  std::string message(kSize, '\0');
+  for (int i = 0; i < kWriters * kMessages; ++i) {
+    ASSERT_EQ(p.server.read_full(message).n, kSize);
+    ASSERT_EQ(message.find_first_not_of(message[0]), std::string::npos);
+    ++seen[static_cast<std::size_t>(message[0] - 'a')];
+  }
+  for (const int n : seen) EXPECT_EQ(n, kMessages);
+  writers.wait();
+}
+
+// Many connections at once, moving between processors.
+WEFT_MATRIX_TEST(Conn, ManyConnectionsEcho) {
+  constexpr int kConns = 60;
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  const std::string address = "127.0.0.1:" + std::to_string(listener.endpoint().port());
+  weft::WaitGroup wg;
+  wg.go([&] {
+    for (;;) {
+      auto conn = listener.accept();
+      if (!conn) {
+        EXPECT_EQ(conn.error(), Condition::closed);
+        return;
+      }
+      wg.go([c = *conn]() mutable {
+        std::string buffer(4096, '\0');
+        for (;;) {
+          const auto [n, ec] = c.read(buffer);
+          if (ec) break;
+          if (c.write({buffer.data(), n}).ec) break;
+        }
+      });
+    }
+  });
+  weft::WaitGroup clients;
+  for (int i = 0; i < kConns; ++i) {
+    clients.go([&, i] {
+      Conn c = weft::net::dial(weft::background(), "tcp", address).value();
+      for (int round = 0; round < 20; ++round) {
+        const std::string message = std::to_string(i) + pattern(static_cast<std::size_t>(round * 150));
+        ASSERT_EQ(c.write(message).n, message.size());
+        std::string back(message.size(), '\0');
+        ASSERT_EQ(c.read_full(back).n, message.size());
+        ASSERT_EQ(back, message);
+        if (round % 7 == i % 7) weft::yield();
+      }
+    });
+  }
+  clients.wait();
+  EXPECT_FALSE(listener.close());
+  wg.wait();
+}
+
+WEFT_MATRIX_TEST(Conn, ErrorTextNamesTheAddresses) {
+  Pair p = connect_pair();
+  p.server.set_read_deadline(in(-1s));
+  char byte = 0;
+  const auto [n, ec] = p.server.read({&byte, 1});
+  const std::string text = p.server.error("read", ec).message();
+  EXPECT_EQ(text, "read tcp 127.0.0.1:" + std::to_string(p.server.local_endpoint().port()) + "->127.0.0.1:" +
+                      std::to_string(p.client.local_endpoint().port()) + ": i/o timeout");
+}
+
+}  // namespace

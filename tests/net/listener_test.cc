@@ -1,0 +1,107 @@
+#include "weft/net/listener.h"
+
+#include <string>
+#include <vector>
+
+#include "support/matrix.h"
+#include "weft/context.h"
+#include "weft/net/address.h"
+#include "weft/net/dial.h"
+#include "weft/sync.h"
+#include "weft/time.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using weft::Condition;
+
+std::string address_of(const weft::net::Listener& listener) { return weft::net::to_string(listener.endpoint()); }
+
+WEFT_MATRIX_TEST(Listener, AcceptsManyInARow) {
+  auto listener = weft::net::listen("tcp4", "127.0.0.1:0").value();
+  weft::WaitGroup wg;
+  wg.go([&] {
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(listener.accept().has_value());
+  });
+  for (int i = 0; i < 100; ++i) {
+    auto conn = weft::net::dial(weft::background(), "tcp", address_of(listener));
+    ASSERT_TRUE(conn.has_value()) << conn.error().message();
+  }
+  wg.wait();
+}
+
+WEFT_MATRIX_TEST(Listener, CloseWakesEveryAccept) {
+  for (int i = 0; i < 10; ++i) {
+    auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+    weft::WaitGroup wg;
+    for (int a = 0; a < 4; ++a) {
+      wg.go([&] {
+        const auto conn = listener.accept();
+        ASSERT_FALSE(conn.has_value());
+        EXPECT_EQ(conn.error(), Condition::closed);
+        EXPECT_EQ(conn.error().message(), "accept tcp " + address_of(listener) + ": use of closed network connection");
+      });
+    }
+    if (i % 2 == 0) weft::sleep(2ms);
+    EXPECT_FALSE(listener.close());
+    wg.wait();
+    EXPECT_EQ(listener.close(), make_error_code(weft::Errc::closed));
+  }
+}
+
+WEFT_MATRIX_TEST(Listener, DeadlineEndsAccept) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  listener.set_deadline(std::chrono::steady_clock::now() + 20ms);
+  const auto none = listener.accept();
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error(), Condition::deadline_exceeded);
+  listener.set_deadline(weft::net::kNoDeadline);
+  auto client = weft::net::dial(weft::background(), "tcp", address_of(listener));
+  ASSERT_TRUE(client.has_value());
+  EXPECT_TRUE(listener.accept().has_value());
+}
+
+WEFT_MATRIX_TEST(Listener, PortIsRefusedAfterClose) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  const std::string address = address_of(listener);
+  weft::WaitGroup wg;
+  wg.go([&] { EXPECT_FALSE(listener.accept().has_value()); });
+  weft::sleep(2ms);
+  EXPECT_FALSE(listener.close());
+  wg.wait();
+  const auto conn = weft::net::dial(weft::background(), "tcp", address);
+  ASSERT_FALSE(conn.has_value());
+  EXPECT_EQ(conn.error(), std::errc::connection_refused);
+  EXPECT_TRUE(weft::net::listen("tcp", address).has_value());
+}
+
+WEFT_MATRIX_TEST(Listener, EveryAddressMeansBothFamilies) {
+  auto listener = weft::net::listen("tcp", ":0").value();
+  const std::string port = std::to_string(listener.endpoint().port());
+  weft::WaitGroup wg;
+  wg.go([&] {
+    const auto conn = listener.accept();
+    ASSERT_TRUE(conn.has_value());
+    EXPECT_EQ(conn->remote_endpoint().address().to_string(), "127.0.0.1");
+  });
+  EXPECT_TRUE(weft::net::dial(weft::background(), "tcp4", "127.0.0.1:" + port).has_value());
+  wg.wait();
+}
+
+WEFT_MATRIX_TEST(Listener, SaysWhatIsWrongWithAnAddress) {
+  auto first = weft::net::listen("tcp", "127.0.0.1:0").value();
+  const std::string taken = address_of(first);
+  const auto error_of = [](std::string_view network, std::string_view address) {
+    const auto listener = weft::net::listen(network, address);
+    return listener ? std::string() : listener.error().message();
+  };
+  EXPECT_EQ(error_of("tcp", taken), "listen tcp " + taken + ": bind: address already in use");
+  EXPECT_EQ(error_of("tcp", "nonsense"), "listen tcp: address nonsense: missing port in address");
+  EXPECT_EQ(error_of("tcp", "1.2.3.4:http"), "listen tcp: address 1.2.3.4:http: invalid port");
+  EXPECT_EQ(error_of("tcp", "127.0.0.1:70000"), "listen tcp: address 127.0.0.1:70000: invalid port");
+  EXPECT_EQ(error_of("tcp4", "[::1]:0"), "listen tcp4: address [::1]:0: no suitable address for tcp4");
+  EXPECT_EQ(error_of("carrier-pigeon", ":0"), "listen carrier-pigeon: unknown network carrier-pigeon");
+  EXPECT_EQ(error_of("tcp", "192.0.2.1:0"), "listen tcp 192.0.2.1:0: bind: cannot assign requested address");
+}
+
+}  // namespace

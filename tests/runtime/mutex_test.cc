@@ -1,0 +1,197 @@
+#include "weft/mutex.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "support/matrix.h"
+#include "support/parked.h"
+#include "weft/go.h"
+#include "weft/time.h"
+#include "weft/wait_group.h"
+
+namespace weft {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::microseconds;
+using testing::wait_until_parked;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int kRounds = 2'000;
+#else
+constexpr int kRounds = 20'000;
+#endif
+
+WEFT_PROCS_TEST(Mutex, Excludes) {
+  Mutex mutex;
+  long counter = 0;
+  WaitGroup group;
+  for (int g = 0; g < 8; ++g) {
+    group.go([&, g] {
+      for (int i = 0; i < kRounds; ++i) {
+        if (g % 4 == 0) {
+          while (!mutex.try_lock()) yield();
+        } else {
+          mutex.lock();
+        }
+        const long seen = counter;
+        if (i % 64 == 0) yield();  // held over a scheduling point
+        counter = seen + 1;
+        mutex.unlock();
+      }
+    });
+  }
+  group.wait();
+  EXPECT_EQ(counter, 8L * kRounds);
+}
+
+WEFT_PROCS_TEST(Mutex, GoroutinesAndThreadsShareIt) {
+  Mutex mutex;
+  long counter = 0;
+  WaitGroup group;
+  std::vector<std::thread> threads;
+  const auto body = [&] {
+    for (int i = 0; i < kRounds; ++i) {
+      const std::lock_guard lock(mutex);
+      ++counter;
+    }
+  };
+  for (int i = 0; i < 3; ++i) {
+    group.add(1);
+    threads.emplace_back([&] {
+      body();
+      group.done();
+    });
+    group.go(body);
+  }
+  group.wait();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(counter, 6L * kRounds);
+}
+
+WEFT_PROCS_TEST(Mutex, IsLockableForTheStandardLocks) {
+  Mutex a;
+  Mutex b;
+  {
+    const std::scoped_lock both(a, b);
+    EXPECT_FALSE(a.try_lock());
+    EXPECT_FALSE(b.try_lock());
+  }
+  std::unique_lock lock(a, std::try_to_lock);
+  EXPECT_TRUE(lock.owns_lock());
+  std::thread([&] { a.unlock(); }).join();  // no owner
+  EXPECT_TRUE(a.try_lock());
+  lock.release();
+  a.unlock();
+}
+
+WEFT_PROCS_TEST(Mutex, WaitersGetItInTheirOrder) {
+  Mutex mutex;
+  std::vector<int> order;
+  WaitGroup group;
+  mutex.lock();
+  for (int i = 0; i < 20; ++i) {
+    group.go([&, i] {
+      mutex.lock();
+      order.push_back(i);
+      mutex.unlock();
+    });
+    ASSERT_TRUE(wait_until_parked(static_cast<std::size_t>(i) + 1, "sync.Mutex.Lock"));
+  }
+  mutex.unlock();
+  group.wait();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+}
+
+// One that holds the mutex nearly all the time does not keep another from it.
+WEFT_PROCS_TEST(Mutex, IsFairToOneThatComesSeldom) {
+  Mutex mutex;
+  std::atomic<bool> stop{false};
+  WaitGroup group;
+  group.go([&] {
+    while (!stop) {
+      mutex.lock();
+      sleep(microseconds(100));
+      mutex.unlock();
+    }
+  });
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    sleep(microseconds(100));
+    mutex.lock();
+    mutex.unlock();
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  stop = true;
+  group.wait();
+}
+
+// A waiter of more than a millisecond gets the mutex from the next unlock, though the one that unlocks wants it back at once; and
+// while it starves, try_lock() fails.
+WEFT_PROCS_TEST(Mutex, HandsOverToAStarvingWaiter) {
+  Mutex mutex;
+  std::atomic<bool> served{false};
+  WaitGroup group;
+  mutex.lock();
+  group.go([&] {
+    mutex.lock();
+    served = true;
+    mutex.unlock();
+  });
+  ASSERT_TRUE(wait_until_parked(1, "sync.Mutex.Lock"));
+  sleep(milliseconds(3));
+  // The first unlock wakes it; it finds the mutex taken again, and turns it to starvation mode.
+  int relocks = 0;
+  while (!served && relocks < 1000) {
+    mutex.unlock();
+    mutex.lock();
+    ++relocks;
+    if (!served) yield();
+  }
+  EXPECT_TRUE(served);
+  EXPECT_LE(relocks, 10);
+  mutex.unlock();
+  group.wait();
+}
+
+// The last user may free the mutex right after its unlock, whoever else is still inside theirs.
+WEFT_PROCS_TEST(Mutex, MayBeFreedAfterTheLastUnlock) {
+  struct Shared {
+    Mutex mutex;
+    int users = 3;
+  };
+  for (int i = 0; i < kRounds / 10; ++i) {
+    auto* const shared = new Shared;
+    WaitGroup group;
+    const auto use = [shared] {
+      shared->mutex.lock();
+      const bool last = --shared->users == 0;
+      shared->mutex.unlock();
+      if (last) delete shared;
+    };
+    for (int g = 0; g < 3; ++g) group.go(use);
+    group.wait();
+  }
+}
+
+TEST(MutexDeath, UnlockOfUnlocked) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto unlock_in_goroutine = [] {
+    run([] {
+      Mutex mutex;
+      mutex.lock();
+      mutex.unlock();
+      mutex.unlock();
+    });
+  };
+  EXPECT_EXIT(unlock_in_goroutine(), ::testing::ExitedWithCode(2), "fatal error: sync: unlock of unlocked mutex");
+  EXPECT_EXIT(Mutex().unlock(), ::testing::ExitedWithCode(2), "fatal error: sync: unlock of unlocked mutex");
+}
+
+}  // namespace
+}  // namespace weft

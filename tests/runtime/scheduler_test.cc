@@ -1,0 +1,241 @@
+#include "weft/go.h"
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "support/matrix.h"
+#include "weft/stats.h"
+#include "weft/time.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Under TSan a fiber is a thread to the tool, which can hold about 8000.
+#ifdef WEFT_TSAN
+constexpr int kMany = 4000;
+#else
+constexpr int kMany = 20000;
+#endif
+
+void wait_for(const std::atomic<int>& counter, int target) {
+  while (counter.load(std::memory_order_acquire) < target) weft::yield();
+}
+
+WEFT_PROCS_TEST(Scheduler, RunsMain) {
+  EXPECT_EQ(weft::this_goroutine::id(), 1u);
+  EXPECT_EQ(weft::procs(), weft::testing::variant().procs);
+  EXPECT_GE(weft::processor_id(), 0);
+}
+
+TEST(Scheduler, RunReturnsMainsStatus) {
+  EXPECT_EQ(weft::run([] { return 7; }), 7);
+  EXPECT_EQ(weft::run([] {}), 0);
+  EXPECT_EQ(weft::procs(), 0);
+  EXPECT_EQ(weft::processor_id(), -1);
+}
+
+TEST(Scheduler, MainDoesNotWaitForOthers) {
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(weft::run([] {
+              for (int i = 0; i < 10; ++i) weft::go([] { weft::sleep(1h); });
+              weft::yield();
+            }),
+            0);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+}
+
+WEFT_PROCS_TEST(Scheduler, EveryGoroutineRunsOnce) {
+  std::atomic<int> sum{0};
+  for (int round = 0; round < 3; ++round) {
+    sum.store(0, std::memory_order_relaxed);
+    for (int i = 0; i < kMany; ++i) weft::go([&] { sum.fetch_add(1, std::memory_order_acq_rel); });
+    wait_for(sum, kMany);
+  }
+  EXPECT_EQ(sum.load(std::memory_order_relaxed), kMany);
+}
+
+WEFT_PROCS_TEST(Scheduler, YieldLetsOthersRun) {
+  std::atomic<int> turns{0};
+  std::atomic<int> done{0};
+  for (int g = 0; g < 8; ++g) {
+    weft::go([&] {
+      for (int i = 0; i < 500; ++i) {
+        turns.fetch_add(1, std::memory_order_relaxed);
+        weft::yield();
+      }
+      done.fetch_add(1, std::memory_order_release);
+    });
+  }
+  wait_for(done, 8);
+  EXPECT_EQ(turns.load(std::memory_order_relaxed), 4000);
+}
+
+// Two goroutines that respawn each other for ever do not keep a third from running.
+WEFT_PROCS_TEST(Scheduler, RespawningPairDoesNotStarveOthers) {
+  static std::atomic<bool> stop;
+  static std::atomic<int> live;
+  stop.store(false, std::memory_order_relaxed);
+  live.store(1, std::memory_order_relaxed);
+  struct Respawn {
+    void operator()() const {
+      if (!stop.load(std::memory_order_acquire)) {
+        live.fetch_add(1, std::memory_order_relaxed);
+        weft::go(Respawn{});
+      }
+      live.fetch_sub(1, std::memory_order_release);
+    }
+  };
+  weft::go(Respawn{});
+  weft::sleep(1ms);
+  for (int i = 0; i < 20; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    std::atomic<bool> ran{false};
+    weft::go([&] { ran.store(true, std::memory_order_release); });
+    while (!ran.load(std::memory_order_acquire)) weft::yield();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+  }
+  stop.store(true, std::memory_order_release);
+  while (live.load(std::memory_order_acquire) > 0) weft::yield();
+}
+
+WEFT_PROCS_TEST(Scheduler, IdsAndParents) {
+  std::atomic<int> done{0};
+  const std::uint64_t me = weft::this_goroutine::id();
+  std::vector<std::uint64_t> ids(100);
+  for (auto& id : ids) {
+    weft::go([&] {
+      id = weft::this_goroutine::id();
+      EXPECT_EQ(weft::this_goroutine::parent_id(), me);
+      done.fetch_add(1, std::memory_order_release);
+    });
+  }
+  wait_for(done, 100);
+  EXPECT_EQ(std::set<std::uint64_t>(ids.begin(), ids.end()).size(), 100u);
+}
+
+WEFT_PROCS_TEST(Scheduler, ListsGoroutinesWithWaitReason) {
+  std::atomic<bool> started{false};
+  weft::go([&] {
+    started.store(true, std::memory_order_release);
+    weft::sleep(100ms);
+  });
+  while (!started.load(std::memory_order_acquire)) weft::yield();
+  weft::sleep(20ms);
+  bool found = false;
+  for (const weft::GoroutineInfo& g : weft::goroutines()) {
+    if (g.wait_reason == "sleep" && g.parent_id == 1) {
+      found = true;
+      EXPECT_EQ(g.state, weft::GoroutineState::waiting);
+      EXPECT_LT(g.waiting_for, 5s);
+    }
+  }
+  EXPECT_TRUE(found);
+  EXPECT_EQ(weft::goroutine_count(), 2u);
+}
+
+WEFT_PROCS_TEST(Scheduler, PlainThreadsMayStartGoroutines) {
+  std::atomic<int> done{0};
+  std::thread thread([&] {
+    EXPECT_EQ(weft::this_goroutine::id(), 0u);
+    for (int i = 0; i < 100; ++i) weft::go([&] { done.fetch_add(1, std::memory_order_release); });
+  });
+  while (done.load(std::memory_order_acquire) < 100) weft::sleep(1ms);
+  thread.join();
+}
+
+// The exceptions in flight belong to the goroutine, not to the thread that runs it.
+WEFT_PROCS_TEST(Scheduler, ExceptionStateMovesWithTheGoroutine) {
+#ifdef WEFT_TSAN
+  constexpr int kRounds = 200;
+#else
+  constexpr int kRounds = 2000;
+#endif
+  std::atomic<int> done{0};
+  struct YieldInDestructor {
+    int expected;
+    ~YieldInDestructor() {
+      EXPECT_EQ(std::uncaught_exceptions(), expected);
+      weft::yield();
+      EXPECT_EQ(std::uncaught_exceptions(), expected);
+    }
+  };
+  for (int g = 0; g < 4; ++g) {
+    weft::go([&, g] {
+      for (int i = 0; i < kRounds; ++i) {
+        try {
+          const YieldInDestructor guard{1};
+          throw g * kRounds + i;
+        } catch (int value) {
+          EXPECT_EQ(value, g * kRounds + i);
+          weft::yield();
+          EXPECT_EQ(std::uncaught_exceptions(), 0);
+          try {
+            std::rethrow_exception(std::current_exception());
+          } catch (int again) {
+            EXPECT_EQ(again, g * kRounds + i);
+          }
+        }
+      }
+      done.fetch_add(1, std::memory_order_release);
+    });
+  }
+  wait_for(done, 4);
+}
+
+WEFT_PROCS_TEST(Scheduler, LargeClosureAndMoveOnlyClosure) {
+  std::atomic<int> done{0};
+  struct Large {
+    char bytes[4000] = {};
+  };
+  const Large large{};
+  weft::go([large, &done] { done.fetch_add(large.bytes[17] + 1, std::memory_order_release); });
+  weft::go([p = std::make_unique<int>(1), &done] { done.fetch_add(*p, std::memory_order_release); });
+  wait_for(done, 2);
+}
+
+TEST(SchedulerDeathTest, ExceptionThatLeavesAGoroutineEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(weft::run([] {
+                weft::go([] { throw std::runtime_error("boom"); });
+                weft::sleep(10s);
+              }),
+              ::testing::ExitedWithCode(2), "panic: std::runtime_error: boom\n\ngoroutine [0-9]+ \\[running\\]:");
+}
+
+WEFT_PROCS_TEST(Sleep, NeverEarlyAndNotForZero) {
+  const auto begin = std::chrono::steady_clock::now();
+  weft::sleep(0ms);
+  weft::sleep(-5ms);
+  weft::sleep(20ms);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_GE(took, 20ms);
+  EXPECT_LT(took, 2s);
+}
+
+WEFT_PROCS_TEST(Sleep, ManySleepersWakeTogether) {
+#ifdef WEFT_TSAN
+  constexpr int kSleepers = 1000;
+#else
+  constexpr int kSleepers = 10000;
+#endif
+  std::atomic<int> done{0};
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kSleepers; ++i) {
+    weft::go([&, begin] {
+      weft::sleep(100ms);
+      EXPECT_GE(std::chrono::steady_clock::now() - begin, 100ms);
+      done.fetch_add(1, std::memory_order_release);
+    });
+  }
+  while (done.load(std::memory_order_acquire) < kSleepers) weft::sleep(5ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
+}  // namespace

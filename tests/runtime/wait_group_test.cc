@@ -1,0 +1,166 @@
+#include "weft/wait_group.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "support/matrix.h"
+#include "support/parked.h"
+#include "weft/panic.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+using testing::wait_until_parked;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int kRounds = 500;
+#else
+constexpr int kRounds = 10'000;
+#endif
+
+WEFT_PROCS_TEST(WaitGroup, WaitsForAll) {
+  WaitGroup group;
+  group.wait();  // at zero
+  std::atomic<int> done{0};
+  for (int i = 0; i < 1000; ++i) group.go([&] { ++done; });
+  group.wait();
+  EXPECT_EQ(done, 1000);
+}
+
+WEFT_PROCS_TEST(WaitGroup, LetsAllWaitersGo) {
+  WaitGroup work;
+  WaitGroup waiters;
+  std::atomic<int> returned{0};
+  work.add(2);
+  for (int i = 0; i < 100; ++i) {
+    waiters.go([&] {
+      work.wait();
+      ++returned;
+    });
+  }
+  ASSERT_TRUE(wait_until_parked(100, "sync.WaitGroup.Wait"));
+  work.done();
+  sleep(std::chrono::milliseconds(1));
+  EXPECT_EQ(returned, 0);
+  work.done();
+  waiters.wait();
+  EXPECT_EQ(returned, 100);
+}
+
+// The group is destroyed as soon as wait() returns, while the last done() is on its way out.
+WEFT_PROCS_TEST(WaitGroup, MayGoWhenWaitReturns) {
+  int sum = 0;
+  for (int i = 0; i < kRounds; ++i) {
+    int a = 0;
+    int b = 0;
+    auto group = std::make_unique<WaitGroup>();
+    group->go([&a] { a = 1; });
+    group->go([&b] { b = 2; });
+    group->wait();
+    group.reset();
+    sum += a + b;
+  }
+  EXPECT_EQ(sum, 3 * kRounds);
+}
+
+WEFT_PROCS_TEST(WaitGroup, MayBeUsedAgain) {
+  WaitGroup group;
+  std::atomic<int> done{0};
+  for (int round = 0; round < 100; ++round) {
+    group.add(3);
+    for (int i = 0; i < 3; ++i) {
+      go([&] {
+        ++done;
+        group.done();
+      });
+    }
+    group.wait();
+    ASSERT_EQ(done, 3 * (round + 1));
+  }
+}
+
+WEFT_PROCS_TEST(WaitGroup, WorksFromPlainThreads) {
+  for (int round = 0; round < 50; ++round) {
+    WaitGroup group;
+    int value = 0;
+    group.add(1);
+    std::thread worker([&] {
+      value = 7;
+      group.done();
+    });
+    std::atomic<bool> seen{false};
+    std::thread waiter([&] {
+      group.wait();
+      seen = value == 7;
+    });
+    group.wait();
+    EXPECT_EQ(value, 7);
+    worker.join();
+    waiter.join();
+    EXPECT_TRUE(seen);
+  }
+}
+
+// What the function captured is gone before the group is done.
+WEFT_PROCS_TEST(WaitGroup, DestroysTheFunctionBeforeDone) {
+  struct Mark {
+    explicit Mark(bool* flag) : gone(flag) {}
+    Mark(Mark&& other) noexcept : gone(std::exchange(other.gone, nullptr)) {}
+    ~Mark() {
+      if (gone == nullptr) return;
+      yield();
+      *gone = true;
+    }
+    bool* gone;
+  };
+  bool gone = false;
+  WaitGroup group;
+  group.go([mark = Mark(&gone)] {});
+  group.wait();
+  EXPECT_TRUE(gone);
+}
+
+TEST(WaitGroup, NegativeCounterPanics) {
+  WaitGroup group;
+  EXPECT_THROW(
+      {
+        try {
+          group.done();
+        } catch (const Panic& panic) {
+          EXPECT_STREQ(panic.what(), "sync: negative WaitGroup counter");
+          throw;
+        }
+      },
+      Panic);
+  WaitGroup other;
+  other.add(2);
+  EXPECT_THROW(other.add(-3), Panic);
+}
+
+// A second round that starts before the waiters of the first have returned is found by one of those.
+WEFT_PROCS_TEST(WaitGroup, EarlyReusePanics) {
+  if (testing::variant().procs != 1) return;  // needs to know who runs next
+  WaitGroup group;
+  std::atomic<bool> caught{false};
+  group.add(1);
+  go([&] {
+    try {
+      group.wait();
+    } catch (const Panic& panic) {
+      caught = std::string_view(panic.what()) == "sync: WaitGroup is reused before previous Wait has returned";
+    }
+  });
+  ASSERT_TRUE(wait_until_parked(1, "sync.WaitGroup.Wait"));
+  group.done();
+  group.add(1);  // the waiter has not run yet
+  while (testing::parked("sync.WaitGroup.Wait") != 0 || goroutine_count() > 1) yield();
+  EXPECT_TRUE(caught);
+  group.done();
+}
+
+}  // namespace
+}  // namespace weft
