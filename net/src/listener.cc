@@ -5,13 +5,20 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "socket.h"
 #include "weft/net/address.h"
+#include "weft/time.h"
 
 namespace weft::net {
 namespace {
+
+// The kernel takes down the io_uring of a process that died a few milliseconds after the process, and its listener with it: a service that is
+// restarted at once waits that long for its address.
+constexpr std::chrono::milliseconds kAddressGrace{50};
+constexpr std::chrono::milliseconds kAddressRetry{5};
 
 std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
@@ -41,6 +48,14 @@ Result<int> open_listener(const Endpoint& endpoint, bool dual_stack, const Liste
     return Unexpected(Error(ec, step));
   }
   return fd;
+}
+
+Result<int> open_listener_patiently(const Endpoint& endpoint, bool dual_stack, const ListenOptions& options) {
+  for (std::chrono::milliseconds waited{0};; waited += kAddressRetry) {
+    Result<int> fd = open_listener(endpoint, dual_stack, options);
+    if (fd || fd.error() != std::errc::address_in_use || waited >= kAddressGrace) return fd;
+    sleep(kAddressRetry);
+  }
 }
 
 }  // namespace
@@ -79,7 +94,7 @@ Result<Listener> listen(std::string_view network, std::string_view address, List
   Result<int> fd = Unexpected(Error());
   for (const Endpoint& endpoint : *endpoints) {
     const bool dual_stack = endpoint.address().is_unspecified() && network == "tcp";
-    fd = open_listener(endpoint, dual_stack, options);
+    fd = open_listener_patiently(endpoint, dual_stack, options);
     if (fd) break;
     // The next candidate only where the first can't exist: a machine without IPv6.
     if (fd.error().code() != std::errc::address_family_not_supported && fd.error().code() != std::errc::address_not_available) break;

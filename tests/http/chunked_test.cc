@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "server/byte_buffer.h"
 #include "weft/http/errc.h"
 
 namespace weft::http::detail {
@@ -134,8 +135,9 @@ TEST(Chunked, WhatIsEncodedDecodes) {
     for (std::size_t i = 0; i < chunks; ++i) {
       const std::string chunk(1 + random() % 5000, static_cast<char>('a' + i));
       body += chunk;
-      append_chunk_size(raw, chunk.size());
-      raw += chunk + "\r\n";
+      ByteBuffer size;
+      size.append_number(chunk.size(), 16);
+      raw += std::string(size.view()) + "\r\n" + chunk + "\r\n";
     }
     raw += kLastChunk;
     EXPECT_EQ(decode({raw}, 1 + random() % 4096), body + "|");

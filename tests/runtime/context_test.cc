@@ -277,8 +277,8 @@ TEST(Context, DeepAndWideTreesNeedNoStack) {
             0);
 }
 
-// Goroutines build, cancel and drop parts of one tree. Whoever cancelled a context finds everything below it done, also when parts of
-// it were being cancelled by others.
+// Goroutines build, cancel and drop parts of one tree. Whoever cancelled a context finds everything below it done, also
+// when parts of it were being cancelled by others.
 WEFT_PROCS_TEST(Context, CancelsOfOneTreeMeet) {
   for (int round = 0; round < (kSanitized ? 20 : 200); ++round) {
     struct Node {
@@ -316,7 +316,42 @@ WEFT_PROCS_TEST(Context, CancelsOfOneTreeMeet) {
   }
 }
 
-// Dropping the last handle of a cancelled child may run a user's destructor inside the parent's cancel(), which may cancel again.
+// The same without luck: a cancel() of the root comes to a child that somebody else is in the middle of cancelling.
+WEFT_PROCS_TEST(Context, CancelWaitsForAnotherBelowIt) {
+  auto [root, cancel_root] = with_cancel(background());
+  auto [child, cancel_child] = with_cancel(root);
+  auto [grandchild, cancel_grandchild] = with_cancel(child);
+  struct Shared {
+    std::atomic<bool> running{false};
+    std::atomic<bool> may_end{false};
+  } shared;
+  rt::DoneHook hook(
+      [](void* arg) noexcept {
+        auto* const s = static_cast<Shared*>(arg);
+        s->running = true;
+        while (!s->may_end) std::this_thread::yield();
+      },
+      &shared);
+  ASSERT_TRUE(hook.attach(child));
+  std::thread other([cancel = cancel_child] { cancel(); });
+  while (!shared.running) yield();
+  EXPECT_FALSE(grandchild.err());
+  WaitGroup group;
+  for (const CancelFunc& cancel : {cancel_root, cancel_child}) {
+    group.go([&grandchild = grandchild, cancel] {
+      cancel();
+      EXPECT_TRUE(grandchild.err());
+    });
+  }
+  ASSERT_TRUE(wait_until_parked(2, "semacquire"));
+  shared.may_end = true;
+  group.wait();
+  other.join();
+  EXPECT_FALSE(hook.detach());
+}
+
+// Dropping the last handle of a cancelled child may run a user's destructor inside the parent's cancel(), which may
+// cancel again.
 WEFT_PROCS_TEST(Context, ADestructorMayCancel) {
   struct Canceller {
     explicit Canceller(CancelFunc f) : cancel(std::move(f)) {}
@@ -326,7 +361,8 @@ WEFT_PROCS_TEST(Context, ADestructorMayCancel) {
   };
   for (int i = 0; i < 200; ++i) {
     auto [root, cancel] = with_cancel(background());
-    // A chain of two below the root, whose middle holds the root's CancelFunc, dropped while the root is being cancelled.
+    // A chain of two below the root, whose middle holds the root's CancelFunc, dropped while the root is being
+    // cancelled.
     auto holder = std::make_unique<Context>(with_cancel(with_value<Canceller>(root, Canceller(cancel))).first);
     WaitGroup group;
     group.go([cancel = cancel] { cancel(); });
@@ -377,7 +413,9 @@ WEFT_PROCS_TEST(Context, AfterFuncCanBeStopped) {
   EXPECT_TRUE(never());
   EXPECT_FALSE(copy());
   EXPECT_EQ(captured.use_count(), 1);
-  { const auto dropped = after_func(with_cancel(background()).first, [captured] {}); }
+  {
+    const auto dropped = after_func(with_cancel(background()).first, [captured] {});
+  }
   EXPECT_EQ(captured.use_count(), 1);  // went with its context
 }
 

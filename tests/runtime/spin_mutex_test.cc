@@ -16,21 +16,17 @@ constexpr int kRounds = 20'000;
 constexpr int kRounds = 200'000;
 #endif
 
-// More threads than processors, so that holders lose theirs and the others sleep; both ways to unlock.
+// More threads than processors, so that holders lose theirs and the others sleep.
 TEST(SpinMutex, ExcludesAndWakesUnderContention) {
   SpinMutex mutex;
   long counter = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < 8; ++t) {
-    threads.emplace_back([&, t] {
+    threads.emplace_back([&] {
       for (int i = 0; i < kRounds; ++i) {
         if (i % 5 != 0 || !mutex.try_lock()) mutex.lock();
         ++counter;
-        if ((i + t) % 2 == 0) {
-          mutex.unlock();
-        } else {
-          mutex.unlock_kept();
-        }
+        mutex.unlock();
       }
     });
   }
@@ -46,22 +42,14 @@ TEST(SpinMutex, SleepersAreWokenOneAfterTheOther) {
     mutex.lock();
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
-      threads.emplace_back([&, t] {
+      threads.emplace_back([&] {
         mutex.lock();
         ++inside;
-        if (t % 2 == 0) {
-          mutex.unlock();
-        } else {
-          mutex.unlock_kept();
-        }
+        mutex.unlock();
       });
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));  // they spin some microseconds, then sleep
-    if (round % 2 == 0) {
-      mutex.unlock();
-    } else {
-      mutex.unlock_kept();
-    }
+    mutex.unlock();
     for (std::thread& thread : threads) thread.join();
   }
   EXPECT_EQ(inside, 80);

@@ -60,6 +60,43 @@ constexpr bool iequals(std::string_view a, std::string_view b) {
   return true;
 }
 
+namespace chars_impl {
+
+template <typename Word>
+inline Word load(const char* p) noexcept {
+  Word word;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+// Whether the word at `a`, in lower case, is the one at `b`.
+template <typename Word>
+inline bool same(const char* a, const char* b) noexcept {
+  constexpr Word kLower = static_cast<Word>(0x2020202020202020U);
+  return (load<Word>(a) | kLower) == load<Word>(b);
+}
+
+}  // namespace chars_impl
+
+// iequals() for a token and a literal of lower-case letters and '-', a word at a time. Bit 0x20 makes letters lower case and
+// leaves '-' alone; of the other characters of a token it makes none a letter or '-'.
+template <std::size_t N>
+inline bool token_is(std::string_view token, const char (&literal)[N]) noexcept {
+  constexpr std::size_t kSize = N - 1;
+  static_assert(kSize >= 4 && kSize <= 24);
+  using chars_impl::same;
+  const char* const p = token.data();
+  if (token.size() != kSize) return false;
+  if constexpr (kSize <= 8) {
+    return same<std::uint32_t>(p, literal) && same<std::uint32_t>(p + kSize - 4, literal + kSize - 4);
+  } else if constexpr (kSize <= 16) {
+    return same<std::uint64_t>(p, literal) && same<std::uint64_t>(p + kSize - 8, literal + kSize - 8);
+  } else {
+    return same<std::uint64_t>(p, literal) && same<std::uint64_t>(p + 8, literal + 8) &&
+           same<std::uint64_t>(p + kSize - 8, literal + kSize - 8);
+  }
+}
+
 // The value of a hexadecimal digit.
 constexpr int hex_value(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
 

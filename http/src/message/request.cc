@@ -23,7 +23,7 @@ Request::Request() : body_(&empty_body) {}
 std::string_view Request::path() const {
   if (!decoded_path_) {
     const std::string_view raw = head_.path;
-    if (raw.find('%') == std::string_view::npos) {
+    if (head_.plain_path || raw.find('%') == std::string_view::npos) {
       decoded_path_ = raw;
     } else {
       char* const text = text_.allocate(raw.size());

@@ -109,7 +109,7 @@ void ServeMux::operator()(ResponseWriter& w, Request& r) const {
   const bool connect = r.method() == "CONNECT";
   const std::string_view host = connect ? r.host() : without_port(r.host());
   std::string_view path = r.raw_path();
-  const bool clean = connect || detail::is_clean_path(path);
+  const bool clean = connect || RequestAccess::head(r).plain_path || detail::is_clean_path(path);
   if (!clean) path = text.copy(detail::clean_path(path));
 
   RouteMatch match;
@@ -132,7 +132,7 @@ void ServeMux::operator()(ResponseWriter& w, Request& r) const {
   for (const detail::Segment& segment : match.route->pattern.segments) {
     const bool named = segment.kind == detail::Segment::Kind::wildcard || segment.kind == detail::Segment::Kind::rest;
     if (!named || segment.text.empty()) continue;
-    RequestAccess::add_path_value(r, segment.text, match.values[next++]);
+    RequestAccess::add_path_value(r, segment.text, match.value(next++));
   }
   match.route->handler(w, r);
 }

@@ -104,13 +104,13 @@ bool RoutingTree::match_path(const Node& node, std::string_view path, Ending end
       match.count = count;
     }
     if (node.wildcard) {
-      match.values[match.count++] = segment;
+      match.push(segment);
       if (match_path(*node.wildcard, rest, ending, text, match)) return true;
       match.count = count;
     }
   }
   if (node.rest != nullptr) {
-    if (!node.rest->pattern.last().text.empty()) match.values[match.count++] = unescape_segment(path.substr(1), text);
+    if (!node.rest->pattern.last().text.empty()) match.push(unescape_segment(path.substr(1), text));
     match.route = node.rest;
     return true;
   }

@@ -29,7 +29,16 @@ struct Route {
 struct RouteMatch {
   const Route* route = nullptr;
   std::size_t count = 0;
-  std::array<std::string_view, kMaxWildcards> values;
+  // Not initialised past count.
+  struct Value {
+    const char* data;
+    std::size_t size;
+  };
+  std::array<Value, kMaxWildcards> values;
+
+  RouteMatch() {}  // NOLINT(modernize-use-equals-default): which would clear the values
+  void push(std::string_view value) { values[count++] = {value.data(), value.size()}; }
+  std::string_view value(std::size_t i) const { return {values[i].data, values[i].size}; }
 };
 
 class RoutingTree {

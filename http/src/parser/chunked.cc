@@ -1,7 +1,6 @@
 #include "parser/chunked.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "message/chars.h"
 #include "weft/http/errc.h"
@@ -123,14 +122,6 @@ bool ChunkedDecoder::fail(std::error_code error) {
   error_ = error;
   state_ = State::end_lf;
   return false;
-}
-
-void append_chunk_size(std::string& out, std::uint64_t size) {
-  char text[20];
-  char* const end = std::to_chars(text, text + 16, size, 16).ptr;
-  end[0] = '\r';
-  end[1] = '\n';
-  out.append(text, static_cast<std::size_t>(end + 2 - text));
 }
 
 }  // namespace weft::http::detail

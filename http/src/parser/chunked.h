@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -72,9 +71,7 @@ class ChunkedDecoder {
   std::error_code error_;
 };
 
-// The line that announces a chunk of `size` bytes; after the data comes a CRLF.
-void append_chunk_size(std::string& out, std::uint64_t size);
-
+// What ends a chunked body. Every chunk before it is its size in hexadecimal, CRLF, the data, CRLF.
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace weft::http::detail

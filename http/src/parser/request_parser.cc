@@ -119,6 +119,7 @@ RequestParser::Line RequestParser::parse_target(const char* base) {
   const std::string_view target = text(base, target_);
   path_ = target_;
   query_ = {};
+  plain_path_ = false;
   if (target.front() != '/') {
     const std::string_view method = text(base, method_);
     if (method == "CONNECT") {
@@ -132,14 +133,27 @@ RequestParser::Line RequestParser::parse_target(const char* base) {
     if (target == "*") return Line::good;
     if (const Line verdict = parse_absolute_target(base); verdict != Line::good) return verdict;
   }
+  split_path(base);
+  if (plain_path_ || escapes_are_whole(text(base, path_))) return Line::good;
+  return bad();
+}
+
+// Cuts the query off the path, and looks at what else is in it on the way.
+void RequestParser::split_path(const char* base) {
   const std::string_view rest = text(base, path_);
-  if (const auto* mark = static_cast<const char*>(std::memchr(rest.data(), '?', rest.size()))) {
-    query_.offset = static_cast<std::uint32_t>(mark + 1 - base);
-    query_.size = static_cast<std::uint32_t>(rest.data() + rest.size() - mark - 1);
-    path_.size -= query_.size + 1;
+  plain_path_ = true;
+  std::size_t size = 0;
+  char before = '\0';
+  for (; size < rest.size() && rest[size] != '?'; ++size) {
+    const char c = rest[size];
+    if (c == '%' || (before == '/' && (c == '/' || c == '.'))) plain_path_ = false;
+    before = c;
   }
-  if (path_.size == 0) empty_path_ = true;
-  return escapes_are_whole(text(base, path_)) ? Line::good : bad();
+  if (size < rest.size()) {
+    query_ = {static_cast<std::uint32_t>(path_.offset + size + 1), static_cast<std::uint32_t>(rest.size() - size - 1)};
+  }
+  path_.size = static_cast<std::uint32_t>(size);
+  empty_path_ = size == 0;
 }
 
 // scheme "://" authority path-abempty [ "?" query ]
@@ -206,25 +220,25 @@ bool RequestParser::note_field(const char* base, const FieldSlices& field) {
   const std::string_view value = text(base, field.value);
   switch (name.size()) {
     case 4:
-      if (iequals(name, "host")) {
+      if (token_is(name, "host")) {
         if (hosts_ < 2) ++hosts_;
         if (!absolute_) host_ = field.value;
         return false;
       }
       break;
     case 6:
-      if (iequals(name, "expect") && !value.empty() && expectation_ != Expectation::unknown) {
+      if (token_is(name, "expect") && !value.empty() && expectation_ != Expectation::unknown) {
         expectation_ = has_token(value, "100-continue") ? Expectation::continue_100 : Expectation::unknown;
       }
       break;
     case 10:
-      if (iequals(name, "connection")) {
+      if (token_is(name, "connection")) {
         says_close_ = says_close_ || has_token(value, "close");
         says_keep_alive_ = says_keep_alive_ || has_token(value, "keep-alive");
       }
       break;
     case 14:
-      if (iequals(name, "content-length")) {
+      if (token_is(name, "content-length")) {
         if (!has_content_length_) {
           has_content_length_ = true;
           first_length_ = field.value;
@@ -236,7 +250,7 @@ bool RequestParser::note_field(const char* base, const FieldSlices& field) {
       }
       break;
     case 17:
-      if (iequals(name, "transfer-encoding")) {
+      if (token_is(name, "transfer-encoding")) {
         if (transfer_encodings_ < 2) ++transfer_encodings_;
         transfer_encoding_ = field.value;
         return false;
@@ -279,6 +293,7 @@ void RequestParser::resolve(std::string_view input, RequestHead& head, Header& h
   head.method = text(base, method_);
   head.target = text(base, target_);
   head.path = empty_path_ ? std::string_view("/") : text(base, path_);
+  head.plain_path = plain_path_;
   head.query = text(base, query_);
   head.host = text(base, host_);
   head.version_minor = minor_;
@@ -290,7 +305,7 @@ void RequestParser::resolve(std::string_view input, RequestHead& head, Header& h
   const bool hide_length = content_length_ < 0 && has_content_length_;
   for (const FieldSlices& field : fields_) {
     const std::string_view name = text(base, field.name);
-    if (hide_length && iequals(name, "content-length")) continue;
+    if (hide_length && token_is(name, "content-length")) continue;
     HeaderAccess::add_view(header, name, text(base, field.value));
   }
 }

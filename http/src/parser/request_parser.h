@@ -74,6 +74,7 @@ class RequestParser {
   Line parse_start_line(const char* base, const char* end);
   Line parse_target(const char* base);
   Line parse_absolute_target(const char* base);
+  void split_path(const char* base);
   Line parse_field_line(const char* base, const char* end);
   bool note_field(const char* base, const FieldSlices& field);
   ParseStatus finish(const char* base);
@@ -98,6 +99,7 @@ class RequestParser {
   bool says_keep_alive_ = false;
   bool close_ = false;
   bool empty_path_ = false;
+  bool plain_path_ = false;
   Expectation expectation_ = Expectation::none;
   int minor_ = 1;
   std::int64_t content_length_ = 0;

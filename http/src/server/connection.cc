@@ -14,6 +14,7 @@
 #include "message/request_access.h"
 #include "weft/http/http.h"
 #include "weft/http/status.h"
+#include "weft/net/address.h"
 
 namespace weft::http::detail {
 namespace {
@@ -23,6 +24,9 @@ using std::chrono::nanoseconds;
 // How long a client whose request was refused may go on sending before the connection is closed under it. Closing at once
 // would reset the connection, and the client could lose the reply.
 constexpr std::chrono::milliseconds kLinger{500};
+
+// Timeouts from here on may be up to a second early.
+constexpr std::chrono::seconds kLongTimeout{30};
 
 net::TimePoint after(rt::Nanos start, nanoseconds timeout) {
   const rt::Nanos deadline = rt::saturating_add(start, timeout.count());
@@ -61,7 +65,6 @@ void Connection::run() {
     server_->log("http: error serving " + peer() + ": " + current_exception_text());
   }
   (void)conn_.close();
-  server_->leave(*this);
 }
 
 void Connection::end_if(ConnectionState expected) {
@@ -83,10 +86,7 @@ bool Connection::await_request(ConnectionState from) {
 }
 
 bool Connection::become_idle() {
-  const ServerOptions& options = server_->options();
-  const nanoseconds timeout = effective(options.idle_timeout, options.read_timeout);
-  head_start_ = 0;
-  conn_.set_read_deadline(timeout == nanoseconds::max() ? net::kNoDeadline : after(rt::now(), timeout));
+  arm_idle_deadline();
   // The other half is Server::Impl::shutdown(); see the opening comment of the header.
   state_.store(ConnectionState::idle, std::memory_order_seq_cst);
   return !server_->shutting_down();
@@ -100,6 +100,7 @@ Connection::Next Connection::serve_burst() {
   ws->response.attach(*server_);
   RequestAccess::attach(ws->request, ws->body, conn_, server_->context());
   const Next next = serve_requests(*ws);
+  ws->reset();
   server_->pool().release(std::move(ws));
   return next;
 }
@@ -190,6 +191,11 @@ bool Connection::call_handler(Workspace& ws) {
   }
 }
 
+void Connection::set_read_deadline(net::TimePoint deadline) {
+  idle_armed_at_ = 0;
+  conn_.set_read_deadline(deadline);
+}
+
 // From the first bytes of a head that isn't whole yet; does nothing when it has its deadline already.
 void Connection::arm_head_deadline() {
   if (head_start_ != 0) return;
@@ -197,7 +203,17 @@ void Connection::arm_head_deadline() {
   head_start_ = rt::now();
   const nanoseconds timeout = std::min(effective(options.read_header_timeout, options.read_timeout),
                                        effective(options.read_timeout, nanoseconds::zero()));
-  conn_.set_read_deadline(after(head_start_, timeout));
+  set_read_deadline(after(head_start_, timeout));
+}
+
+// Of a long timeout, the present second's deadline is near enough, and most requests find it set.
+void Connection::arm_idle_deadline() {
+  head_start_ = 0;
+  const nanoseconds timeout = effective(server_->options().idle_timeout, server_->options().read_timeout);
+  const std::time_t second = timeout >= kLongTimeout ? std::time(nullptr) : 0;
+  if (second != 0 && second == idle_armed_at_) return;
+  idle_armed_at_ = second;
+  conn_.set_read_deadline(after(rt::now(), timeout));
 }
 
 // A request that came whole needs no clock.
@@ -207,34 +223,31 @@ void Connection::arm_request_deadlines(const Workspace& ws) {
   const bool body_to_come = length < 0 || static_cast<std::uint64_t>(length) > ws.in.unread().size();
   if (body_to_come) {
     const rt::Nanos start = head_start_ != 0 ? head_start_ : rt::now();
-    conn_.set_read_deadline(after(start, effective(options.read_timeout, nanoseconds::zero())));
+    set_read_deadline(after(start, effective(options.read_timeout, nanoseconds::zero())));
   }
   if (options.write_timeout > nanoseconds::zero()) conn_.set_write_deadline(after(rt::now(), options.write_timeout));
 }
 
 void Connection::refuse(Workspace& ws, const ParseError& error) {
   std::string reply = std::to_string(error.status) + " " + std::string(status_text(error.status));
-  std::string& out = ws.out.text();
-  out.append("HTTP/1.1 ").append(reply);
-  out.append("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n").append(reply);
-  if (!error.detail.empty()) out.append(": ").append(error.detail);
+  ByteBuffer& out = ws.out.text();
+  out.append("HTTP/1.1 ");
+  out.append(reply);
+  out.append("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n");
+  if (!error.detail.empty()) reply.append(": ").append(error.detail);
+  out.append(reply);
   if (!ws.out.flush()) linger(ws);
 }
 
 // Ends the stream to the client and reads what it still sends, for a while.
 void Connection::linger(Workspace& ws) {
   if (conn_.close_write()) return;
-  conn_.set_read_deadline(after(rt::now(), kLinger));
+  set_read_deadline(after(rt::now(), kLinger));
   do {
     ws.in.reset();
   } while (ws.in.fill(conn_).n > 0);
 }
 
-std::string Connection::peer() const {
-  const net::Endpoint endpoint = conn_.remote_endpoint();
-  const std::string address = endpoint.address().to_string();
-  const std::string host = endpoint.address().is_v6() ? "[" + address + "]" : address;
-  return host + ":" + std::to_string(endpoint.port());
-}
+std::string Connection::peer() const { return net::to_string(conn_.remote_endpoint()); }
 
 }  // namespace weft::http::detail

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <list>
 #include <memory>
 #include <string>
@@ -27,12 +28,12 @@ namespace weft::http::detail {
 
 enum class ConnectionState : std::uint8_t { fresh, active, idle, closing };
 
-// Owned by its goroutine and known to the server's list. The members below the atomics belong to the goroutine.
+// Owned by its goroutine (Server::Impl::run) and known to the server's list. The members below the atomics belong to the goroutine.
 class Connection {
  public:
   Connection(std::shared_ptr<Server::Impl> server, net::Conn conn);
 
-  // Serves until the connection ends, and closes it.
+  // Serves until the connection ends, and closes it. Throws nothing.
   void run();
 
   // For the server, any goroutine.
@@ -55,6 +56,8 @@ class Connection {
   bool serve_request(Workspace& ws);
   bool answer(Workspace& ws);
   bool call_handler(Workspace& ws);
+  void set_read_deadline(net::TimePoint deadline);
+  void arm_idle_deadline();
   void arm_head_deadline();
   void arm_request_deadlines(const Workspace& ws);
   void refuse(Workspace& ws, const ParseError& error);
@@ -65,6 +68,7 @@ class Connection {
   net::Conn conn_;
   std::atomic<ConnectionState> state_{ConnectionState::fresh};
   std::atomic<std::uint64_t> requests_{0};  // written by the goroutine alone
+  std::time_t idle_armed_at_ = 0;           // when the read deadline was last set to the idle timeout; 0: it is something else
   rt::Nanos head_start_ = 0;                // since when a head is awaited under a deadline; 0: none is
 };
 

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <string_view>
 #include <system_error>
 
+#include "server/byte_buffer.h"
 #include "weft/net/conn.h"
 
 namespace weft::http::detail {
@@ -23,13 +23,13 @@ class OutputBuffer {
   void attach(net::Conn& conn) noexcept { conn_ = &conn; }
 
   // Append to it.
-  std::string& text() noexcept { return text_; }
+  ByteBuffer& text() noexcept { return text_; }
   std::size_t size() const noexcept { return text_.size(); }
   std::error_code error() const noexcept { return error_; }
 
   // All that is there is whole.
   void seal() noexcept { sealed_ = text_.size(); }
-  void drop_unsealed() { text_.resize(sealed_); }
+  void drop_unsealed() noexcept { text_.truncate(sealed_); }
 
   std::error_code flush() { return text_.empty() ? error_ : send({}, {}); }
   // Sends the whole responses, with `tail` behind them, and keeps the rest.
@@ -41,7 +41,7 @@ class OutputBuffer {
 
  private:
   net::Conn* conn_ = nullptr;
-  std::string text_;
+  ByteBuffer text_;
   std::size_t sealed_ = 0;
   std::error_code error_;
 };

@@ -16,12 +16,7 @@ namespace {
 // Pieces at least this long are sent from where they are; shorter ones are copied behind what waits.
 constexpr std::size_t kSendInPlace = 16 * 1024;
 constexpr std::size_t kSniffBytes = 512;
-constexpr std::string_view kLineEnd = "\r\n";
-
-void append_number(std::string& out, std::int64_t number) {
-  char text[20];
-  out.append(text, static_cast<std::size_t>(std::to_chars(text, text + sizeof text, number).ptr - text));
-}
+constexpr char kLineEnd[] = "\r\n";
 
 }  // namespace
 
@@ -66,18 +61,20 @@ void Response::write_interim() {
 }
 
 void Response::append_status_line() {
-  std::string& out = out_.text();
+  ByteBuffer& out = out_.text();
   if (status_ == kStatusOk && !http10_) {
     out.append("HTTP/1.1 200 OK\r\n");
     return;
   }
-  out.append(http10_ ? "HTTP/1.0 " : "HTTP/1.1 ");
-  append_number(out, status_);
-  out += ' ';
+  out.append("HTTP/1.");
+  out.append(http10_ ? '0' : '1');
+  out.append(' ');
+  out.append_number(static_cast<unsigned>(status_));
+  out.append(' ');
   const std::string_view reason = status_text(status_);
   if (reason.empty()) {
     out.append("status code ");
-    append_number(out, status_);
+    out.append_number(static_cast<unsigned>(status_));
   } else {
     out.append(reason);
   }
@@ -86,58 +83,67 @@ void Response::append_status_line() {
 
 void Response::append_handler_fields() {
   for (const Header::Field& field : header_) {
-    if (note_field(field.name, field.value)) append_field(field.name, field.value);
+    if (note_field(field.name, field.value) == Use::sent) append_field(field.name, field.value);
   }
 }
 
-// Takes in what a field means for the framing. Returns whether the field itself is sent.
-bool Response::note_field(std::string_view name, std::string_view value) {
+// Takes in what a field means for the framing.
+Response::Use Response::note_field(std::string_view name, std::string_view value) {
   switch (name.size()) {
     case 4:
-      if (!iequals(name, "date")) return true;
+      if (!token_is(name, "date")) return Use::sent;
       has_date_ = true;
-      return !value.empty();
+      if (!value.empty()) append_valid_name("Date", value);
+      return Use::consumed;
     case 10:
-      if (!iequals(name, "connection")) return true;
+      if (!token_is(name, "connection")) return Use::sent;
       if (has_token(value, "close")) {
         close_ = true;
       } else if (!has_token(value, "keep-alive")) {
         connection_ = value;
       }
-      return false;
+      return Use::consumed;
     case 12:
-      if (!iequals(name, "content-type")) return true;
+      if (!token_is(name, "content-type")) return Use::sent;
       has_type_ = true;
-      return !value.empty() && status_ != kStatusNotModified;
-    case 14: {
-      if (!iequals(name, "content-length")) return true;
-      const std::string_view digits = trim(value);
-      const bool good = !digits.empty() && all_of_class(digits, kDigit) &&
-                        std::from_chars(digits.data(), digits.data() + digits.size(), declared_).ec == std::errc();
-      if (!good) {
-        declared_ = -1;
-        host_->log("http: invalid Content-Length of \"" + std::string(value) + "\"");
-      }
-      return false;
-    }
+      if (!value.empty() && status_ != kStatusNotModified) append_valid_name("Content-Type", value);
+      return Use::consumed;
+    case 14:
+      if (!token_is(name, "content-length")) return Use::sent;
+      note_length(value);
+      return Use::consumed;
     case 16:
-      if (iequals(name, "content-encoding") && !value.empty()) has_encoding_ = true;
-      return true;
+      if (token_is(name, "content-encoding") && !value.empty()) has_encoding_ = true;
+      return Use::sent;
     case 17:
-      if (!iequals(name, "transfer-encoding")) return true;
+      if (!token_is(name, "transfer-encoding")) return Use::sent;
       transfer_encoding_ = true;
       identity_ = iequals(value, "identity");
-      return false;
+      return Use::consumed;
     default:
-      return true;
+      return Use::sent;
   }
 }
 
-// A name that is no token isn't sent; line ends in a value become spaces, so that no value can add a field.
+void Response::note_length(std::string_view value) {
+  const std::string_view digits = trim(value);
+  const bool good = !digits.empty() && all_of_class(digits, kDigit) &&
+                    std::from_chars(digits.data(), digits.data() + digits.size(), declared_).ec == std::errc();
+  if (good) return;
+  declared_ = -1;
+  host_->log("http: invalid Content-Length of \"" + std::string(value) + "\"");
+}
+
+// A name that is no token isn't sent.
 void Response::append_field(std::string_view name, std::string_view value) {
-  if (!is_token(name)) return;
-  std::string& out = out_.text();
-  out.append(name).append(": ");
+  if (is_token(name)) append_valid_name(name, value);
+}
+
+// Line ends in a value become spaces, so that no value can add a field.
+void Response::append_valid_name(std::string_view name, std::string_view value) {
+  ByteBuffer& out = out_.text();
+  out.append(name);
+  out.append(": ");
   value = trim(value);
   const std::size_t start = out.size();
   out.append(value);
@@ -164,23 +170,23 @@ IoResult Response::write(std::string_view data) {
     std::string scratch;
     commit(Last::no, gather_sample(data, scratch));
   }
-  const std::error_code ec = emit(pending_, data);
+  const std::error_code ec = emit(pending_.view(), data);
   pending_.clear();
   return {ec ? 0 : data.size(), ec};
 }
 
 std::error_code Response::flush() {
   if (state_ == State::open) write_header(kStatusOk);
-  if (state_ != State::committed) commit(Last::no, pending_);
-  (void)emit(pending_, {});
+  if (state_ != State::committed) commit(Last::no, pending_.view());
+  (void)emit(pending_.view(), {});
   pending_.clear();
   return sent(out_.flush());
 }
 
 void Response::finish() {
   if (state_ == State::open) write_header(kStatusOk);
-  if (state_ != State::committed) commit(Last::yes, pending_);
-  (void)emit(pending_, {});
+  if (state_ != State::committed) commit(Last::yes, pending_.view());
+  (void)emit(pending_.view(), {});
   pending_.clear();
   if (framing_ == Framing::chunked) out_.text().append(kLastChunk);
   // A body shorter than declared leaves the client waiting for the rest: only the connection's end tells it.
@@ -190,9 +196,9 @@ void Response::finish() {
 
 // What content sniffing looks at when `data` follows what is pending.
 std::string_view Response::gather_sample(std::string_view data, std::string& scratch) const {
-  if (pending_.size() >= kSniffBytes) return pending_;
+  if (pending_.size() >= kSniffBytes) return pending_.view();
   if (pending_.empty()) return data;
-  scratch = pending_;
+  scratch = pending_.view();
   scratch.append(data.substr(0, kSniffBytes - pending_.size()));
   return scratch;
 }
@@ -209,9 +215,11 @@ void Response::commit(Last last, std::string_view sample) {
   // The client has to be heard out before the next request can be; a client that won't end gets the connection's end instead.
   if (!close_ && !body_.drain()) close_ = true;
 
-  std::string& out = out_.text();
+  ByteBuffer& out = out_.text();
   if (!has_type_ && !has_encoding_ && !transfer_encoding_ && !sample.empty() && body_allowed_for_status(status_)) {
-    out.append("Content-Type: ").append(detect_content_type(sample)).append(kLineEnd);
+    out.append("Content-Type: ");
+    out.append(detect_content_type(sample));
+    out.append(kLineEnd);
   }
   if (!has_date_) out.append(date_.line());
   append_framing();
@@ -243,18 +251,18 @@ void Response::choose_framing(Last last) {
 }
 
 void Response::append_framing() {
-  std::string& out = out_.text();
+  ByteBuffer& out = out_.text();
   if (framing_ == Framing::chunked) {
     out.append("Transfer-Encoding: chunked\r\n");
   } else if (declared_ >= 0 && body_allowed_for_status(status_)) {
     out.append("Content-Length: ");
-    append_number(out, declared_);
+    out.append_number(static_cast<std::uint64_t>(declared_));
     out.append(kLineEnd);
   }
 }
 
 void Response::append_connection() {
-  std::string& out = out_.text();
+  ByteBuffer& out = out_.text();
   if (close_ && status_ != kStatusSwitchingProtocols) {
     if (!http10_) out.append("Connection: close\r\n");
   } else if (!connection_.empty()) {
@@ -266,11 +274,15 @@ void Response::append_connection() {
 std::error_code Response::emit(std::string_view a, std::string_view b) {
   const std::size_t size = a.size() + b.size();
   if (size == 0 || framing_ == Framing::none) return out_.error();
-  std::string& out = out_.text();
+  ByteBuffer& out = out_.text();
   const bool chunked = framing_ == Framing::chunked;
-  if (chunked) append_chunk_size(out, size);
-  if (size >= kSendInPlace) return sent(out_.send(a, b, chunked ? kLineEnd : std::string_view()));
-  out.append(a).append(b);
+  if (chunked) {
+    out.append_number(size, 16);
+    out.append(kLineEnd);
+  }
+  if (size >= kSendInPlace) return sent(out_.send(a, b, chunked ? std::string_view(kLineEnd) : std::string_view()));
+  out.append(a);
+  out.append(b);
   if (chunked) out.append(kLineEnd);
   return out.size() >= kFlushAt ? sent(out_.flush()) : out_.error();
 }

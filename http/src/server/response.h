@@ -14,6 +14,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "server/byte_buffer.h"
 #include "server/date.h"
 #include "server/output_buffer.h"
 #include "server/request_body.h"
@@ -59,12 +60,16 @@ class Response final : public ResponseWriter {
  private:
   enum class State : std::uint8_t { open, begun, committed };
   enum class Framing : std::uint8_t { none, length, chunked, until_close };
+  // What becomes of a handler's field: the framing took it in, or it is sent like any other.
+  enum class Use : std::uint8_t { consumed, sent };
   enum class Last : bool { no, yes };
 
   void append_status_line();
   void append_handler_fields();
-  bool note_field(std::string_view name, std::string_view value);
+  Use note_field(std::string_view name, std::string_view value);
+  void note_length(std::string_view value);
   void append_field(std::string_view name, std::string_view value);
+  void append_valid_name(std::string_view name, std::string_view value);
   void write_interim();
   void commit(Last last, std::string_view sample);
   void choose_framing(Last last);
@@ -80,7 +85,7 @@ class Response final : public ResponseWriter {
   const ResponseHost* host_ = nullptr;
   Header header_;
   DateLine date_;
-  std::string pending_;
+  ByteBuffer pending_;
   std::string connection_;  // the handler's Connection field, when it is neither close nor keep-alive
 
   State state_ = State::open;

@@ -105,42 +105,52 @@ Error Server::Impl::accept_until_closed(net::Listener& listener) {
 }
 
 void Server::Impl::start_connection(net::Conn conn) {
-  auto owner = std::make_unique<Connection>(shared_from_this(), std::move(conn));
-  Connection* const connection = owner.get();
-  if (!enter(*connection)) return connection->close();
+  Connection* const connection = enter(std::move(conn));
+  if (connection == nullptr) return;
   try {
-    go([self = shared_from_this(), connection] {
-      connection->run();
-      delete connection;
-      self->goroutines_.done();
-    });
-    (void)owner.release();  // the goroutine's
+    go([self = shared_from_this(), connection] { self->run(connection); });
   } catch (const std::bad_alloc&) {
     log("http: no memory for a connection's goroutine");
     connection->close();
-    leave(*connection);
-    goroutines_.done();
+    leave(connection);
   }
 }
 
-bool Server::Impl::enter(Connection& connection) {
-  const std::lock_guard lock(mutex_);
-  if (shutting_down()) return false;
-  goroutines_.add(1);
-  ++accepted_;
-  connection.place = connections_.insert(connections_.end(), &connection);
-  return true;
+void Server::Impl::serve_connection(net::Conn conn) {
+  if (Connection* const connection = enter(std::move(conn))) run(connection);
 }
 
-void Server::Impl::leave(Connection& connection) noexcept {
+// Null, and the connection is closed, when the server takes no more.
+Connection* Server::Impl::enter(net::Conn conn) {
+  auto connection = std::make_unique<Connection>(shared_from_this(), std::move(conn));
+  const std::lock_guard lock(mutex_);
+  if (shutting_down()) {
+    connection->close();
+    return nullptr;
+  }
+  connection->place = connections_.insert(connections_.end(), connection.get());
+  goroutines_.add(1);
+  ++accepted_;
+  return connection.release();
+}
+
+void Server::Impl::run(Connection* connection) {
+  connection->run();
+  leave(connection);
+}
+
+void Server::Impl::leave(Connection* connection) {
   std::vector<CancelFunc> waiters;
   {
     const std::lock_guard lock(mutex_);
-    past_requests_ += connection.requests();
-    connections_.erase(connection.place);
+    past_requests_ += connection->requests();
+    connections_.erase(connection->place);
     if (connections_.empty() && shutting_down()) waiters.swap(drain_waiters_);
   }
   for (const CancelFunc& drained : waiters) drained();
+  // Its reference to this server goes with it; the caller has another.
+  delete connection;
+  goroutines_.done();
 }
 
 void Server::Impl::on_shutdown(std::function<void()> fn) {

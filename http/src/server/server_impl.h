@@ -33,6 +33,8 @@ class Server::Impl final : public detail::ResponseHost, public std::enable_share
   Error serve(net::Listener listener);
   Error shutdown(const Context& ctx);
   void close();
+  // Serves one connection in the calling goroutine until it ends.
+  void serve_connection(net::Conn conn);
   void on_shutdown(std::function<void()> fn);
   ServerStats stats() const;
 
@@ -40,7 +42,6 @@ class Server::Impl final : public detail::ResponseHost, public std::enable_share
   const ServerOptions& options() const noexcept { return options_; }
   const Context& context() const noexcept { return context_; }
   detail::WorkspacePool& pool() noexcept { return pool_; }
-  void leave(detail::Connection& connection) noexcept;
 
   bool shutting_down() const noexcept override { return shutting_down_.load(std::memory_order_seq_cst); }
   void log(std::string_view line) const override;
@@ -48,7 +49,9 @@ class Server::Impl final : public detail::ResponseHost, public std::enable_share
  private:
   Error accept_until_closed(net::Listener& listener);
   void start_connection(net::Conn conn);
-  bool enter(detail::Connection& connection);
+  detail::Connection* enter(net::Conn conn);
+  void run(detail::Connection* connection);
+  void leave(detail::Connection* connection);
   void begin_shutdown();
   void close_listeners_locked();
   void end_connections(detail::ConnectionState state);

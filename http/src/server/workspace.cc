@@ -17,6 +17,13 @@ constexpr std::size_t kKeptPerShard = 256;
 
 }  // namespace
 
+void Workspace::reset() noexcept {
+  in.reset();
+  out.reset();
+  parser.reset();
+  RequestAccess::clear(request);
+}
+
 struct alignas(64) WorkspacePool::Shard {
   rt::SpinMutex mutex;  // guards free
   std::vector<std::unique_ptr<Workspace>> free;
@@ -47,10 +54,6 @@ std::unique_ptr<Workspace> WorkspacePool::acquire() {
 }
 
 void WorkspacePool::release(std::unique_ptr<Workspace> workspace) {
-  workspace->in.reset();
-  workspace->out.reset();
-  workspace->parser.reset();
-  RequestAccess::clear(workspace->request);
   Shard& mine = shard();
   const std::lock_guard lock(mine.mutex);
   if (mine.free.size() < kKeptPerShard) mine.free.push_back(std::move(workspace));

@@ -16,6 +16,9 @@ namespace weft::http::detail {
 struct Workspace {
   explicit Workspace(std::size_t max_head_bytes) : parser(max_head_bytes), body(in, out), response(out, body, request) {}
 
+  // Forgets what the last connection left.
+  void reset() noexcept;
+
   InputBuffer in;
   OutputBuffer out;
   RequestParser parser;
@@ -32,6 +35,7 @@ class WorkspacePool {
   ~WorkspacePool();
 
   std::unique_ptr<Workspace> acquire();
+  // The workspace is reset.
   void release(std::unique_ptr<Workspace> workspace);
 
  private:

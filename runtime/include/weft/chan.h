@@ -5,18 +5,18 @@
 //   jobs.send(1);
 //   jobs.close();
 //
-// A handle names a channel that all its copies share; capture it by value. A default-constructed handle is Go's nil channel: it is
-// never ready, so send and recv on it block for ever.
+// A handle names a channel that all its copies share; capture it by value. A default-constructed handle is Go's nil
+// channel: it is never ready, so send and recv on it block for ever.
 //
-// Thread safety: every operation may be called from any goroutine and any plain thread. One handle object that several threads use
-// while one of them assigns to it needs a lock, as a std::shared_ptr does.
+// Thread safety: every operation may be called from any goroutine and any plain thread. One handle object that several
+// threads use while one of them assigns to it needs a lock, as a std::shared_ptr does.
 // Lifetime: the channel goes with its last handle; elements still in it are destroyed then.
 // Blocking: send and recv park the calling goroutine (a plain thread sleeps); the other operations don't block.
 // Cancellation: none but close(). Waiters are served first come, first served.
-// Elements: objects whose move constructor and destructor don't throw and don't block. They are moved from the sender's stack to the
-// receiver's when one of them waits, else through the buffer.
-// Ordering: a send happens before the receive of its value returns; a close, before the receive that finds the channel closed; the
-// k-th receive from a channel of capacity C, before the (k+C)-th send returns.
+// Elements: objects whose move constructor and destructor don't throw and don't block. They are moved from the sender's
+// stack to the receiver's when one of them waits, else through the buffer.
+// Ordering: a send happens before the receive of its value returns; a close, before the receive that finds the channel
+// closed; the k-th receive from a channel of capacity C, before the (k+C)-th send returns.
 #pragma once
 
 #include <concepts>
@@ -72,20 +72,17 @@ class Chan {
   Chan() noexcept = default;  // the nil channel
   explicit operator bool() const noexcept { return chan_.get() != nullptr; }
 
-  // Returns when a receiver took the value or the buffer has it. Throws Panic("send on closed channel"), also when the channel is
-  // closed while it waits; the value is lost then.
+  // Returns when a receiver took the value or the buffer has it. Throws Panic("send on closed channel"), also when the
+  // channel is closed while it waits; the value is lost then.
   void send(T value) const { chan_.send(std::move(value)); }
 
   // The next value; nothing, without waiting, when the channel is closed and drained.
   std::optional<T> recv() const { return chan_.recv(); }
 
-  // Sends if that is possible without waiting, and says whether it was; else leaves the value alone. Panics on a closed channel.
+  // Sends if that is possible without waiting, and says whether it was; else leaves the value alone. Panics on a closed
+  // channel.
   bool try_send(T&& value) const { return chan_.try_send(std::move(value)); }
-  bool try_send(const T& value) const
-    requires std::copy_constructible<T>
-  {
-    return chan_.try_send(value);
-  }
+  bool try_send(const T& value) const requires std::copy_constructible<T> { return chan_.try_send(value); }
 
   // Receives if that is possible without waiting.
   TryRecv<T> try_recv() const {
@@ -94,8 +91,8 @@ class Chan {
     return result;
   }
 
-  // No more sends: receivers get what is in the buffer, then nothing. Wakes everybody who waits; blocked senders panic. Throws
-  // Panic("close of closed channel") and Panic("close of nil channel").
+  // No more sends: receivers get what is in the buffer, then nothing. Wakes everybody who waits; blocked senders panic.
+  // Throws Panic("close of closed channel") and Panic("close of nil channel").
   void close() const { detail::close_chan(chan_.get()); }
 
   // Elements in the buffer, and its room; 0 for the nil channel.
@@ -119,8 +116,8 @@ class Chan {
   detail::ChanRef<T> chan_;
 };
 
-// A new channel. Capacity 0: a send waits until a receiver takes the value. Throws Panic("makechan: size out of range") for more than
-// memory can hold (a negative number is such a size), std::bad_alloc when there is no memory.
+// A new channel. Capacity 0: a send waits until a receiver takes the value. Throws Panic("makechan: size out of range")
+// for more than memory can hold (a negative number is such a size), std::bad_alloc when there is no memory.
 template <typename T>
 [[nodiscard]] Chan<T> make_chan(std::size_t capacity = 0) {
   return Chan<T>(detail::ChanState<T>::make(capacity));
@@ -138,11 +135,7 @@ class SendChan {
 
   void send(T value) const { chan_.send(std::move(value)); }
   bool try_send(T&& value) const { return chan_.try_send(std::move(value)); }
-  bool try_send(const T& value) const
-    requires std::copy_constructible<T>
-  {
-    return chan_.try_send(value);
-  }
+  bool try_send(const T& value) const requires std::copy_constructible<T> { return chan_.try_send(value); }
   void close() const { detail::close_chan(chan_.get()); }
   std::size_t size() const noexcept { return chan_.size(); }
   std::size_t capacity() const noexcept { return chan_.capacity(); }

@@ -7,11 +7,15 @@
 //
 // Contexts form a tree: what ends one ends all that were made from it. They are immutable but for that.
 //
-// Thread safety: a Context, CancelFunc or StopFunc is a handle; copies name the same thing, and every function may be called from any
-// goroutine and any plain thread. One handle object that several threads use while one assigns to it needs a lock.
-// Lifetime: a context lives as long as a handle to it, to one made from it, or to its CancelFunc does. One that goes away before it was
-// cancelled can't be cancelled any more: its timer is stopped, its done channel stays open, its after_func functions are dropped.
-// So a CancelFunc need not be called for memory's sake, but goroutines that still use the context learn only from the call.
+// Thread safety: a Context, CancelFunc or StopFunc is a handle; copies name the same thing, and every function may be
+// called from any goroutine and any plain thread. One handle object that several threads use while one assigns to it
+// needs a lock.
+// Lifetime: a context lives as long as a handle to it, to one made from it, or to its CancelFunc does. One that goes
+// away before it was cancelled can't be cancelled any more: its timer is stopped, its done channel stays open, its
+// after_func functions are dropped. So a CancelFunc need not be called for memory's sake, but goroutines that still use
+// the context learn only from the call.
+// Deadlines need a running runtime: a context that has its own is made while the runtime runs, and is done or gone
+// before it ends.
 // Blocking: nothing here waits for work to end. cancel() may wait for another cancel() of the same tree.
 #pragma once
 
@@ -72,7 +76,7 @@ struct ContextValueOf {
   using type = Key;
 };
 template <typename Key>
-  requires requires { typename Key::context_value; }
+requires requires { typename Key::context_value; }
 struct ContextValueOf<Key> {
   using type = typename Key::context_value;
 };
@@ -83,8 +87,8 @@ inline char context_key_tag = 0;
 
 }  // namespace detail
 
-// What names a value of type T: `struct UserName : weft::ContextKey<std::string> {};`. A type that does not derive from ContextKey
-// names itself.
+// What names a value of type T: `struct UserName : weft::ContextKey<std::string> {};`. A type that does not derive from
+// ContextKey names itself.
 template <typename T>
 struct ContextKey {
   using context_value = T;
@@ -126,8 +130,8 @@ class Context {
   detail::ContextRef node_;
 };
 
-// Makes its context done with Errc::canceled. When the call returns, all contexts made from it are done. Later calls do nothing; a
-// default-constructed one does nothing either. Does not wait for goroutines to notice.
+// Makes its context done with Errc::canceled. When the call returns, all contexts made from it are done. Later calls do
+// nothing; a default-constructed one does nothing either. Does not wait for goroutines to notice.
 class CancelFunc {
  public:
   CancelFunc() noexcept = default;
@@ -149,8 +153,8 @@ class CancelCauseFunc {
   detail::ContextRef node_;  // a CancelNode
 };
 
-// Takes back an after_func(): true if that kept the function from running, false if it was started or taken back before. Does not wait
-// for a function that runs. Keeps the context alive.
+// Takes back an after_func(): true if that kept the function from running, false if it was started or taken back
+// before. Does not wait for a function that runs. Keeps the context alive.
 class StopFunc {
  public:
   StopFunc() noexcept = default;
@@ -171,10 +175,11 @@ inline Context todo() noexcept { return {}; }
 [[nodiscard]] std::pair<Context, CancelFunc> with_cancel(const Context& parent);
 [[nodiscard]] std::pair<Context, CancelCauseFunc> with_cancel_cause(const Context& parent);
 
-// Done at the deadline too, with Errc::context_deadline_exceeded, and with `cause` if there is one. A parent's earlier deadline stays
-// the deadline. One in the past gives a context that is done.
+// Done at the deadline too, with Errc::context_deadline_exceeded, and with `cause` if there is one. A parent's earlier
+// deadline stays the deadline. One in the past gives a context that is done.
 [[nodiscard]] std::pair<Context, CancelFunc> with_deadline(const Context& parent, Context::TimePoint deadline);
-[[nodiscard]] std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, Context::TimePoint deadline, Error cause);
+[[nodiscard]] std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, Context::TimePoint deadline,
+                                                                 Error cause);
 [[nodiscard]] std::pair<Context, CancelFunc> with_timeout(const Context& parent, std::chrono::nanoseconds timeout);
 [[nodiscard]] std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::chrono::nanoseconds timeout,
                                                                 Error cause);
@@ -194,8 +199,8 @@ template <typename Key>
                             std::make_shared<const ContextValue<Key>>(std::move(value)));
 }
 
-// Runs fn() in a goroutine of its own once the context is done; at once if it is. What fn captures is destroyed when fn has run, is
-// stopped, or can't run any more. A function that captures its context keeps it alive until then.
+// Runs fn() in a goroutine of its own once the context is done; at once if it is. What fn captures is destroyed when fn
+// has run, is stopped, or can't run any more. A function that captures its context keeps it alive until then.
 template <typename F>
 StopFunc after_func(const Context& context, F&& fn) {
   using Fn = std::decay_t<F>;

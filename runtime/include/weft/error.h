@@ -74,7 +74,7 @@ using Result = tl::expected<T, Error>;
 using Unexpected = tl::unexpected<Error>;
 
 // What a transfer moved and why it stopped: n bytes are done, also when ec is set.
-struct [[nodiscard]] IoResult {
+struct IoResult {
   std::size_t n = 0;
   std::error_code ec;
 };

@@ -6,12 +6,14 @@
 //     ...
 //   }
 //
-// Thread safety: goroutines and plain threads alike. A mutex has no owner: whoever unlocks it unlocks it. It is Lockable.
+// Thread safety: goroutines and plain threads alike. A mutex has no owner: whoever unlocks it unlocks it. It is
+// Lockable.
 // Lifetime: stays in place while in use. It may be destroyed by the goroutine that locked it last, after its unlock.
-// Blocking: lock() parks the calling goroutine (a plain thread sleeps) until the mutex is free; it can't be cancelled. unlock() may
-// give the processor to the next owner.
-// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses. One that waited
-// more than 1 ms gets the mutex handed over by the next unlock, and so do all behind it until one waited less.
+// Blocking: lock() parks the calling goroutine (a plain thread sleeps) until the mutex is free; it can't be cancelled.
+// unlock() may give the processor to the next owner.
+// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses.
+// One that waited more than 1 ms gets the mutex handed over by the next unlock, and so do all behind it until one
+// waited less.
 #pragma once
 
 #include <atomic>
@@ -30,7 +32,8 @@ class Mutex {
 
   void lock() noexcept {
     std::uint32_t free = 0;
-    if (!word_.compare_exchange_strong(free, kLocked, std::memory_order_acquire, std::memory_order_relaxed)) lock_slow();
+    if (!word_.compare_exchange_strong(free, kLocked, std::memory_order_acquire, std::memory_order_relaxed))
+      lock_slow();
   }
 
   // Never waits. False while somebody holds the mutex, or is about to have it handed over.

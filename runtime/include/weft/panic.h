@@ -1,7 +1,7 @@
 // Panic: Go's panics as exceptions.
 //
-// Misuse that Go answers with a panic (a send on a closed channel, a negative WaitGroup counter) throws a Panic with Go's text. An
-// exception that leaves its goroutine ends the process with status 2.
+// Misuse that Go answers with a panic (a send on a closed channel, a negative WaitGroup counter) throws a Panic with
+// Go's text. An exception that leaves its goroutine ends the process with status 2.
 #pragma once
 
 #include <stdexcept>

@@ -4,8 +4,10 @@
 //   for (auto& shard : shards) group.go([&shard] { index(shard); });
 //   group.wait();
 //
-// Thread safety: goroutines and plain threads alike. An add() that starts from zero must happen before the wait() it is meant for.
-// Lifetime: must outlive the goroutines it counts and every wait(). It may be destroyed, or used again, once all its waits returned.
+// Thread safety: goroutines and plain threads alike. An add() that starts from zero must happen before the wait() it is
+// meant for.
+// Lifetime: must outlive the goroutines it counts and every wait(). It may be destroyed, or used again, once all its
+// waits returned.
 // Blocking: wait() parks the calling goroutine (a plain thread sleeps); it can't be cancelled. The others don't block.
 // Ordering: each done() happens before the return of the wait() it lets go.
 #pragma once
@@ -27,16 +29,18 @@ class WaitGroup {
   WaitGroup(const WaitGroup&) = delete;
   WaitGroup& operator=(const WaitGroup&) = delete;
 
-  // Adds `delta`, which may be negative, to the counter; at zero all waiters go on. Throws Panic("sync: negative WaitGroup counter")
-  // below zero, and a Panic that names the misuse when it raises the counter from zero while somebody waits.
+  // Adds `delta`, which may be negative, to the counter; at zero all waiters go on. Throws Panic("sync: negative
+  // WaitGroup counter") below zero, and a Panic that names the misuse when it raises the counter from zero while
+  // somebody waits.
   void add(int delta);
   void done() { add(-1); }
 
-  // Returns when the counter is zero. Throws a Panic when the group is used again before all of an earlier round have returned.
+  // Returns when the counter is zero. Throws a Panic when the group is used again before all of an earlier round have
+  // returned.
   void wait();
 
-  // add(1), then fn() in a new goroutine, and done() once fn has returned and is destroyed. An exception from fn ends the process and
-  // does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
+  // add(1), then fn() in a new goroutine, and done() once fn has returned and is destroyed. An exception from fn ends
+  // the process and does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
   template <typename F>
   void go(F&& fn);
 

@@ -229,7 +229,9 @@ bool CancelNode::remove_hook(rt::DoneHook& hook) noexcept {
 DeadlineNode::DeadlineNode(ContextRef parent, rt::Nanos deadline, Error expiry_cause) noexcept
     : CancelNode(std::move(parent), deadline), expiry_cause_(std::move(expiry_cause)), timer_(&on_timer, this) {}
 
-DeadlineNode::~DeadlineNode() { timer_.stop_and_wait(); }
+DeadlineNode::~DeadlineNode() {
+  if (!timer_over_) timer_.stop_and_wait();
+}
 
 void DeadlineNode::arm() noexcept {
   // Under the mutex, so that whoever ends the context stops the timer after this, or finds that it ended before.
@@ -238,10 +240,10 @@ void DeadlineNode::arm() noexcept {
   mutex_.unlock();
 }
 
-void DeadlineNode::stop_timer() noexcept { timer_.stop(); }
+void DeadlineNode::stop_timer() noexcept { timer_over_ = timer_.stop(); }
 
-// On a scheduler stack, where cancel() may not run: it may wait, and may run users' destructors. The destructor waits for this
-// callback, so the node is there even when its last reference is not.
+// On a scheduler stack, where cancel() may not run: it may wait, and may run users' destructors. The destructor waits
+// for this callback, so the node is there even when its last reference is not.
 void DeadlineNode::on_timer(void* self) noexcept {
   auto* const node = static_cast<DeadlineNode*>(self);
   if (!node->try_ref()) return;

@@ -120,7 +120,8 @@ std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, Contex
   return {Context(node), CancelFunc(std::move(node))};
 }
 
-std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::chrono::nanoseconds timeout, Error cause) {
+std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::chrono::nanoseconds timeout,
+                                                  Error cause) {
   const rt::Nanos deadline = rt::saturating_add(rt::now(), timeout.count());
   detail::ContextRef node = detail::make_deadline_node(parent, deadline, std::move(cause));
   return {Context(node), CancelFunc(std::move(node))};

@@ -1,5 +1,5 @@
-// LinkList<T>: a doubly linked list of Ts that derive from Linked<T>. A T is in one list at most. Whoever guards the list guards the
-// links of what is in it.
+// LinkList<T>: a doubly linked list of Ts that derive from Linked<T>. A T is in one list at most. Whoever guards the
+// list guards the links of what is in it.
 #pragma once
 
 namespace weft::detail {

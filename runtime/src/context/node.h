@@ -6,29 +6,32 @@
 //     └ DeadlineNode an end with a timer
 // A plain ContextNode is without_cancel(): a parent for values, and no CancelNode.
 //
-// References. A node holds one on its parent; handles, cancel functions and a canceller at work hold one each. A CancelNode is also in
-// the child list of the nearest CancelNode above it, which counts for nothing: its destructor takes it out, under the parent's mutex. A
-// canceller that finds a node there, under the same mutex, may use its memory, and takes a reference unless there is none left (the
-// destructor is waiting for the mutex). The last reference frees the node and then its parent's reference, in a loop, since chains of
-// contexts may be longer than a goroutine's stack is deep.
+// References. A node holds one on its parent; handles, cancel functions and a canceller at work hold one each. A
+// CancelNode is also in the child list of the nearest CancelNode above it, which counts for nothing: its destructor
+// takes it out, under the parent's mutex. A canceller that finds a node there, under the same mutex, may use its
+// memory, and takes a reference unless there is none left (the destructor is waiting for the mutex). The last reference
+// frees the node and then its parent's reference, in a loop, since chains of contexts may be longer than a goroutine's
+// stack is deep.
 //
 // A CancelNode under its mutex_:
-//   outcome_      live, then canceled or deadline_exceeded, for good. Atomic: the store (release) comes after that of cause_, so that
-//                 who loads it (acquire) may read cause_ without the mutex.
+//   outcome_      live, then canceled or deadline_exceeded, for good. Atomic: the store (release) comes after that of
+//                 cause_, so that who loads it (acquire) may read cause_ without the mutex.
 //   done_         made by the first done(); done_made_ is stored (release) after it, for done() without the mutex.
-//   children_, hooks_, after_funcs_   who is told; nobody joins once outcome_ is not live.
-//   its links                         are the parent's list's, under the parent's mutex_; the canceller's that took it out of there.
-//   walk_                             the canceller's that ended the node.
+//   children_, hooks_, after_funcs_
+//                 who is told; nobody joins once outcome_ is not live.
+//   its links     belong to the parent's list, under the parent's mutex_; to the canceller that took it out of there.
+//   walk_         belongs to the canceller that ended the node.
 //
-// cancel() does, in this order: set outcome_ and cause_; close the done channel; run hooks and start after_funcs; the same for each
-// descendant, depth first, without recursion; leave the parent. No mutex is held over any of that but the first and the taking out of
-// lists, so it holds at most one node's mutex at a time, and only leaf locks (a fresh channel's, a timer heap's) inside it.
+// cancel() does, in this order: set outcome_ and cause_; close the done channel; run hooks and start after_funcs; the
+// same for each descendant, depth first, without recursion; leave the parent. No mutex is held over any of that but the
+// first and the taking out of lists, so it holds at most one node's mutex at a time, and only leaf locks (a fresh
+// channel's, a timer heap's) inside it.
 //
-// The first to set a node's outcome tells its descendants. Another cancel() of the node, or of an ancestor, waits for propagated_, so
-// that "all contexts made from it are done" holds for it too. That can't be a circle: a canceller comes to a node through its parent,
-// unless it started there; so it can only lose a node, and wait, to a canceller that started at that node, strictly below its own
-// start. A canceller gives back the nodes it holds only after it has told everybody: that may run destructors of users, who may call
-// cancel().
+// The first to set a node's outcome tells its descendants. Another cancel() of the node, or of an ancestor, waits for
+// propagated_, so that "all contexts made from it are done" holds for it too. That can't be a circle: a canceller comes
+// to a node through its parent, unless it started there; so it can only lose a node, and wait, to a canceller that
+// started at that node, strictly below its own start. A canceller gives back the nodes it holds only after it has told
+// everybody: that may run destructors of users, who may call cancel().
 #pragma once
 
 #include <atomic>
@@ -50,7 +53,8 @@ namespace weft::detail {
 
 // One after_func(). While it is linked its context owns it, through `self`.
 struct AfterFunc : Linked<AfterFunc> {
-  std::unique_ptr<Callback> callback;  // of whoever took it out of the list; of a context that never ends, `stopped` decides
+  std::unique_ptr<Callback>
+      callback;  // of whoever took it out of the list; of a context that never ends, `stopped` decides
   std::atomic<bool> stopped{false};
   std::shared_ptr<AfterFunc> self;
 };
@@ -140,7 +144,7 @@ class CancelNode : public ContextNode, public Linked<CancelNode> {
   LinkList<CancelNode> children_;
   LinkList<rt::DoneHook> hooks_;
   LinkList<AfterFunc> after_funcs_;
-  WaitQueue waiting_;  // for propagated_
+  WaitQueue waiting_;           // for propagated_
   CancelNode* walk_ = nullptr;  // the way up; then the list of nodes to give back
 };
 
@@ -159,6 +163,7 @@ class DeadlineNode final : public CancelNode {
 
   const Error expiry_cause_;
   rt::RuntimeTimer timer_;
+  bool timer_over_ = false;  // stopped before it fired; written by the canceller, read by the destructor
 };
 
 }  // namespace weft::detail

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <mutex>
 
+#include "poll/socket_calls.h"
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
 
@@ -146,7 +147,7 @@ IoResult Descriptor::do_read(std::span<char> buffer) {
     if (drained) {
       if (const std::error_code ec = wait(Side::read)) return {0, ec};
     }
-    const ssize_t n = ::read(fd_, buffer.data(), buffer.size());
+    const ssize_t n = is_socket_ ? socket_receive(fd_, buffer.data(), buffer.size(), 0) : ::read(fd_, buffer.data(), buffer.size());
     const int error = errno;
     if (n > 0) {
       // A short read has emptied the socket: the next one would find nothing, so it waits first.
@@ -201,11 +202,11 @@ IoResult Descriptor::writev(std::span<const std::string_view> parts) {
 
 ssize_t Descriptor::send_some(iovec* parts, std::size_t count) const noexcept {
   if (!is_socket_) return ::writev(fd_, parts, static_cast<int>(count));
-  if (count == 1) return ::send(fd_, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
+  if (count == 1) return socket_send(fd_, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = count;
-  return ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+  return socket_send_message(fd_, message, MSG_NOSIGNAL);
 }
 
 IoResult Descriptor::do_writev(iovec* parts, std::size_t count) {

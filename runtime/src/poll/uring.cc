@@ -8,6 +8,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "poll/socket_calls.h"
 #include "sched/constants.h"
 #include "sched/machine.h"
 
@@ -190,7 +191,7 @@ IoResult StreamDescriptor::do_read(std::span<char> buffer) {
     }
     // Before the first wait, and when the ring had no buffer left: the data may be there for the taking.
     if (!armed) {
-      const ssize_t n = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      const ssize_t n = socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       const int error = errno;
       if (n > 0) return {static_cast<std::size_t>(n), {}};
       if (n == 0) return {0, Errc::eof};

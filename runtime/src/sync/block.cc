@@ -1,11 +1,13 @@
-// block() and wake(). Both halves of a goroutine's sleep are park() and ready() (sched/park.h). A thread's are the word on its stack:
+// block() and wake(). Both halves of a goroutine's sleep are park() and ready() (sched/park.h). A thread's are the word
+// on its stack:
 //
 //   sleeper                                  waker
 //   word = 0; token = &word; unlock          lock; take the node out; copy the token; unlock
 //   while (word == 0) futex_wait(word, 0)    word = 1 (release); futex_wake(word)
 //
-// The kernel compares the word before it sleeps, so that a 1 which comes first is not slept on. The sleeper's acquire load pairs with
-// the release store. It may return, and its frame may be gone, before the waker's futex_wake: sync/futex.h says why that is harmless.
+// The kernel compares the word before it sleeps, so that a 1 which comes first is not slept on. The sleeper's acquire
+// load pairs with the release store. It may return, and its frame may be gone, before the waker's futex_wake:
+// sync/futex.h says why that is harmless.
 #include "sync/block.h"
 
 #include "sync/futex.h"

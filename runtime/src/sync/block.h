@@ -7,9 +7,9 @@
 
 namespace weft::detail {
 
-// Waits until wake() is called with the node's token, which it sets. The caller holds `held` and has queued the node, or queues it
-// nowhere and is never woken; `held` is released as soon as the caller may be woken. Goroutines and plain threads, not on a scheduler
-// stack.
+// Waits until wake() is called with the node's token, which it sets. The caller holds `held` and has queued the node,
+// or queues it nowhere and is never woken; `held` is released as soon as the caller may be woken. Goroutines and plain
+// threads, not on a scheduler stack.
 void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept;
 
 // For what never happens: a nil channel, a select without cases.

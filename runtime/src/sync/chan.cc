@@ -29,14 +29,14 @@ void close_chan(ChanCore* core) {
   if (core == nullptr) panic("close of nil channel");
   core->mutex.lock();
   if (core->closed.load(std::memory_order_relaxed)) {
-    core->mutex.unlock_kept();
+    core->mutex.unlock();
     panic("close of closed channel");
   }
   core->closed.store(true, std::memory_order_release);
   // Their nodes' success stays false: receivers return nothing, senders panic. At most one of the queues has anybody.
   WaitNode* const receivers = core->receivers.take_all();
   WaitNode* const senders = core->senders.take_all();
-  core->mutex.unlock_kept();
+  core->mutex.unlock();
   wake_all(receivers);
   wake_all(senders);
 }

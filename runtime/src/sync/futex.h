@@ -1,7 +1,7 @@
 // The futex, on words of this process only: sleep while the word has a value, wake those who do.
 //
-// Both may be called with an address whose object just ended its life: that is a spurious wake of some other sleeper, or nothing.
-// Every sleeper therefore looks at its word again.
+// Both may be called with an address whose object just ended its life: that is a spurious wake of some other sleeper,
+// or nothing. Every sleeper therefore looks at its word again.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,8 @@
 namespace weft::rt {
 
 // The kernel is given the address of the atomic itself.
-static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t) && std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t) &&
+              std::atomic<std::uint32_t>::is_always_lock_free);
 
 // Returns when woken, when the word is not `expected`, on a signal, or for no reason.
 inline void futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t expected) noexcept {

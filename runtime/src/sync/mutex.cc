@@ -2,22 +2,26 @@
 //
 //   kLocked    somebody holds the mutex, or is having it handed over
 //   kWaiters   queue_ is not empty; written with queue_mutex_ held
-//   kAwake     one agent is on its way to take the mutex or to queue, so unlock() need not wake another: an unlocker from the moment it
-//              decides to wake, then the waiter it wakes; or an arrival that spins while others wait. Who answers for the bit clears
-//              it in the same step in which it takes the mutex or queues
-//   kStarving  a waiter waited too long: unlock() hands the mutex over and nobody else may take it. Implies kLocked: it is set by a
-//              waiter that queues itself, in the step that finds the mutex locked, and cleared by one that had it handed over
+//   kAwake     one agent is on its way to take the mutex or to queue, so unlock() need not wake another: an unlocker
+//              from the moment it decides to wake, then the waiter it wakes; or an arrival that spins while others
+//              wait. Who answers for the bit clears it in the step in which it takes the mutex or queues
+//   kStarving  a waiter waited too long: unlock() hands the mutex over and nobody else may take it. Implies kLocked: it
+//              is set by a woken waiter that queues again, in the step that finds the mutex locked, and cleared by a
+//              waiter that had it handed over
 //
-// No wake-up is lost: a locker queues under queue_mutex_, after one compare-and-swap that finds kLocked set and sets kWaiters. The
-// holder's unlock is a later step of the same word, so it finds kWaiters, and either
-//   - kAwake is clear: the same step that clears kLocked sets it, and the unlocker takes queue_mutex_, behind the locker, and wakes the
-//     first waiter; or
-//   - kAwake is set: whoever answers for it takes the mutex, and unlocks it in turn, or finds it locked by somebody else who will.
-// Hence: kWaiters without kLocked implies kAwake. Since kAwake belongs to one agent at a time, and only a woken waiter sets kStarving,
-// nobody but the unlocker pops while it answers for kAwake, and in starvation nobody does but the holder.
+// No wake-up is lost: a locker queues under queue_mutex_, after one compare-and-swap that finds kLocked set and sets
+// kWaiters. The holder's unlock is a later step of the same word, so it finds kWaiters, and either
+//   - kAwake is clear: the same step that clears kLocked sets it, and the unlocker takes queue_mutex_, behind the
+//     locker, and wakes the first waiter; or
+//   - kAwake is set: whoever answers for it takes the mutex, and unlocks it in turn, or finds it locked by somebody
+//     else who will.
+// Hence: kWaiters without kLocked implies kAwake. Since kAwake belongs to one agent at a time, and only a woken waiter
+// sets kStarving, nobody but the unlocker pops while it answers for kAwake, and in starvation nobody does but the
+// holder.
 //
-// What the last holder did happens before the next lock returns: unlock's compare-and-swap releases, every later step of the word is
-// a read-modify-write and so carries that on, and the one that sets kLocked acquires. A hand-over is ordered by queue_mutex_ and wake().
+// What the last holder did happens before the next lock returns: unlock's compare-and-swap releases, every later step
+// of the word is a read-modify-write and so carries that on, and the one that sets kLocked acquires. A hand-over is
+// ordered by queue_mutex_ and wake().
 #include "weft/mutex.h"
 
 #include <chrono>
@@ -36,8 +40,8 @@ using Clock = std::chrono::steady_clock;
 // A wait beyond this one turns the mutex to starvation mode.
 constexpr std::chrono::milliseconds kStarvationThreshold{1};
 
-// An arrival spins so often before it queues, each time for so many turns: the holder of a well-used mutex is gone sooner than a
-// goroutine is parked. With one processor it can't be, since it does not run.
+// An arrival spins so often before it queues, each time for so many turns: the holder of a well-used mutex is gone
+// sooner than a goroutine is parked. With one processor it can't be, since it does not run.
 constexpr int kSpinRounds = 4;
 constexpr int kSpinTurns = 30;
 
@@ -60,7 +64,8 @@ void Mutex::lock_slow() noexcept {
     }
     if ((word & kStarving) == 0 && may_spin(spins)) {
       if (!awake && (word & (kWaiters | kAwake)) == kWaiters) {
-        awake = word_.compare_exchange_strong(word, word | kAwake, std::memory_order_relaxed, std::memory_order_relaxed);
+        awake =
+            word_.compare_exchange_strong(word, word | kAwake, std::memory_order_relaxed, std::memory_order_relaxed);
       }
       for (int i = 0; i < kSpinTurns; ++i) rt::spin_pause();
       ++spins;

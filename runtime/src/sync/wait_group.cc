@@ -1,11 +1,12 @@
-// WaitGroup: counter and number of waiters in one word, so that whoever takes the counter to zero learns in the same step whether
-// anybody waits.
+// WaitGroup: counter and number of waiters in one word, so that whoever takes the counter to zero learns in the same
+// step whether anybody waits.
 //
-// wait() and the add() that reaches zero: wait() raises the number of waiters by compare-and-swap from a word whose counter is not
-// zero, with queue_mutex_ held until its node is queued. The add() that reaches zero is a later step of the word, so it sees the waiter,
-// and takes queue_mutex_ behind it. From then on the word may not change (an add would be misuse, a wait sees the counter zero and
-// returns), so it is set to zero and everybody in the queue is woken. The last done() without waiters touches nothing after its
-// step of the word, with waiters nothing after it released queue_mutex_: the first waiter to go on may destroy the group.
+// wait() and the add() that reaches zero: wait() raises the number of waiters by compare-and-swap from a word whose
+// counter is not zero, with queue_mutex_ held until its node is queued. The add() that reaches zero is a later step of
+// the word, so it sees the waiter, and takes queue_mutex_ behind it. From then on the word may not change (an add would
+// be misuse, a wait sees the counter zero and returns), so it is set to zero and everybody in the queue is woken. The
+// last done() without waiters touches nothing after its step of the word, with waiters nothing after it released
+// queue_mutex_: the first waiter to go on may destroy the group.
 #include "weft/wait_group.h"
 
 #include "sync/block.h"

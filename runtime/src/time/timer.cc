@@ -42,6 +42,13 @@ void RuntimeTimer::stop_and_wait() noexcept {
   while (last_heap_->firing_.load(std::memory_order_acquire) == this) relax_thread();
 }
 
+TimerHeap::~TimerHeap() {
+  for (const Entry& entry : entries_) {
+    entry.timer->last_heap_ = nullptr;
+    entry.timer->heap_.store(nullptr, std::memory_order_release);
+  }
+}
+
 std::size_t TimerHeap::fire_due(Nanos t) noexcept {
   if (next() > t || !fire_mutex_.try_lock()) return 0;
   std::size_t fired = 0;

@@ -55,6 +55,11 @@ class RuntimeTimer {
 
 class TimerHeap {
  public:
+  TimerHeap() = default;
+  ~TimerHeap();  // timers that are still armed never fire; their owners may outlive the runtime
+  TimerHeap(const TimerHeap&) = delete;
+  TimerHeap& operator=(const TimerHeap&) = delete;
+
   // When the earliest timer is due; kNever without one. Any thread, without the lock.
   Nanos next() const noexcept { return next_.load(std::memory_order_acquire); }
 

@@ -31,10 +31,10 @@ using ErrorLog = std::function<void(std::string_view)>;
 // Timeouts: a negative one never expires. When one expires, the connection is closed without a word.
 struct ServerOptions {
   // Where listen_and_serve() listens, "host:port" or ":port". Empty: ":80".
-  std::string address;
+  std::string address = {};
 
   // Answers the requests. Empty: 404 for all.
-  Handler handler;
+  Handler handler = {};
 
   // From the accept, or the first byte of a later request, to the end of its head. Zero: read_timeout.
   std::chrono::nanoseconds read_header_timeout = std::chrono::seconds(10);
@@ -56,10 +56,10 @@ struct ServerOptions {
   std::uint64_t max_body_bytes = 64 * 1024 * 1024;
 
   // Told of failed accepts, handlers that throw, and misuse by handlers. Empty: lines on stderr.
-  ErrorLog error_log;
+  ErrorLog error_log = {};
 
   // What every Request::context() is made from.
-  Context base_context;
+  Context base_context = {};
 };
 
 struct ServerStats {

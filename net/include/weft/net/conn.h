@@ -50,15 +50,15 @@ class Conn {
 
   // Returns as soon as at least one byte is there: n > 0, or n == 0 with ec: Condition::eof when the peer finished sending,
   // closed, deadline_exceeded, or the system's own code. An empty buffer returns {0, {}} at once.
-  IoResult read(std::span<char> buffer) { return stream_->read(buffer); }
+  [[nodiscard]] IoResult read(std::span<char> buffer) { return stream_->read(buffer); }
 
   // Reads until the buffer is full. n < buffer.size() comes with ec.
-  IoResult read_full(std::span<char> buffer);
+  [[nodiscard]] IoResult read_full(std::span<char> buffer);
 
   // Returns when all of it is handed to the kernel, or n < size with ec. A broken connection is EPIPE or ECONNRESET; no SIGPIPE.
-  IoResult write(std::string_view data) { return stream_->writev({&data, 1}); }
+  [[nodiscard]] IoResult write(std::string_view data) { return stream_->writev({&data, 1}); }
   // The parts one after the other, as one write.
-  IoResult writev(std::span<const std::string_view> parts) { return stream_->writev(parts); }
+  [[nodiscard]] IoResult writev(std::span<const std::string_view> parts) { return stream_->writev(parts); }
 
   // Returns when a read would not wait (data, end of stream or an error), so that an idle connection needs no buffer.
   std::error_code wait_readable() { return stream_->wait_readable(); }

@@ -45,7 +45,8 @@ class Listener {
 };
 
 // `network` is "tcp", "tcp4" or "tcp6"; `address` is "host:port" with a literal host ("127.0.0.1:80", "[::1]:80", "localhost:80"), or
-// ":port" for every address (dual-stack on "tcp"). Port 0 lets the kernel choose. Goroutines only; does not block.
+// ":port" for every address (dual-stack on "tcp"). Port 0 lets the kernel choose. Goroutines only; parks for up to 50 ms when the address is
+// in use, for a process that has just died may hold it a little longer.
 // Errors read "listen tcp 127.0.0.1:80: bind: address already in use".
 Result<Listener> listen(std::string_view network, std::string_view address, ListenOptions options = {});
 

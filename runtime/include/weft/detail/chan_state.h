@@ -1,22 +1,24 @@
-// Not part of the API: the state behind Chan<T>, SendChan<T> and RecvChan<T>, with its hot path. sync/chan.cc has the rest.
+// Not part of the API: the state behind Chan<T>, SendChan<T> and RecvChan<T>, with its hot path. sync/chan.cc has the
+// rest.
 //
 // Invariants, under `mutex`:
 //   - senders and receivers are not both non-empty;
-//   - receivers wait only while the buffer is empty, senders only while it is full (always both, when the capacity is 0);
+//   - receivers wait only while the buffer is empty, senders only while it is full (with capacity 0 it is both);
 //   - after `closed` nobody waits.
-// `closed`, `count` and the queues' heads are written under `mutex` alone, and are atomic so that try_send() and try_recv() can fail
-// without it. Everything else is touched under `mutex` only; `capacity` never changes.
+// `closed`, `count` and the queues' heads are written under `mutex` alone, and are atomic so that try_send() and
+// try_recv() can fail without it. Everything else is touched under `mutex` only; `capacity` never changes.
 //
-// Elements move from stack to stack: a waiting receiver's node points to its std::optional<T>, a waiting sender's to its T. Moves and
-// the destructors of moved-from elements run under `mutex`, which is why T must not throw there, and must not block or use the
-// channel there either. wake() is called after the mutex was released.
+// Elements move from stack to stack: a waiting receiver's node points to its std::optional<T>, a waiting sender's to
+// its T. Moves and the destructors of moved-from elements run under `mutex`, which is why T must not throw there, and
+// must not block or use the channel there either. wake() is called after the mutex was released.
 //
-// Failing without the mutex. There must have been one moment between call and return at which the channel was open and not ready.
-// Both try forms first load "not ready", then `closed`: a channel never opens again, so if the second load says open, it was open at
-// the first. The first load is an acquire, so that the second is not made before it; and close() empties the queues, by a release
-// store, after it set `closed`, so that who finds no waiter because of a close also finds the channel closed.
-// When try_recv finds it closed, something may have been sent between the two loads, but nothing can be any more: a third load tells
-// whether it is drained. Receiving the end of a channel happens after its close: `closed` is stored with release, loaded with acquire.
+// Failing without the mutex. There must have been one moment between call and return at which the channel was open and
+// not ready. Both try forms first load "not ready", then `closed`: a channel never opens again, so if the second load
+// says open, it was open at the first. The first load is an acquire, so that the second is not made before it; and
+// close() empties the queues, by a release store, after it set `closed`, so that who finds no waiter because of a close
+// also finds the channel closed. When try_recv finds it closed, something may have been sent between the two loads, but
+// nothing can be any more: a third load tells whether it is drained. Receiving the end of a channel happens after its
+// close: `closed` is stored with release, loaded with acquire.
 #pragma once
 
 #include <atomic>
@@ -49,22 +51,20 @@ struct ChanCore {
   bool full() const noexcept {
     return capacity == 0 ? receivers.empty() : count.load(std::memory_order_acquire) == capacity;
   }
-  bool empty() const noexcept {
-    return capacity == 0 ? senders.empty() : count.load(std::memory_order_acquire) == 0;
-  }
+  bool empty() const noexcept { return capacity == 0 ? senders.empty() : count.load(std::memory_order_acquire) == 0; }
 };
 
-// With core.mutex held, which they release: wait in a queue until an element was taken from, or put into, `element`; false when the
-// channel was closed instead.
+// With core.mutex held, which they release: wait in a queue until an element was taken from, or put into, `element`;
+// false when the channel was closed instead.
 bool wait_to_send(ChanCore& core, void* element) noexcept;
 bool wait_to_recv(ChanCore& core, void* element) noexcept;
 
 void close_chan(ChanCore* core);  // null: panics
 
-[[noreturn]] void send_on_nil_chan() noexcept;
-[[noreturn]] void recv_on_nil_chan() noexcept;
-[[noreturn]] void panic_send_on_closed_chan();
-[[noreturn]] void panic_chan_size();
+[[noreturn, gnu::cold]] void send_on_nil_chan() noexcept;
+[[noreturn, gnu::cold]] void recv_on_nil_chan() noexcept;
+[[noreturn, gnu::cold]] void panic_send_on_closed_chan();
+[[noreturn, gnu::cold]] void panic_chan_size();
 
 enum class TryResult : unsigned char { done, would_block, closed };
 
@@ -95,7 +95,7 @@ class ChanState : public ChanCore {
   void unref() noexcept {
     if (handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     for (std::size_t n = count.load(std::memory_order_relaxed); n > 0; --n) {
-      slot(head)->~T();
+      element(head).~T();
       advance(head);
     }
     this->~ChanState();
@@ -111,7 +111,7 @@ class ChanState : public ChanCore {
     const TryResult result = offer(std::move(value));
     if (result == TryResult::done) return;
     if (result == TryResult::would_block && wait_to_send(*this, &value)) return;
-    if (result == TryResult::closed) mutex.unlock_kept();
+    if (result == TryResult::closed) mutex.unlock();
     panic_send_on_closed_chan();
   }
 
@@ -123,7 +123,7 @@ class ChanState : public ChanCore {
     mutex.lock();
     const TryResult result = offer(std::move(value));
     if (result == TryResult::done) return true;
-    mutex.unlock_kept();
+    mutex.unlock();
     if (result == TryResult::closed) panic_send_on_closed_chan();
     return false;
   }
@@ -133,7 +133,7 @@ class ChanState : public ChanCore {
     const TryResult result = take(out);
     if (result == TryResult::done) return;
     if (result == TryResult::closed) {
-      mutex.unlock_kept();
+      mutex.unlock();
     } else {
       wait_to_recv(*this, &out);
     }
@@ -146,7 +146,7 @@ class ChanState : public ChanCore {
     }
     mutex.lock();
     const TryResult result = take(out);
-    if (result != TryResult::done) mutex.unlock_kept();
+    if (result != TryResult::done) mutex.unlock();
     return result;
   }
 
@@ -156,14 +156,15 @@ class ChanState : public ChanCore {
 
   explicit ChanState(std::size_t elements) noexcept : ChanCore(elements) {}
 
-  T* slot(std::size_t index) noexcept {
-    return std::launder(reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + kSlotsOffset) + index);
+  void* slot(std::size_t index) noexcept {
+    return reinterpret_cast<std::byte*>(this) + kSlotsOffset + index * sizeof(T);
   }
+  T& element(std::size_t index) noexcept { return *std::launder(static_cast<T*>(slot(index))); }
   void advance(std::size_t& index) const noexcept { index = index + 1 == capacity ? 0 : index + 1; }
 
   // With the mutex held. done: the value is moved away and the mutex released; else neither.
   TryResult offer(T&& value) noexcept {
-    if (closed.load(std::memory_order_relaxed)) [[unlikely]] return TryResult::closed;
+    if (closed.load(std::memory_order_relaxed)) return TryResult::closed;
     if (WaitNode* const receiver = receivers.pop_front()) {
       static_cast<std::optional<T>*>(receiver->element)->emplace(std::move(value));
       release_and_wake(*receiver);
@@ -171,10 +172,10 @@ class ChanState : public ChanCore {
     }
     const std::size_t n = count.load(std::memory_order_relaxed);
     if (n == capacity) return TryResult::would_block;
-    ::new (static_cast<void*>(slot(tail))) T(std::move(value));
+    ::new (slot(tail)) T(std::move(value));
     advance(tail);
     count.store(n + 1, std::memory_order_relaxed);
-    mutex.unlock_kept();
+    mutex.unlock();
     return TryResult::done;
   }
 
@@ -182,17 +183,18 @@ class ChanState : public ChanCore {
   TryResult take(std::optional<T>& out) noexcept {
     const std::size_t n = count.load(std::memory_order_relaxed);
     if (n != 0) {
-      T* const oldest = slot(head);
-      out.emplace(std::move(*oldest));
-      oldest->~T();
+      T& oldest = element(head);
+      out.emplace(std::move(oldest));
+      oldest.~T();
       advance(head);
-      if (WaitNode* const sender = senders.pop_front()) {  // the buffer was full: the freed slot is the next one to fill
-        ::new (static_cast<void*>(slot(tail))) T(std::move(*static_cast<T*>(sender->element)));
+      if (WaitNode* const sender = senders.pop_front()) {
+        // The buffer was full: the slot that was freed is the next one to fill.
+        ::new (slot(tail)) T(std::move(*static_cast<T*>(sender->element)));
         advance(tail);
         release_and_wake(*sender);
       } else {
         count.store(n - 1, std::memory_order_relaxed);
-        mutex.unlock_kept();
+        mutex.unlock();
       }
       return TryResult::done;
     }
@@ -207,7 +209,7 @@ class ChanState : public ChanCore {
   void release_and_wake(WaitNode& node) noexcept {
     node.success = true;
     const WaitToken token = node.token;
-    mutex.unlock_kept();
+    mutex.unlock();
     wake(token);
   }
 };
@@ -233,11 +235,11 @@ class ChanRef {
   ChanState<T>* get() const noexcept { return state_; }
 
   void send(T&& value) const {
-    if (state_ == nullptr) [[unlikely]] send_on_nil_chan();
+    if (state_ == nullptr) send_on_nil_chan();
     state_->send(std::move(value));
   }
   std::optional<T> recv() const noexcept {
-    if (state_ == nullptr) [[unlikely]] recv_on_nil_chan();
+    if (state_ == nullptr) recv_on_nil_chan();
     std::optional<T> value;
     state_->recv(value);
     return value;
@@ -250,9 +252,7 @@ class ChanRef {
   TryResult try_recv(std::optional<T>& out) const noexcept {
     return state_ != nullptr ? state_->try_recv(out) : TryResult::would_block;
   }
-  std::size_t size() const noexcept {
-    return state_ != nullptr ? state_->count.load(std::memory_order_acquire) : 0;
-  }
+  std::size_t size() const noexcept { return state_ != nullptr ? state_->count.load(std::memory_order_acquire) : 0; }
   std::size_t capacity() const noexcept { return state_ != nullptr ? state_->capacity : 0; }
 
   friend bool operator==(const ChanRef&, const ChanRef&) noexcept = default;

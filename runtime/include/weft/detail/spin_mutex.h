@@ -1,34 +1,34 @@
 // Not part of the API: what the templates of weft/chan.h and its neighbours are made of.
 //
-// SpinMutex: the lock under the runtime's own structures. It protects a few dozen instructions and is never held over a park. It
-// spins for a while, then its thread sleeps on a futex, because the kernel may take the CPU away from the holder. It is the thread that
-// blocks, not the goroutine; goroutines are not preempted while they hold it.
+// SpinMutex: the lock under the runtime's own structures. It protects a few dozen instructions and is never held over a
+// park. It spins for a while, then its thread sleeps on a futex, because the kernel may take the CPU away from the
+// holder. It is the thread that blocks, not the goroutine; goroutines are not preempted while they hold it.
 //
-//   word_      0  free                           written by the unlocks
-//              1  held                           compare-and-swap 0 -> 1 in lock(), try_lock() and while spinning
-//              2  held, and a thread may sleep   exchange by sleepers: from 0 it took the lock, from 1 or 2 it sleeps while the word is 2
-//   sleepers_  threads in the sleeping part of lock_slow()
+//   word_      1 while somebody holds the lock. lock() and try_lock(): compare-and-swap 0 -> 1. unlock(): store of 0.
+//   sleepers_  for all mutexes together, by a hash of the address: threads in the sleeping part of lock_slow()
 //
-// A sleeper that is woken can't know whether others sleep, so it takes the lock with 2: the next unlock wakes again.
+// Sleep against wake. Unlocking is a plain store, because an exchange would double the price of a lock that nobody else
+// wants. So there is no barrier between that store and the load behind it, and the processor may make the load first.
+// The sleeper pays for both:
 //
-// unlock() exchanges 0 into the word and wakes one thread if it held 2. It touches nothing but the word's address after that, so the
-// next holder may free the mutex: at worst a stranger's futex is woken for nothing.
+//   unlock()                                  lock_slow()
+//     1. word_ = 0 (release)                    1. sleepers + 1
+//     2. read sleepers; not 0: wake one         2. heavy_barrier(): every thread of the process passes a full barrier
+//        who sleeps on word_                    3. word_ 0 -> 1: it is ours, sleepers - 1
+//                                               4. sleep while word_ is 1, then from 3
 //
-// unlock_kept() is for callers whose reference keeps the mutex alive beyond the call. A plain store and a load, half the price of a lock
-// on a hot path; without a barrier between the two, so the processor may make the load first. The sleeper pays for both sides:
+// A read at 2 that comes after the barrier finds the sleeper counted, and wakes. For one that came before, the store at
+// 1 is visible when the barrier returns, and the sleeper finds the word free at 3 or is turned back by the kernel at 4.
+// A sleeper stays counted until it has the lock, so whoever overtakes it wakes it again. Where the kernel has no such
+// barrier, sleepers look again every millisecond.
 //
-//   unlock_kept()                            lock_slow()
-//     1. word_ = 0 (release)                   1. sleepers_ + 1
-//     2. read sleepers_; not 0: wake one       2. heavy_barrier(): every thread of the process passes a full barrier
-//                                              3. exchange 2 into word_: had it 0, it is ours
-//                                              4. sleep while word_ is 2, then from 3
-//
-// Reads at 2 that come after the barrier find the sleeper counted and wake. For one that came before, the store at 1 is visible when
-// the barrier returns, and the sleeper finds the word free at 3. Where the kernel has no such barrier, sleepers look again every
-// millisecond.
+// Lifetime: after the store unlock() uses nothing of the mutex but its address, which is why the sleepers are counted
+// elsewhere. So the next holder may free it. At worst a stranger's futex is woken for nothing.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace weft::rt {
@@ -40,8 +40,7 @@ class SpinMutex {
   SpinMutex& operator=(const SpinMutex&) = delete;
 
   void lock() noexcept {
-    std::uint32_t free = 0;
-    if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire, std::memory_order_relaxed)) [[unlikely]] {
+    if (!try_lock()) [[unlikely]] {
       lock_slow();
     }
   }
@@ -50,20 +49,28 @@ class SpinMutex {
     return word_.compare_exchange_strong(free, 1, std::memory_order_acquire, std::memory_order_relaxed);
   }
   void unlock() noexcept {
-    if (word_.exchange(0, std::memory_order_release) == 2) [[unlikely]] wake_one();
-  }
-  void unlock_kept() noexcept {
+    const std::atomic<std::uint32_t>& sleepers = sleepers_of(this);
     word_.store(0, std::memory_order_release);
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // the compiler keeps the order; heavy_barrier() sees to the processor
-    if (sleepers_.load(std::memory_order_relaxed) != 0) [[unlikely]] wake_one();
+    // seq_cst of the signal fence: the compiler keeps the store before the load; heavy_barrier() sees to the processor.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+      wake_one(this);
+    }
   }
 
  private:
+  static constexpr std::size_t kBuckets = 64;
+  static std::array<std::atomic<std::uint32_t>, kBuckets> sleepers_;
+
+  // Mutexes lie in different cache lines, mostly.
+  static std::atomic<std::uint32_t>& sleepers_of(const SpinMutex* mutex) noexcept {
+    return sleepers_[reinterpret_cast<std::uintptr_t>(mutex) / 64 % kBuckets];
+  }
+
   void lock_slow() noexcept;
-  void wake_one() noexcept;
+  static void wake_one(const SpinMutex* gone) noexcept;  // uses the address only
 
   std::atomic<std::uint32_t> word_{0};
-  std::atomic<std::uint32_t> sleepers_{0};
 };
 
 }  // namespace weft::rt

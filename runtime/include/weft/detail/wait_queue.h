@@ -2,13 +2,14 @@
 //
 // WaitNode and WaitQueue: goroutines and plain threads that wait for one thing, first come first served.
 //
-// A waiter lays a WaitNode on its own stack, queues it under the lock of the thing, and blocks; blocking releases the lock once the
-// waiter may be woken (sync/block.h). A waker, under the same lock, takes the node out, does what the waiter waited for (moves an
-// element, sets `success`), copies the token and releases the lock; then it calls wake(token). The node belongs to
+// A waiter lays a WaitNode on its own stack, queues it under the lock of the thing, and blocks; blocking releases the
+// lock once the waiter may be woken (sync/block.h). A waker, under the same lock, takes the node out, does what the
+// waiter waited for (moves an element, sets `success`), copies the token and releases the lock; then it calls
+// wake(token). The node belongs to
 //   the waiter         until it is queued, and again after it was woken;
 //   the lock's holder  while it is queued;
-//   the waker          from taking it out until wake() - not after: the waiter's frame may be gone then, which is why the token is
-//                      copied.
+//   the waker          from taking it out until wake(); not after, since the waiter's frame may be gone then, which is
+//                      why the token is copied.
 // Exactly one waker takes a node out, so a waiter is woken exactly once and its wait never ends for nothing.
 #pragma once
 
@@ -21,14 +22,15 @@ struct G;
 
 namespace weft::detail {
 
-// Whom to wake: a goroutine in the park that `key` counts, or, when g is null, the thread that sleeps on the futex word at address
-// `key`.
+// Whom to wake: a goroutine in the park that `key` counts, or, when g is null, the thread that sleeps on the futex word
+// at address `key`.
 struct WaitToken {
   rt::G* g = nullptr;
   std::uint64_t key = 0;
 };
 
-// Lets the waiter go on. Everything before it happens before the waiter's return from block(). Call it without locks; any thread.
+// Lets the waiter go on. Everything before it happens before the waiter's return from block(). Call it without locks;
+// any thread.
 void wake(WaitToken token) noexcept;
 
 struct WaitNode {
@@ -84,8 +86,8 @@ class WaitQueue {
     (node.next != nullptr ? node.next->prev : last_) = node.prev;
   }
 
-  // All of them, the oldest first, chained through `next`. A release store: who finds the queue empty because of it, without the lock,
-  // also sees what its taker did before.
+  // All of them, the oldest first, chained through `next`. A release store: who finds the queue empty because of it,
+  // without the lock, also sees what its taker did before.
   WaitNode* take_all() noexcept {
     WaitNode* const first = first_.load(std::memory_order_relaxed);
     first_.store(nullptr, std::memory_order_release);

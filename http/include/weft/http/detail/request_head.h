@@ -15,6 +15,8 @@ struct RequestHead {
   std::string_view path;    // still escaped; "/" when an absolute target has none; the target itself for "*"
   std::string_view query;   // what follows '?', undecoded
   std::string_view host;    // of an absolute target, else of the Host field
+  // The path has neither escapes nor empty segments nor segments that begin with '.'.
+  bool plain_path = false;
   int version_minor = 1;    // the major version is 1
   // Bytes of body: 0 for none, -1 for a chunked one.
   std::int64_t content_length = 0;

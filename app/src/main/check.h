@@ -1,0 +1,11 @@
+// weft check: a health check for containers and scripts.
+#pragma once
+
+#include "main/command_line.h"
+
+namespace weft::program {
+
+// Returns the exit status: 0 if and only if the answer is 2xx; otherwise a line on stderr says what happened.
+int check(const CheckCommand& command);
+
+}  // namespace weft::program

@@ -1,0 +1,39 @@
+// What `weft` was asked on its command line.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace weft::program {
+
+// Exit status of a command line that makes no sense.
+inline constexpr int kUsageStatus = 2;
+
+struct ServeCommand {
+  std::string address = ":8080";
+  std::string debug_address = ":8001";  // empty: no debug server
+  std::string poller;                   // empty: WEFT_POLLER, else auto
+  int procs = 0;                        // 0: WEFT_PROCS, else what the machine grants
+  std::string log_level = "info";
+  std::chrono::milliseconds stop_timeout = std::chrono::seconds(10);  // 0: no limit
+  std::chrono::milliseconds drain_delay{0};
+};
+
+struct CheckCommand {
+  std::string url;
+  std::chrono::milliseconds timeout = std::chrono::seconds(5);
+};
+
+// Nothing to run: the text that was asked for is printed.
+struct Done {
+  int status = 0;
+};
+
+using Command = std::variant<Done, ServeCommand, CheckCommand>;
+
+// Prints help and version to stdout, one line about a mistake to stderr.
+Command parse_command_line(int argc, char** argv);
+
+}  // namespace weft::program

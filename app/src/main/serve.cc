@@ -1,0 +1,36 @@
+#include "main/serve.h"
+
+#include <cstdlib>
+
+#include "main/routes.h"
+#include "weft/app/app.h"
+#include "weft/app/log.h"
+
+namespace weft::program {
+namespace {
+
+// A poller named on the command line beats the one in the environment.
+PollerChoice choose_poller(const std::string& poller) {
+  if (poller == "io_uring") return PollerChoice::io_uring;
+  if (poller == "epoll") return PollerChoice::epoll;
+  if (!poller.empty()) ::setenv("WEFT_POLLER", poller.c_str(), 1);
+  return PollerChoice::automatic;
+}
+
+}  // namespace
+
+int serve(const ServeCommand& command) {
+  app::set_up_log({.level = spdlog::level::from_str(command.log_level)});
+  app::App app({
+      .name = "weft",
+      .version = WEFT_VERSION,
+      .stop_timeout = command.stop_timeout,
+      .drain_delay = command.drain_delay,
+      .runtime = {.procs = command.procs, .poller = choose_poller(command.poller)},
+  });
+  app.serve(make_routes(app), {.address = command.address});
+  if (!command.debug_address.empty()) app.serve_debug({.address = command.debug_address});
+  return app.run();
+}
+
+}  // namespace weft::program

@@ -1,0 +1,11 @@
+// weft serve
+#pragma once
+
+#include "main/command_line.h"
+
+namespace weft::program {
+
+// Returns the exit status.
+int serve(const ServeCommand& command);
+
+}  // namespace weft::program

@@ -1,0 +1,115 @@
+#include "signal/hub.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "weft/go.h"
+
+namespace weft::app::detail {
+namespace {
+
+// Calls fn(signal) for each bit.
+template <typename Fn>
+void for_each_signal(SignalMask signals, Fn fn) {
+  for (int signal = 1; signals != 0; ++signal, signals >>= 1) {
+    if ((signals & 1) != 0) fn(signal);
+  }
+}
+
+}  // namespace
+
+SignalHub& SignalHub::instance() {
+  static SignalHub* const hub = new SignalHub;  // never destroyed: goroutines may outlive main()
+  return *hub;
+}
+
+std::shared_ptr<SignalSubscription> SignalHub::subscribe(SignalMask signals, SignalSubscription::Deliver deliver) {
+  auto subscription = std::make_shared<SignalSubscription>(SignalSubscription{signals, std::move(deliver), {}});
+  const std::lock_guard lock(mutex_);
+  forget_old_runtime_locked();
+  if (descriptor_ == nullptr) start_reader_locked();
+  try {
+    hook_locked(signals);
+  } catch (...) {
+    if (subscriptions_.empty()) stop_reader_locked();
+    throw;
+  }
+  subscriptions_.push_back(subscription);
+  return subscription;
+}
+
+void SignalHub::unsubscribe(const SignalSubscription& subscription) {
+  const std::lock_guard lock(mutex_);
+  const auto place = std::ranges::find(subscriptions_, &subscription, &std::shared_ptr<SignalSubscription>::get);
+  if (place == subscriptions_.end()) return;
+  unhook_locked(subscription.signals);
+  subscriptions_.erase(place);
+  if (subscriptions_.empty()) stop_reader_locked();
+}
+
+// A runtime that ended took its goroutines and its poller with it.
+void SignalHub::forget_old_runtime_locked() noexcept {
+  rt::Scheduler* const current = rt::current_scheduler();
+  if (scheduler_ == current) return;
+  for (const auto& subscription : subscriptions_) unhook_locked(subscription->signals);
+  subscriptions_.clear();
+  descriptor_ = nullptr;
+  scheduler_ = current;
+}
+
+void SignalHub::hook_locked(SignalMask signals) {
+  SignalMask hooked = 0;
+  try {
+    for_each_signal(signals, [&](int signal) {
+      if (users_[static_cast<std::size_t>(signal - 1)] == 0) hook_signal(signal);
+      ++users_[static_cast<std::size_t>(signal - 1)];
+      hooked |= signal_bit(signal);
+    });
+  } catch (...) {
+    unhook_locked(hooked);
+    throw;
+  }
+}
+
+void SignalHub::unhook_locked(SignalMask signals) noexcept {
+  for_each_signal(signals, [&](int signal) {
+    if (--users_[static_cast<std::size_t>(signal - 1)] == 0) unhook_signal(signal);
+  });
+}
+
+void SignalHub::start_reader_locked() {
+  const int fd = ::fcntl(signal_event_fd(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) throw std::system_error(errno, std::system_category(), "signal: eventfd");
+  descriptor_ = rt::make_descriptor(fd);
+  descriptor_->add_owner();  // the goroutine's
+  take_signals();            // nobody's: they came when the last subscription ended
+  go([this, descriptor = descriptor_] { read_until_closed(descriptor); });
+}
+
+void SignalHub::stop_reader_locked() noexcept {
+  rt::Descriptor* const descriptor = std::exchange(descriptor_, nullptr);
+  descriptor->close();
+  descriptor->drop_owner();
+}
+
+void SignalHub::read_until_closed(rt::Descriptor* descriptor) {
+  std::array<char, sizeof(std::uint64_t)> count;
+  while (!descriptor->read(count).ec) deliver(take_signals());
+  descriptor->drop_owner();
+}
+
+void SignalHub::deliver(SignalMask signals) {
+  const std::lock_guard lock(mutex_);
+  for_each_signal(signals, [&](int signal) {
+    for (const auto& subscription : subscriptions_) {
+      if ((subscription->signals & signal_bit(signal)) != 0) subscription->deliver(signal);
+    }
+  });
+}
+
+}  // namespace weft::app::detail

@@ -1,0 +1,54 @@
+// SignalHub: who gets which signals, and the goroutine that delivers them.
+//
+// The goroutine exists while there are subscriptions. It reads the eventfd of handler.h through a descriptor of the runtime's poller, made
+// from a duplicate of the number, so that closing the descriptor (which ends the goroutine) leaves the handlers' number open.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <list>
+#include <memory>
+
+#include "poll/descriptor.h"
+#include "sched/scheduler.h"
+#include "signal/handler.h"
+#include "weft/context.h"
+#include "weft/mutex.h"
+
+namespace weft::app::detail {
+
+struct SignalSubscription {
+  using Deliver = std::function<void(int signal)>;
+
+  SignalMask signals = 0;
+  Deliver deliver;         // under the hub's mutex; doesn't wait for others and doesn't subscribe
+  CancelCauseFunc cancel;  // of a notify_context
+};
+
+// Thread safety: any goroutine or thread. Deliveries come one at a time.
+class SignalHub {
+ public:
+  static SignalHub& instance();
+
+  // Throws std::system_error.
+  std::shared_ptr<SignalSubscription> subscribe(SignalMask signals, SignalSubscription::Deliver deliver);
+  // When it returns, nothing is delivered to it any more. A second call does nothing.
+  void unsubscribe(const SignalSubscription& subscription);
+
+ private:
+  void forget_old_runtime_locked() noexcept;
+  void hook_locked(SignalMask signals);
+  void unhook_locked(SignalMask signals) noexcept;
+  void start_reader_locked();
+  void stop_reader_locked() noexcept;
+  void read_until_closed(rt::Descriptor* descriptor);
+  void deliver(SignalMask signals);
+
+  Mutex mutex_;  // guards all below
+  std::list<std::shared_ptr<SignalSubscription>> subscriptions_;
+  std::array<int, kMaxSignal> users_{};  // subscriptions for each signal
+  rt::Scheduler* scheduler_ = nullptr;   // whose descriptor it is
+  rt::Descriptor* descriptor_ = nullptr;
+};
+
+}  // namespace weft::app::detail

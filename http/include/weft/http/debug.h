@@ -1,0 +1,33 @@
+// Pages that show a running program from inside, for a server of their own that outsiders can't reach.
+//
+//   weft::http::Server server({.address = "127.0.0.1:8001", .handler = weft::http::debug::handler()});
+//
+//   /debug/             an index
+//   /debug/vars         counters of the runtime and of the servers, as JSON
+//   /debug/goroutines   every goroutine: who started it, what it waits for, since when
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <weft/http/response_writer.h>
+#include <weft/http/server.h>
+
+namespace weft::http::debug {
+
+struct Options {
+  // The program's, for /debug/vars. Empty: "".
+  std::string name = {};
+  std::string version = {};
+
+  // The counters shown as "connections" and "requests": of one server, or the sum of several. Called for each request of /debug/vars,
+  // from any goroutine. Empty: zeros.
+  std::function<ServerStats()> server_stats = {};
+};
+
+// Answers GET and HEAD of the pages above; 404 and 405 for the rest. "uptime_seconds" counts from this call.
+// Thread safety: the handler may serve many requests at the same time, and copies of it are equal. Blocking: only the writes.
+// Nothing is counted or kept for its sake: a page costs what it takes to make it, when it is asked for.
+Handler handler(Options options = {});
+
+}  // namespace weft::http::debug

@@ -1,0 +1,131 @@
+#include "weft/http/debug.h"
+
+#include <chrono>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "debug/process.h"
+#include "weft/go.h"
+#include "weft/http/mux.h"
+#include "weft/stats.h"
+
+namespace weft::http::debug {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Of a long page, so much is gathered before it is written.
+constexpr std::size_t kPiece = 32 * 1024;
+
+void begin(ResponseWriter& w, std::string_view type) {
+  w.header().set("Content-Type", type);
+  w.header().set("X-Content-Type-Options", "nosniff");
+  w.header().set("Cache-Control", "no-store");
+}
+
+// One variable a line, sorted, as Go's expvar has it.
+std::string render(const nlohmann::json& vars) {
+  std::string text = "{\n";
+  for (auto var = vars.begin(); var != vars.end(); ++var) {
+    if (var != vars.begin()) text += ",\n";
+    text += nlohmann::json(var.key()).dump() + ": " + var->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  return text + "\n}\n";
+}
+
+nlohmann::json variables(const Options& options, Clock::time_point start) {
+  const RuntimeStats runtime = runtime_stats();
+  const ProcessStatus process = process_status();
+  const ServerStats servers = options.server_stats ? options.server_stats() : ServerStats();
+  return {
+      {"cmdline", command_line()},
+      {"connections", {{"active", servers.active}, {"idle", servers.idle}, {"total", servers.connections}}},
+      {"descriptors", runtime.descriptors},
+      {"goroutines", runtime.goroutines},
+      {"idle_procs", runtime.idle_procs},
+      {"name", options.name},
+      {"parks", runtime.parks},
+      {"poller", runtime.poller},
+      {"poller_reason", runtime.poller_reason},
+      {"polls", runtime.polls},
+      {"procs", runtime.procs},
+      {"requests", servers.requests},
+      {"rounds", runtime.rounds},
+      {"rss_bytes", process.rss_bytes},
+      {"spawned", runtime.spawned},
+      {"stacks", runtime.stacks},
+      {"steals", runtime.steals},
+      {"threads", process.threads},
+      {"timers", runtime.timers},
+      {"uptime_seconds", std::chrono::duration<double>(Clock::now() - start).count()},
+      {"version", options.version},
+  };
+}
+
+std::string_view state_name(GoroutineState state) {
+  switch (state) {
+    case GoroutineState::runnable:
+      return "runnable";
+    case GoroutineState::running:
+      return "running";
+    case GoroutineState::waiting:
+      break;
+  }
+  return "waiting";
+}
+
+// "goroutine 17 parent=5 state=waiting reason="IO wait" since=1.250s"
+void append_line(std::string& text, const GoroutineInfo& g) {
+  fmt::format_to(std::back_inserter(text), "goroutine {} parent={} state={}", g.id, g.parent_id, state_name(g.state));
+  if (g.state == GoroutineState::waiting) {
+    const double seconds = std::chrono::duration<double>(g.waiting_for).count();
+    fmt::format_to(std::back_inserter(text), " reason=\"{}\" since={:.3f}s", g.wait_reason, seconds);
+  }
+  text += '\n';
+}
+
+void serve_goroutines(ResponseWriter& w, Request&) {
+  begin(w, "text/plain; charset=utf-8");
+  const std::vector<GoroutineInfo> all = goroutines();
+  std::string text = fmt::format("goroutines: total {}\n", all.size());
+  for (const GoroutineInfo& g : all) {
+    append_line(text, g);
+    if (text.size() < kPiece) continue;
+    if (w.write(text).ec) return;
+    text.clear();
+  }
+  (void)w.write(text);
+}
+
+void serve_index(ResponseWriter& w, Request&) {
+  begin(w, "text/html; charset=utf-8");
+  (void)w.write(
+      "<!DOCTYPE html>\n"
+      "<html><head><title>/debug/</title></head><body>\n"
+      "<h1>/debug/</h1>\n"
+      "<ul>\n"
+      "<li><a href=\"/debug/vars\">vars</a>: counters of the runtime and of the servers, as JSON</li>\n"
+      "<li><a href=\"/debug/goroutines\">goroutines</a>: each one, and what it waits for</li>\n"
+      "</ul>\n"
+      "</body></html>\n");
+}
+
+}  // namespace
+
+Handler handler(Options options) {
+  ServeMux mux;
+  mux.handle("GET /debug/{$}", serve_index);
+  mux.handle("GET /debug/goroutines", serve_goroutines);
+  mux.handle("GET /debug/vars",
+             [options = std::make_shared<const Options>(std::move(options)), start = Clock::now()](ResponseWriter& w, Request&) {
+               begin(w, "application/json; charset=utf-8");
+               (void)w.write(render(variables(*options, start)));
+             });
+  return mux;
+}
+
+}  // namespace weft::http::debug

@@ -1,0 +1,204 @@
+#include "weft/app/signal.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <optional>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "signal/handler.h"
+#include "support/matrix.h"
+#include "weft/go.h"
+#include "weft/panic.h"
+#include "weft/sync.h"
+#include "weft/time.h"
+
+namespace weft::app {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// What the channel brings within ten seconds.
+std::optional<int> receive(const Chan<int>& channel) {
+  for (int round = 0; round < 10'000; ++round) {
+    if (const auto signal = channel.try_recv()) return *signal;
+    sleep(milliseconds(1));
+  }
+  return std::nullopt;
+}
+
+using SigHandler = void (*)(int);
+
+SigHandler disposition(int signal) {
+  struct sigaction action = {};
+  ::sigaction(signal, nullptr, &action);
+  return action.sa_handler;
+}
+
+WEFT_MATRIX_TEST(Signal, EachSubscriptionGetsItsSignals) {
+  const auto both = make_chan<int>(4);
+  const auto second = make_chan<int>(4);
+  const SignalStop stop_both = notify(both, {SIGUSR1, SIGUSR2});
+  const SignalStop stop_second = notify(second, {SIGUSR2});
+  ::kill(::getpid(), SIGUSR1);
+  EXPECT_EQ(receive(both), SIGUSR1);
+  ::raise(SIGUSR2);
+  EXPECT_EQ(receive(both), SIGUSR2);
+  EXPECT_EQ(receive(second), SIGUSR2);
+  EXPECT_EQ(second.size(), 0U);
+  stop_both();
+  stop_second();
+}
+
+WEFT_MATRIX_TEST(Signal, WorksWhicheverThreadItHits) {
+  const auto channel = make_chan<int>(1);
+  const SignalStop stop = notify(channel, {SIGUSR1});
+  std::atomic<bool> end{false};
+  std::thread elsewhere([&] {
+    while (!end.load(std::memory_order_acquire)) std::this_thread::sleep_for(milliseconds(1));
+  });
+  ::pthread_kill(elsewhere.native_handle(), SIGUSR1);
+  EXPECT_EQ(receive(channel), SIGUSR1);
+  end.store(true, std::memory_order_release);
+  elsewhere.join();
+  stop();
+}
+
+WEFT_MATRIX_TEST(Signal, AFullChannelLosesSignalsAndHoldsNobodyUp) {
+  const auto full = make_chan<int>(1);
+  const auto next = make_chan<int>(8);
+  const SignalStop stop_full = notify(full, {SIGUSR1});
+  const SignalStop stop_next = notify(next, {SIGUSR1});
+  for (int i = 0; i < 3; ++i) {
+    ::raise(SIGUSR1);
+    EXPECT_EQ(receive(next), SIGUSR1);
+  }
+  EXPECT_EQ(full.size(), 1U);
+  stop_full();
+  stop_next();
+}
+
+WEFT_MATRIX_TEST(Signal, StopRestoresTheDispositionWithTheLastSubscription) {
+  const SigHandler before = disposition(SIGUSR1);
+  const auto channel = make_chan<int>(1);
+  const SignalStop first = notify(channel, {SIGUSR1});
+  const SignalStop second = notify(channel, {SIGUSR1});
+  EXPECT_NE(disposition(SIGUSR1), before);
+  first();
+  first();
+  EXPECT_NE(disposition(SIGUSR1), before);
+  second();
+  EXPECT_EQ(disposition(SIGUSR1), before);
+}
+
+WEFT_MATRIX_TEST(Signal, OneThatCameTooLateIsNotDeliveredToTheNextSubscription) {
+  const auto never = make_chan<int>(1);
+  {
+    const SignalStop stop = notify(never, {SIGUSR1});
+    ::raise(SIGUSR1);
+    stop();
+  }
+  const auto later = make_chan<int>(4);
+  const SignalStop stop = notify(later, {SIGUSR1});
+  sleep(milliseconds(20));
+  EXPECT_EQ(later.size(), 0U);
+  ::raise(SIGUSR1);
+  EXPECT_EQ(receive(later), SIGUSR1);
+  stop();
+}
+
+WEFT_MATRIX_TEST(Signal, SubscriptionsComeAndGoWhileSignalsArrive) {
+  const auto steady = make_chan<int>(1);
+  const SignalStop stop = notify(steady, {SIGUSR1});  // else one of them would end the process
+  WaitGroup group;
+  for (int i = 0; i < 4; ++i) {
+    group.go([] {
+      for (int round = 0; round < 50; ++round) {
+        const auto channel = make_chan<int>(1);
+        const SignalStop mine = notify(channel, {SIGUSR1, SIGUSR2});
+        ::raise(SIGUSR1);
+        EXPECT_EQ(receive(channel), SIGUSR1);
+        mine();
+      }
+    });
+  }
+  group.wait();
+  stop();
+}
+
+WEFT_MATRIX_TEST(NotifyContext, IsDoneAtTheFirstSignalAndSaysWhich) {
+  const auto [ctx, stop] = notify_context(background(), {SIGUSR1, SIGTERM});
+  EXPECT_FALSE(ctx.err());
+  ::raise(SIGTERM);
+  ctx.done().recv();
+  EXPECT_EQ(ctx.err(), Errc::canceled);
+  EXPECT_EQ(cause(ctx).message(), "signal SIGTERM received");
+  ::raise(SIGTERM);  // swallowed
+  stop();
+}
+
+WEFT_MATRIX_TEST(NotifyContext, IsDoneWhenStopped) {
+  const auto [ctx, stop] = notify_context(background(), {SIGUSR1});
+  stop();
+  EXPECT_EQ(ctx.err(), Errc::canceled);
+  EXPECT_EQ(cause(ctx), Errc::canceled);
+}
+
+WEFT_MATRIX_TEST(NotifyContext, IsDoneWithItsParent) {
+  const auto [parent, cancel] = with_cancel(background());
+  const auto [ctx, stop] = notify_context(parent, {SIGUSR1});
+  cancel();
+  EXPECT_EQ(ctx.err(), Errc::canceled);
+  stop();
+}
+
+WEFT_PROCS_TEST(Signal, MisusePanics) {
+  EXPECT_THROW((void)notify(SendChan<int>(), {SIGUSR1}), Panic);
+  const auto channel = make_chan<int>(1);
+  EXPECT_THROW((void)notify(channel, {SIGKILL}), Panic);
+  EXPECT_THROW((void)notify(channel, {SIGUSR1, SIGSTOP}), Panic);
+  EXPECT_THROW((void)notify(channel, {0}), Panic);
+  EXPECT_THROW((void)notify(channel, {65}), Panic);
+  EXPECT_THROW((void)notify_context(background(), {-1}), Panic);
+}
+
+TEST(Signal, NamesAreThoseOfTheShell) {
+  EXPECT_EQ(detail::signal_name(SIGTERM), "SIGTERM");
+  EXPECT_EQ(detail::signal_name(SIGRTMIN + 1), "signal " + std::to_string(SIGRTMIN + 1));
+}
+
+TEST(Signal, ARuntimeThatEndsWithASubscriptionTakesItAlong) {
+  const SigHandler before = disposition(SIGUSR1);
+  (void)weft::run([] { (void)notify(make_chan<int>(1), {SIGUSR1}); });
+  (void)weft::run([&] {
+    const auto channel = make_chan<int>(1);
+    const SignalStop stop = notify(channel, {SIGUSR2});
+    EXPECT_EQ(disposition(SIGUSR1), before);
+    ::raise(SIGUSR2);
+    EXPECT_EQ(receive(channel), SIGUSR2);
+    stop();
+  });
+}
+
+TEST(SignalDeathTest, AfterStopTheSignalEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT((void)weft::run([] {
+    const auto [ctx, stop] = notify_context(background(), {SIGTERM});
+    ::raise(SIGTERM);
+    ctx.done().recv();
+    ::raise(SIGTERM);
+    sleep(milliseconds(20));
+    stop();
+    ::raise(SIGTERM);
+  }),
+              ::testing::KilledBySignal(SIGTERM), "");
+}
+
+}  // namespace
+}  // namespace weft::app

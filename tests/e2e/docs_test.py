@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Every C++ block in README.md and docs/ is a region of an example that is compiled and run here.
+
+A block stands below a line `<!-- examples/FILE.cc [REGION] -->`, and repeats what stands between the two `// [REGION]` lines there.
+"""
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+SOURCE = pathlib.Path(os.environ["WEFT_SOURCE_DIR"])
+BIN = pathlib.Path(os.environ["WEFT_BUILD_DIR"]) / "bin"
+BLOCK = re.compile(r"(?:<!-- (\S+) \[(\w+)\] -->\n)?```cpp\n(.*?)```", re.S)
+
+
+def region(path, name):
+    text = (SOURCE / path).read_text()
+    parts = text.split(f"// [{name}]\n")
+    assert len(parts) == 3, f"{path} has no region [{name}]"
+    return parts[1]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def connect(port, deadline=10.0):
+    end = time.monotonic() + deadline
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5)
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+class Docs(unittest.TestCase):
+    def test_blocks_are_cut_from_examples(self):
+        blocks = 0
+        for page in [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]:
+            for path, name, code in BLOCK.findall(page.read_text()):
+                self.assertTrue(path, f"{page.name}: a C++ block does not say where it comes from:\n{code}")
+                self.assertEqual(code, region(path, name), f"{page.name}: differs from {path} [{name}]")
+                blocks += 1
+        self.assertGreater(blocks, 0)
+
+
+class Examples(unittest.TestCase):
+    def test_fan_out(self):
+        done = subprocess.run([BIN / "example_fan_out"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (0, "338350\n"), done.stderr)
+
+    def test_echo_tcp(self):
+        port = free_port()
+        server = subprocess.Popen([BIN / "example_echo_tcp", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
+        try:
+            with connect(port) as c:
+                c.sendall(b"to and fro")
+                self.assertEqual(c.recv(100), b"to and fro")
+        finally:
+            server.kill()
+            server.wait()
+
+    def test_hello_service(self):
+        port, debug = free_port(), free_port()
+        server = subprocess.Popen([BIN / "example_hello_service", f"127.0.0.1:{port}", f"127.0.0.1:{debug}"],
+                                  stderr=subprocess.DEVNULL)
+        try:
+            with connect(port) as c:
+                c.sendall(b"GET /hello/weft HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                reply = b""
+                while chunk := c.recv(4096):
+                    reply += chunk
+            self.assertTrue(reply.startswith(b"HTTP/1.1 200 OK\r\n"), reply)
+            self.assertTrue(reply.endswith(b"hello, weft\n"), reply)
+            server.terminate()
+            self.assertEqual(server.wait(timeout=15), 0)
+        finally:
+            server.kill()
+            server.wait()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -1,0 +1,516 @@
+// What goes in and what comes out of a connection, byte for byte: tables without a network. The date is replaced by "DATE".
+#include <regex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "http/scripted_stream.h"
+#include "server/server_impl.h"
+#include "weft/http/errc.h"
+#include "weft/http/http.h"
+#include "weft/http/mux.h"
+
+namespace weft::http {
+namespace {
+
+using test::ScriptedStream;
+
+struct Outcome {
+  std::string output;
+  std::vector<std::string> writes;
+  std::vector<std::string> log;
+  bool closed = false;
+  bool write_closed = false;
+};
+
+std::string mask_dates(const std::string& text) {
+  static const std::regex date("Date: [A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT\r\n");
+  return std::regex_replace(text, date, "DATE\r\n");
+}
+
+Outcome serve(const Handler& handler, std::vector<std::string> pieces, ServerOptions options = {}) {
+  Outcome outcome;
+  options.handler = handler;
+  options.error_log = [&](std::string_view line) { outcome.log.emplace_back(line); };
+  const auto server = std::make_shared<Server::Impl>(std::move(options));
+  const auto stream = std::make_shared<ScriptedStream>(std::move(pieces));
+  server->serve_connection(net::Conn(stream));
+  outcome.output = mask_dates(stream->output());
+  outcome.writes = stream->writes;
+  outcome.closed = stream->closed;
+  outcome.write_closed = stream->write_closed;
+  EXPECT_TRUE(outcome.closed);
+  return outcome;
+}
+
+void hello(ResponseWriter& w, Request&) { (void)w.write("hello"); }
+
+// Says what it was asked.
+void echo(ResponseWriter& w, Request& r) {
+  auto body = r.read_body(1 << 20);
+  const std::string text = std::string(r.method()) + " " + std::string(r.path()) + " [" +
+                           (body ? *body : "error: " + body.error().message()) + "]";
+  w.header().set("Content-Type", "t");
+  (void)w.write(text);
+}
+
+std::string ok(std::string_view body) {
+  return "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string(body);
+}
+
+// The same output whole, byte by byte and split at every point.
+void check_splits(const Handler& handler, const std::string& input, const std::string& want) {
+  SCOPED_TRACE(testing::PrintToString(input));
+  EXPECT_EQ(serve(handler, {input}).output, want) << "whole";
+  std::vector<std::string> bytes;
+  for (const char c : input) bytes.emplace_back(1, c);
+  EXPECT_EQ(serve(handler, bytes).output, want) << "byte by byte";
+  for (std::size_t i = 1; i < input.size(); ++i) {
+    EXPECT_EQ(serve(handler, {input.substr(0, i), input.substr(i)}).output, want) << "split at " << i;
+  }
+}
+
+TEST(Connection, AnswersInOrderWhateverTheSplit) {
+  check_splits(echo, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", ok("GET /a []"));
+  check_splits(echo, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\nHost: h\r\n\r\n",
+               ok("GET /1 []") + ok("GET /2 []") + ok("GET /3 []"));
+  check_splits(echo,
+               "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
+               "POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n"
+               "GET /3 HTTP/1.1\r\nHost: h\r\n\r\n",
+               ok("POST /1 [hello]") + ok("POST /2 [abcde]") + ok("GET /3 []"));
+  check_splits(echo, "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n",
+               ok("POST /1 [a]") + ok("GET /2 []"));
+}
+
+TEST(Connection, UnreadBodiesDontBecomeRequests) {
+  check_splits(
+      [](ResponseWriter& w, Request&) {
+        w.header().set("Content-Type", "t");
+        (void)w.write("x");
+      },
+      "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 16\r\n\r\nGET /no HTTP/1.1"
+      "POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n\r\n"
+      "GET /3 HTTP/1.1\r\nHost: h\r\n\r\n",
+      ok("x") + ok("x") + ok("x"));
+}
+
+TEST(Connection, BothLengthsMeanChunkedAndTheEnd) {
+  // Framed by Content-Length, what follows the last chunk would be a body; framed by chunks, it would be a request. It is neither.
+  check_splits(echo,
+               "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+               "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+               "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 9\r\nConnection: close\r\n\r\nPOST / []");
+}
+
+std::string refusal(std::string_view text, std::string_view detail = {}) {
+  return "HTTP/1.1 " + std::string(text) + "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
+         std::string(text) + std::string(detail);
+}
+
+TEST(Connection, RefusesExactlyAndCloses) {
+  const std::string rest = "\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n";
+  const struct {
+    std::string input;
+    std::string want;
+  } rows[] = {
+      {"GET / HTTP/1.1\r\nX: 1" + rest, refusal("400 Bad Request", ": missing required Host header")},
+      {"GET / HTTP/1.1\r\nHost: a\r\nHost: b" + rest, refusal("400 Bad Request")},
+      {"GET / HTTP/1.1\r\nHost: a b" + rest, refusal("400 Bad Request", ": malformed Host header")},
+      {"GET / HTTP/1.1\r\nHost: a\r\nX : 1" + rest, refusal("400 Bad Request", ": invalid header name")},
+      {"GET / HTTP/1.1\r\nHost: a\r\nX: \x01" + rest, refusal("400 Bad Request", ": invalid header value")},
+      {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2" + rest, refusal("400 Bad Request")},
+      {"GET / HTTP/3.0\r\nHost: a" + rest, refusal("505 HTTP Version Not Supported", ": unsupported protocol version")},
+      {"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip" + rest,
+       refusal("501 Not Implemented", ": Unsupported transfer encoding")},
+      {"nonsense" + rest, refusal("400 Bad Request")},
+  };
+  for (const auto& row : rows) check_splits(echo, row.input, row.want);
+  // Behind a good request, which is answered first; all in one write.
+  for (const auto& row : rows) {
+    const Outcome outcome = serve(echo, {"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + row.input});
+    EXPECT_EQ(outcome.output, ok("GET / []") + row.want);
+    EXPECT_EQ(outcome.writes.size(), 1U);
+    EXPECT_TRUE(outcome.write_closed);
+  }
+}
+
+TEST(Connection, LimitsHeadersAndBodies) {
+  const std::string big = "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(2 << 20, 'x') + "\r\n\r\n";
+  EXPECT_EQ(serve(echo, {big}).output, refusal("431 Request Header Fields Too Large"));
+  EXPECT_EQ(serve(echo, {"GET / HTTP/1.1\r\nHost: a\r\n\r\n"}, {.max_header_bytes = 20}).output,
+            refusal("431 Request Header Fields Too Large"));
+  EXPECT_EQ(serve(echo, {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n"}, {.max_body_bytes = 10}).output,
+            refusal("413 Request Entity Too Large"));
+  EXPECT_EQ(serve(echo, {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n6\r\n123456\r\n"},
+                  {.max_body_bytes = 10})
+                .output,
+            "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 44\r\nConnection: close\r\n\r\n"
+            "POST / [error: http: request body too large]");
+}
+
+TEST(Connection, BrokenBodiesEndTheConnection) {
+  const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const auto closing = [](const std::string& body) {
+    return "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\nConnection: close\r\n\r\n" + body;
+  };
+  check_splits(echo, head + "5\r\nhelloX\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+               closing("POST / [error: malformed chunked encoding]"));
+  check_splits(echo, head + "3\nabc\r\n0\r\n\r\n", closing("POST / [error: malformed chunked encoding]"));
+  check_splits(echo, head + "3\r\nab", closing("POST / [error: unexpected EOF]"));
+  check_splits(echo, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab", closing("POST / [error: unexpected EOF]"));
+}
+
+TEST(Connection, SaysContinueWhenTheBodyIsRead) {
+  const std::string input = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+  const std::string interim = "HTTP/1.1 100 Continue\r\n\r\n";
+  EXPECT_EQ(serve(echo, {input, "ab"}).output, interim + ok("POST / [ab]"));
+  EXPECT_EQ(serve(echo, {input, "ab", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"}).output, interim + ok("POST / [ab]") + ok("GET / []"));
+  // Not read: what follows can't be understood.
+  EXPECT_EQ(serve(hello, {input, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"}).output,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nDATE\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+  // Nothing to ask for.
+  EXPECT_EQ(serve(echo, {"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"}).output, ok("POST / []"));
+  EXPECT_EQ(serve(echo, {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"}).output,
+            "HTTP/1.0 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 10\r\n\r\nPOST / [x]");
+  check_splits(hello, "POST / HTTP/1.1\r\nHost: h\r\nExpect: x\r\nContent-Length: 1\r\n\r\na",
+               "HTTP/1.1 417 Expectation Failed\r\nDATE\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  // The earlier responses of a burst are not kept from a client that waits for "100 Continue".
+  const Outcome burst = serve(echo, {"GET / HTTP/1.1\r\nHost: h\r\n\r\n" + input, "ab"});
+  EXPECT_EQ(mask_dates(burst.writes.at(0)), ok("GET / []") + interim);
+}
+
+TEST(Connection, WritesOncePerBurst) {
+  std::string burst;
+  std::string want;
+  for (int i = 0; i < 16; ++i) {
+    burst += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: h\r\n\r\n";
+    want += ok("GET /" + std::to_string(i) + " []");
+  }
+  const Outcome outcome = serve(echo, {burst, burst});
+  EXPECT_EQ(outcome.output, want + want);
+  EXPECT_EQ(outcome.writes.size(), 2U);
+  // A request that isn't whole yet keeps nothing back.
+  const Outcome cut = serve(echo, {burst + "GET /", "x HTTP/1.1\r\nHost: h\r\n\r\n"});
+  EXPECT_EQ(cut.output, want + ok("GET /x []"));
+  EXPECT_EQ(cut.writes.size(), 2U);
+  // Large output is not piled up.
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const Outcome large = serve([](ResponseWriter& w, Request&) { (void)w.write(std::string(2000, 'x')); }, {many});
+  EXPECT_GT(large.writes.size(), 4U);
+  for (const std::string& write : large.writes) EXPECT_LT(write.size(), 64U * 1024);
+}
+
+TEST(Connection, FramesByWhatTheHandlerWrote) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto body_of = [](std::size_t size) {
+    return [size](ResponseWriter& w, Request&) {
+      w.header().set("Content-Type", "t");
+      for (std::size_t done = 0; done < size; done += 512) (void)w.write(std::string(std::min<std::size_t>(512, size - done), 'x'));
+    };
+  };
+  EXPECT_EQ(serve(body_of(0), {get}).output, ok(""));
+  EXPECT_EQ(serve(body_of(2048), {get}).output, ok(std::string(2048, 'x')));
+  const std::string chunked = serve(body_of(2049), {get + get}).output;
+  const std::string one = "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n801\r\n" +
+                          std::string(2049, 'x') + "\r\n0\r\n\r\n";
+  EXPECT_EQ(chunked, one + one);
+  const std::string http10 = serve(body_of(2049), {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + get}).output;
+  EXPECT_EQ(http10, "HTTP/1.0 200 OK\r\nContent-Type: t\r\nDATE\r\n\r\n" + std::string(2049, 'x'));
+  EXPECT_EQ(serve(body_of(3), {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + get}).output,
+            "HTTP/1.0 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\nxxx" + ok("xxx"));
+  EXPECT_EQ(serve(body_of(3), {"GET / HTTP/1.0\r\n\r\n" + get}).output,
+            "HTTP/1.0 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 3\r\n\r\nxxx");
+  EXPECT_EQ(serve(body_of(3), {"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + get}).output,
+            "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 3\r\nConnection: close\r\n\r\nxxx");
+}
+
+TEST(Connection, SendsLargePiecesFromWhereTheyAre) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string piece(100000, 'x');
+  const Outcome sized = serve(
+      [&](ResponseWriter& w, Request&) {
+        w.header().set("Content-Type", "t");
+        w.header().set("Content-Length", "100000");
+        EXPECT_EQ(w.write(piece).n, piece.size());
+        EXPECT_EQ(w.write("y").ec, Errc::content_length);
+      },
+      {get + get});
+  EXPECT_EQ(sized.output, ok(piece) + ok(piece));
+  EXPECT_EQ(sized.writes.size(), 2U);
+  const Outcome chunked = serve(
+      [&](ResponseWriter& w, Request&) {
+        w.header().set("Content-Type", "t");
+        (void)w.write("ab");
+        (void)w.write(piece);
+        (void)w.write("cd");
+      },
+      {get});
+  EXPECT_EQ(chunked.output, "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n186a2\r\nab" + piece +
+                                "\r\n2\r\ncd\r\n0\r\n\r\n");
+}
+
+TEST(Connection, FlushSendsAndChunks) {
+  const Outcome outcome = serve(
+      [](ResponseWriter& w, Request&) {
+        w.header().set("Content-Type", "t");
+        EXPECT_FALSE(w.flush());
+        (void)w.write("a");
+        (void)w.write("b");
+        EXPECT_FALSE(w.flush());
+        (void)w.write("c");
+      },
+      {"GET / HTTP/1.1\r\nHost: h\r\n\r\n"});
+  ASSERT_EQ(outcome.writes.size(), 3U);
+  EXPECT_EQ(mask_dates(outcome.writes[0]), "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n");
+  EXPECT_EQ(outcome.writes[1], "2\r\nab\r\n");
+  EXPECT_EQ(outcome.writes[2], "1\r\nc\r\n0\r\n\r\n");
+}
+
+TEST(Connection, HeadHasTheFieldsOfGetAndNoBody) {
+  const auto with = [](std::size_t size, bool declare) {
+    return [=](ResponseWriter& w, Request&) {
+      w.header().set("Content-Type", "t");
+      if (declare) w.header().set("Content-Length", std::to_string(size));
+      EXPECT_EQ(w.write(std::string(size, 'x')).n, size);
+    };
+  };
+  const std::string head = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string start = "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\n";
+  EXPECT_EQ(serve(with(5, false), {head + get}).output, start + "Content-Length: 5\r\n\r\n" + ok("xxxxx"));
+  EXPECT_EQ(serve(with(5000, false), {head}).output, start + "\r\n");
+  EXPECT_EQ(serve(with(5000, true), {head + head}).output,
+            start + "Content-Length: 5000\r\n\r\n" + start + "Content-Length: 5000\r\n\r\n");
+  EXPECT_EQ(serve(with(0, false), {head}).output, start + "\r\n");
+  EXPECT_EQ(serve(with(3, false), {"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + get}).output,
+            "HTTP/1.0 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n" + ok("xxx"));
+}
+
+TEST(Connection, SomeStatusesHaveNoBody) {
+  const auto with = [](int code) {
+    return [=](ResponseWriter& w, Request&) {
+      w.header().set("Content-Type", "t");
+      w.header().set("Content-Length", "7");
+      w.header().set("Transfer-Encoding", "chunked");
+      w.header().set("Etag", "e");
+      w.write_header(code);
+      EXPECT_EQ(w.write("x").ec, Errc::body_not_allowed);
+    };
+  };
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string no_content = "HTTP/1.1 204 No Content\r\nContent-Type: t\r\nEtag: e\r\nDATE\r\n\r\n";
+  EXPECT_EQ(serve(with(204), {get + get}).output, no_content + no_content);
+  const std::string not_modified = "HTTP/1.1 304 Not Modified\r\nEtag: e\r\nDATE\r\n\r\n";
+  EXPECT_EQ(serve(with(304), {get + get}).output, not_modified + not_modified);
+}
+
+TEST(Connection, GuardsTheHeader) {
+  const Outcome outcome = serve(
+      [](ResponseWriter& w, Request&) {
+        w.header().set("Content-Type", "");
+        w.header().set("Date", "");
+        w.header().set("X-Split", "a\r\nSet-Cookie: b\x01");
+        w.header().set("Bad Name", "x");
+        w.header().set("", "x");
+        w.header().set("Content-Length", "nonsense");
+        w.write_header(299);
+        w.header().set("Late", "x");
+        w.write_header(500);
+        (void)w.write("x");
+      },
+      {"GET / HTTP/1.1\r\nHost: h\r\n\r\n"});
+  EXPECT_EQ(outcome.output, "HTTP/1.1 299 status code 299\r\nX-Split: a  Set-Cookie: b \r\nContent-Length: 1\r\n\r\nx");
+  ASSERT_EQ(outcome.log.size(), 2U);
+  EXPECT_EQ(outcome.log[0], "http: invalid Content-Length of \"nonsense\"");
+  EXPECT_EQ(outcome.log[1], "http: superfluous response.write_header call");
+}
+
+TEST(Connection, HonoursWhatTheHandlerSaysOfTheConnection) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto with = [](std::string name, std::string value, std::string body) {
+    return [=](ResponseWriter& w, Request&) {
+      w.header().set("Content-Type", "t");
+      w.header().set(name, value);
+      (void)w.write(body);
+    };
+  };
+  const std::string start = "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\n";
+  EXPECT_EQ(serve(with("Connection", "close", "x"), {get + get}).output, start + "Content-Length: 1\r\nConnection: close\r\n\r\nx");
+  EXPECT_EQ(serve(with("Connection", "X-Hop", "x"), {get}).output, start + "Content-Length: 1\r\nConnection: X-Hop\r\n\r\nx");
+  EXPECT_EQ(serve(with("Transfer-Encoding", "identity", "x"), {get + get}).output, start + "Connection: close\r\n\r\nx");
+  EXPECT_EQ(serve(with("Transfer-Encoding", "chunked", "x"), {get}).output,
+            start + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+  // A body shorter than declared: only the end tells.
+  EXPECT_EQ(serve(with("Content-Length", "3", "x"), {get + get}).output, start + "Content-Length: 3\r\n\r\nx");
+}
+
+TEST(Connection, SendsInterimResponsesAtOnce) {
+  const Outcome outcome = serve(
+      [](ResponseWriter& w, Request&) {
+        w.header().set("Link", "</a>");
+        w.write_header(103);
+        w.header().set("Content-Type", "t");
+        (void)w.write("x");
+      },
+      {"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.0\r\n\r\n"});
+  EXPECT_EQ(outcome.output,
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nLink: </a>\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\n\r\nx"
+            "HTTP/1.0 200 OK\r\nLink: </a>\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\n\r\nx");
+  EXPECT_EQ(outcome.writes.size(), 2U);
+}
+
+TEST(Connection, GuessesTheContentType) {
+  const auto with = [](std::string first, std::string second) {
+    return [=](ResponseWriter& w, Request&) {
+      (void)w.write(first);
+      (void)w.write(second);
+    };
+  };
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto type_of = [&](std::string first, std::string second) {
+    const std::string output = serve(with(first, second), {get}).output;
+    const std::size_t start = output.find("Content-Type: ");
+    return start == std::string::npos ? "" : output.substr(start + 14, output.find("\r\n", start) - start - 14);
+  };
+  EXPECT_EQ(type_of("{\"a\": 1}", ""), "text/plain; charset=utf-8");
+  EXPECT_EQ(type_of("<htm", "l>"), "text/html; charset=utf-8");
+  EXPECT_EQ(type_of("<htm", "l>" + std::string(5000, 'x')), "text/html; charset=utf-8");
+  EXPECT_EQ(type_of(std::string(3, '\1'), ""), "application/octet-stream");
+  EXPECT_EQ(type_of("\x89PNG\r\n\x1a\n", ""), "image/png");
+  EXPECT_EQ(type_of("", ""), "");
+}
+
+TEST(Connection, ExceptionsDropTheirResponseAlone) {
+  const std::string burst = "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /throw HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\nHost: h\r\n\r\n";
+  const Handler handler = [](ResponseWriter& w, Request& r) {
+    echo(w, r);
+    if (r.path() == "/throw") throw std::runtime_error("bad luck");
+  };
+  const Outcome outcome = serve(handler, {burst});
+  EXPECT_EQ(outcome.output, ok("GET /1 []"));
+  ASSERT_EQ(outcome.log.size(), 1U);
+  EXPECT_EQ(outcome.log[0], "http: panic serving 127.0.0.1:4711: bad luck");
+
+  const Outcome odd = serve([](ResponseWriter&, Request&) { throw 7; }, {burst});
+  EXPECT_EQ(odd.output, "");
+  ASSERT_EQ(odd.log.size(), 1U);
+  EXPECT_TRUE(odd.log[0].starts_with("http: panic serving 127.0.0.1:4711: an exception of type i")) << odd.log[0];
+
+  const Outcome silent = serve([](ResponseWriter&, Request&) { throw AbortHandler(); }, {burst});
+  EXPECT_EQ(silent.output, "");
+  EXPECT_TRUE(silent.log.empty());
+
+  const Outcome bad_code = serve([](ResponseWriter& w, Request&) { w.write_header(42); }, {burst});
+  EXPECT_EQ(bad_code.output, "");
+  EXPECT_EQ(bad_code.log.at(0), "http: panic serving 127.0.0.1:4711: invalid write_header code 42");
+
+  // What was flushed is out; the end without a last chunk tells the client.
+  const Outcome late = serve(
+      [](ResponseWriter& w, Request&) {
+        w.header().set("Content-Type", "t");
+        (void)w.write("x");
+        (void)w.flush();
+        (void)w.write("y");
+        throw AbortHandler();
+      },
+      {burst});
+  EXPECT_EQ(late.output, "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+}
+
+TEST(Connection, DrainsAtMostAQuarterMegabyte) {
+  const auto post = [](std::size_t size) {
+    return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" + std::string(size, 'x') +
+           "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  };
+  const Handler ignore = [](ResponseWriter& w, Request&) {
+    w.header().set("Content-Type", "t");
+    (void)w.write("x");
+  };
+  EXPECT_EQ(serve(ignore, {post(256 * 1024)}).output, ok("x") + ok("x"));
+  const Outcome large = serve(ignore, {post(256 * 1024 + 1)});
+  EXPECT_EQ(large.output, "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+  EXPECT_TRUE(large.write_closed);
+  // A body of unknown length, whose end doesn't come within the bound.
+  std::string chunks = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 300; ++i) chunks += "400\r\n" + std::string(1024, 'x') + "\r\n";
+  chunks += "0\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  EXPECT_EQ(serve(ignore, {chunks}).output, large.output);
+}
+
+TEST(Connection, LargeHeadsAndBodiesStayInPlace) {
+  const std::string value(20000, 'v');
+  const std::string body(100000, 'b');
+  for (const std::size_t step : {1U, 1000U, 4096U, 1000000U}) {
+    std::string all = "POST /" + value + " HTTP/1.1\r\nHost: h\r\nX: " + value + "\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (std::size_t i = 0; i < body.size(); i += 10000) all += "2710\r\n" + body.substr(i, 10000) + "\r\n";
+    all += "0\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    std::vector<std::string> pieces;
+    for (std::size_t i = 0; i < all.size(); i += step) pieces.push_back(all.substr(i, step));
+    int requests = 0;
+    (void)serve(
+        [&](ResponseWriter&, Request& r) {
+          if (requests++ > 0) return;
+          EXPECT_EQ(r.read_body(1 << 20).value(), body);
+          EXPECT_EQ(r.header().get("X"), value);
+          EXPECT_EQ(r.path(), "/" + value);
+        },
+        pieces);
+    EXPECT_EQ(requests, 2);
+  }
+}
+
+TEST(Connection, CancelsTheContextWhenTheHandlerReturns) {
+  Context kept;
+  (void)serve(
+      [&](ResponseWriter&, Request& r) {
+        kept = r.context();
+        EXPECT_FALSE(kept.err());
+      },
+      {"GET / HTTP/1.1\r\nHost: h\r\n\r\n"});
+  EXPECT_TRUE(kept.err() == Condition::canceled);
+}
+
+TEST(Connection, CancelsTheContextWhenAWriteFails) {
+  bool cancelled = false;
+  ServerOptions options{.handler = [&](ResponseWriter& w, Request& r) {
+    const Context ctx = r.context();
+    EXPECT_TRUE(w.flush());
+    EXPECT_TRUE(w.write("x").ec);
+    cancelled = static_cast<bool>(ctx.err());
+  }};
+  const auto server = std::make_shared<Server::Impl>(options);
+  const auto stream = std::make_shared<ScriptedStream>(std::vector<std::string>{"GET / HTTP/1.1\r\nHost: h\r\n\r\n"});
+  stream->fail_at_write = 0;
+  server->serve_connection(net::Conn(stream));
+  EXPECT_TRUE(cancelled);
+  EXPECT_TRUE(stream->closed);
+}
+
+TEST(Connection, AnswersOptionsAsterisk) {
+  const std::string options = "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string want = "HTTP/1.1 200 OK\r\nDATE\r\nContent-Length: 0\r\n\r\n";
+  EXPECT_EQ(serve(hello, {options + options}).output, want + want);
+}
+
+TEST(Connection, CountsRequestsAndConnections) {
+  const auto server = std::make_shared<Server::Impl>(ServerOptions{.handler = hello});
+  for (int i = 0; i < 3; ++i) {
+    const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    server->serve_connection(net::Conn(std::make_shared<ScriptedStream>(std::vector<std::string>{get + get, get})));
+  }
+  const ServerStats stats = server->stats();
+  EXPECT_EQ(stats.connections, 3U);
+  EXPECT_EQ(stats.requests, 9U);
+  EXPECT_EQ(stats.open, 0U);
+}
+
+}  // namespace
+}  // namespace weft::http

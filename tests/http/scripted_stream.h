@@ -1,0 +1,74 @@
+// ScriptedStream: a connection whose input is written down and whose output is kept, for tests without a network.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weft/error.h"
+#include "weft/net/conn.h"
+
+namespace weft::http::test {
+
+// Each read gets at most one piece of the script; after the last one, the end of the stream. Never blocks.
+class ScriptedStream final : public net::Stream {
+ public:
+  explicit ScriptedStream(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
+
+  IoResult read(std::span<char> buffer) override {
+    if (on_read) on_read();
+    skip_empty();
+    if (next_ == pieces_.size()) return {0, make_error_code(Errc::eof)};
+    std::string& piece = pieces_[next_];
+    const std::size_t n = piece.copy(buffer.data(), buffer.size());
+    piece.erase(0, n);
+    return {n, {}};
+  }
+  IoResult writev(std::span<const std::string_view> parts) override {
+    if (writes.size() == fail_at_write) return {0, std::make_error_code(std::errc::broken_pipe)};
+    std::string all;
+    for (const std::string_view part : parts) all += part;
+    writes.push_back(all);
+    return {all.size(), {}};
+  }
+  std::error_code wait_readable() override { return {}; }
+  std::error_code close() override {
+    closed = true;
+    return {};
+  }
+  std::error_code close_read() override { return {}; }
+  std::error_code close_write() override {
+    write_closed = true;
+    return {};
+  }
+  void set_read_deadline(net::TimePoint deadline) override { read_deadline = deadline; }
+  void set_write_deadline(net::TimePoint deadline) override { write_deadline = deadline; }
+  net::Endpoint local_endpoint() const override { return {asio::ip::make_address("127.0.0.1"), 80}; }
+  net::Endpoint remote_endpoint() const override { return {asio::ip::make_address("127.0.0.1"), 4711}; }
+
+  std::string output() const {
+    std::string all;
+    for (const std::string& write : writes) all += write;
+    return all;
+  }
+
+  std::vector<std::string> writes;
+  std::size_t fail_at_write = static_cast<std::size_t>(-1);
+  std::function<void()> on_read;
+  bool closed = false;
+  bool write_closed = false;
+  net::TimePoint read_deadline = net::kNoDeadline;
+  net::TimePoint write_deadline = net::kNoDeadline;
+
+ private:
+  void skip_empty() {
+    while (next_ < pieces_.size() && pieces_[next_].empty()) ++next_;
+  }
+
+  std::vector<std::string> pieces_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace weft::http::test

@@ -1,0 +1,527 @@
+// The server on real sockets, for every poller and width.
+#include "weft/http/server.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "support/matrix.h"
+#include "weft/chan.h"
+#include "weft/go.h"
+#include "weft/http/errc.h"
+#include "weft/http/http.h"
+#include "weft/http/mux.h"
+#include "weft/net/address.h"
+#include "weft/net/dial.h"
+#include "weft/sync.h"
+#include "weft/time.h"
+
+namespace weft::http {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// A server on a port of its own, served by a goroutine. Closes and waits at the end.
+class Running {
+ public:
+  explicit Running(ServerOptions options) : server(with_log(std::move(options))) {
+    auto listener = net::listen("tcp", "127.0.0.1:0");
+    EXPECT_TRUE(listener.has_value()) << (listener ? "" : listener.error().message());
+    address = net::to_string(listener->endpoint());
+    go([server = server, listener = *listener, result = result] { result.send(server.serve(listener)); });
+  }
+  ~Running() {
+    server.close();
+    if (!served_) (void)wait();
+  }
+
+  // What serve() returned.
+  Error wait() {
+    served_ = true;
+    return *result.recv();
+  }
+
+  std::string log() {
+    const std::lock_guard lock(*mutex_);
+    return *lines_;
+  }
+
+ private:
+  ServerOptions with_log(ServerOptions options) {
+    options.error_log = [mutex = mutex_, lines = lines_](std::string_view line) {
+      const std::lock_guard lock(*mutex);
+      *lines += std::string(line) + "\n";
+    };
+    return options;
+  }
+
+  std::shared_ptr<Mutex> mutex_ = std::make_shared<Mutex>();
+  std::shared_ptr<std::string> lines_ = std::make_shared<std::string>();
+  bool served_ = false;
+
+ public:
+  Server server;
+  std::string address;
+  Chan<Error> result = make_chan<Error>(1);
+};
+
+// A raw client.
+class Client {
+ public:
+  explicit Client(const std::string& address) {
+    auto dialed = net::dial(background(), "tcp", address);
+    EXPECT_TRUE(dialed.has_value()) << (dialed ? "" : dialed.error().message());
+    if (dialed) conn = *dialed;
+    conn.set_deadline(Clock::now() + 20s);
+  }
+  ~Client() {
+    if (conn) (void)conn.close();
+  }
+
+  void send(std::string_view text) { EXPECT_FALSE(conn.write(text).ec); }
+
+  // One response: head and body by Content-Length. Empty at the end of the stream.
+  std::string response() {
+    std::size_t head = 0;
+    while ((head = buffer_.find("\r\n\r\n")) == std::string::npos) {
+      if (!more()) return std::exchange(buffer_, "");
+    }
+    std::size_t size = head + 4;
+    const std::size_t length = buffer_.find("Content-Length: ");
+    if (length < head) size += std::stoul(buffer_.substr(length + 16));
+    while (buffer_.size() < size && more()) {
+    }
+    std::string response = buffer_.substr(0, size);
+    buffer_.erase(0, size);
+    return response;
+  }
+
+  // Everything up to the end of the stream.
+  std::string rest() {
+    while (more()) {
+    }
+    return std::exchange(buffer_, "");
+  }
+
+  std::string ask(std::string_view target) {
+    send("GET " + std::string(target) + " HTTP/1.1\r\nHost: h\r\n\r\n");
+    return response();
+  }
+
+  // The connection ends within `limit`.
+  bool ends(std::chrono::milliseconds limit) {
+    conn.set_read_deadline(Clock::now() + limit);
+    char byte = 0;
+    const IoResult got = conn.read({&byte, 1});
+    return got.n == 0 && !(got.ec == Condition::deadline_exceeded);
+  }
+
+  net::Conn conn;
+  std::error_code error;
+
+ private:
+  bool more() {
+    char bytes[16384];
+    const IoResult got = conn.read(bytes);
+    buffer_.append(bytes, got.n);
+    error = got.ec;
+    return got.n > 0;
+  }
+
+  std::string buffer_;
+};
+
+std::string body_of(const std::string& response) {
+  const std::size_t head = response.find("\r\n\r\n");
+  return head == std::string::npos ? "" : response.substr(head + 4);
+}
+
+bool says_close(const std::string& response) { return response.find("\r\nConnection: close\r\n") != std::string::npos; }
+
+void echo_path(ResponseWriter& w, Request& r) { (void)w.write(r.path()); }
+
+WEFT_MATRIX_TEST(HttpServer, KeepsTheConnection) {
+  Running running({.handler = echo_path});
+  Client client(running.address);
+  for (const std::string path : {"/1", "/2", "/3"}) {
+    const std::string response = client.ask(path);
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 200 OK\r\n")) << response;
+    EXPECT_EQ(body_of(response), path);
+  }
+  const ServerStats stats = running.server.stats();
+  EXPECT_EQ(stats.connections, 1U);
+  EXPECT_EQ(stats.requests, 3U);
+  EXPECT_EQ(stats.open, 1U);
+}
+
+WEFT_MATRIX_TEST(HttpServer, AnswersPipelinedRequestsInOrder) {
+  Running running({.handler = [](ResponseWriter& w, Request& r) {
+    if (r.path() == "/slow") sleep(20ms);
+    echo_path(w, r);
+  }});
+  Client client(running.address);
+  std::string burst;
+  for (const std::string path : {"/slow", "/2", "/3"}) burst += "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n";
+  client.send(burst);
+  for (const std::string path : {"/slow", "/2", "/3"}) EXPECT_EQ(body_of(client.response()), path);
+}
+
+WEFT_MATRIX_TEST(HttpServer, ServesManyConnections) {
+  constexpr int kClients = 40;
+  constexpr int kRequests = 25;
+  Running running({.handler = echo_path});
+  WaitGroup group;
+  std::atomic<int> right{0};
+  for (int c = 0; c < kClients; ++c) {
+    group.go([&, c] {
+      Client client(running.address);
+      for (int i = 0; i < kRequests; ++i) {
+        const std::string path = "/" + std::to_string(c) + "/" + std::to_string(i);
+        if (body_of(client.ask(path)) == path) right.fetch_add(1, std::memory_order_relaxed);
+      }
+    });
+  }
+  group.wait();
+  EXPECT_EQ(right.load(std::memory_order_relaxed), kClients * kRequests);
+  EXPECT_EQ(running.server.stats().requests, static_cast<std::uint64_t>(kClients * kRequests));
+}
+
+WEFT_MATRIX_TEST(HttpServer, MalformedRequestsHurtOnlyThemselves) {
+  Running running({.handler = echo_path});
+  Client neighbour(running.address);
+  EXPECT_EQ(body_of(neighbour.ask("/before")), "/before");
+  for (const std::string_view bad : {"nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"}) {
+    Client client(running.address);
+    client.send(bad);
+    const std::string response = client.rest();
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 400 Bad Request\r\n")) << response;
+    EXPECT_TRUE(says_close(response));
+    EXPECT_TRUE(client.error == Condition::eof) << client.error.message();
+  }
+  // The reply arrives although the client goes on sending.
+  Client big(running.address);
+  big.send("GET / HTTP/1.1\r\nHost: h\r\nX: ");
+  const std::string filler(2 << 20, 'x');
+  (void)big.conn.write(filler);
+  EXPECT_TRUE(big.rest().starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+  EXPECT_EQ(body_of(neighbour.ask("/after")), "/after");
+}
+
+WEFT_MATRIX_TEST(HttpServer, ExceptionsDropTheirConnectionAlone) {
+  Running running({.handler = [](ResponseWriter& w, Request& r) {
+    if (r.path() == "/throw") throw std::runtime_error("bad luck");
+    if (r.path() == "/abort") throw AbortHandler();
+    echo_path(w, r);
+  }});
+  Client neighbour(running.address);
+  EXPECT_EQ(body_of(neighbour.ask("/1")), "/1");
+  Client thrower(running.address);
+  EXPECT_EQ(thrower.ask("/throw"), "");
+  Client aborter(running.address);
+  EXPECT_EQ(aborter.ask("/abort"), "");
+  EXPECT_EQ(body_of(neighbour.ask("/2")), "/2");
+  const std::string log = running.log();
+  EXPECT_TRUE(log.starts_with("http: panic serving 127.0.0.1:")) << log;
+  EXPECT_TRUE(log.ends_with(": bad luck\n")) << log;
+}
+
+WEFT_MATRIX_TEST(HttpServer, StreamsBodiesBothWays) {
+  const std::string content(3 << 20, 'x');
+  Running running({.handler = [](ResponseWriter& w, Request& r) {
+    w.header().set("Content-Type", "x/y");
+    w.header().set("Content-Length", std::to_string(r.content_length()));
+    std::vector<char> buffer(10000);
+    // Reading goes on while the response is under way; the client below reads and writes at the same time.
+    w.header().set("Connection", "close");
+    while (true) {
+      const IoResult got = r.body().read(buffer);
+      if (got.n > 0 && w.write({buffer.data(), got.n}).ec) return;
+      if (got.ec) return;
+    }
+  }});
+  Client client(running.address);
+  go([conn = client.conn, content]() mutable {
+    const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n";
+    (void)conn.write(head);
+    (void)conn.write(content);
+  });
+  EXPECT_TRUE(body_of(client.rest()) == content);
+}
+
+WEFT_MATRIX_TEST(HttpServer, SaysContinueOnTheFirstRead) {
+  Running running({.handler = [](ResponseWriter& w, Request& r) {
+    if (r.path() == "/read") return (void)w.write(*r.read_body(100));
+    (void)w.write("no");
+  }});
+  Client reader(running.address);
+  reader.send("POST /read HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  EXPECT_EQ(reader.response(), "HTTP/1.1 100 Continue\r\n\r\n");
+  reader.send("abc");
+  EXPECT_EQ(body_of(reader.response()), "abc");
+  Client ignorer(running.address);
+  ignorer.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  const std::string response = ignorer.rest();
+  EXPECT_TRUE(response.starts_with("HTTP/1.1 200 OK\r\n")) << response;
+  EXPECT_TRUE(says_close(response));
+}
+
+WEFT_MATRIX_TEST(HttpServer, ShutdownLetsRequestsFinish) {
+  const auto entered = make_chan<int>(2);
+  Running running({.handler = [entered](ResponseWriter& w, Request& r) {
+    if (r.path() == "/slow") {
+      entered.send(1);
+      sleep(150ms);
+    }
+    echo_path(w, r);
+  }});
+  const auto hooked = make_chan<int>(1);
+  running.server.on_shutdown([hooked] { hooked.send(1); });
+  Client idle(running.address);
+  EXPECT_EQ(body_of(idle.ask("/idle")), "/idle");
+  Client busy(running.address);
+  busy.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  entered.recv();
+
+  const auto done = make_chan<Error>(1);
+  const auto start = Clock::now();
+  go([server = running.server, done] { done.send(server.shutdown(background())); });
+  EXPECT_TRUE(idle.ends(100ms));
+  hooked.recv();
+  EXPECT_FALSE(net::dial(background(), "tcp", running.address).has_value());
+  EXPECT_FALSE(running.result.try_recv().has_value()) << "serve returns after the drain";
+  const std::string response = busy.rest();
+  EXPECT_EQ(body_of(response), "/slow");
+  EXPECT_TRUE(says_close(response));
+  EXPECT_FALSE(*done.recv());
+  EXPECT_GE(Clock::now() - start, 100ms);
+  EXPECT_EQ(running.wait().code(), Errc::server_closed);
+  EXPECT_EQ(running.server.stats().open, 0U);
+}
+
+WEFT_MATRIX_TEST(HttpServer, ShutdownGivesUpAtItsDeadline) {
+  const auto entered = make_chan<int>(1);
+  const auto release = make_chan<int>();
+  Running running({.handler = [entered, release](ResponseWriter& w, Request& r) {
+    entered.send(1);
+    release.recv();
+    echo_path(w, r);
+  }});
+  Client busy(running.address);
+  busy.send("GET /busy HTTP/1.1\r\nHost: h\r\n\r\n");
+  entered.recv();
+  const auto [ctx, cancel] = with_timeout(background(), 50ms);
+  EXPECT_TRUE(running.server.shutdown(ctx) == Condition::deadline_exceeded);
+  EXPECT_EQ(running.server.stats().active, 1U);
+  release.close();
+  EXPECT_EQ(body_of(busy.rest()), "/busy");
+  EXPECT_EQ(running.wait().code(), Errc::server_closed);
+  EXPECT_FALSE(running.server.shutdown(background()));
+}
+
+WEFT_MATRIX_TEST(HttpServer, ShutdownWaitsALittleForSilentConnections) {
+  Running running({.handler = echo_path});
+  Client silent(running.address);
+  Client late(running.address);
+  while (running.server.stats().open < 2) sleep(1ms);
+  const auto done = make_chan<Error>(1);
+  go([server = running.server, done] { done.send(server.shutdown(background())); });
+  sleep(20ms);
+  const std::string response = late.ask("/late");
+  EXPECT_EQ(body_of(response), "/late");
+  EXPECT_TRUE(says_close(response));
+  EXPECT_TRUE(silent.ends(2s));
+  EXPECT_FALSE(*done.recv());
+}
+
+WEFT_MATRIX_TEST(HttpServer, CloseDropsEverything) {
+  const auto entered = make_chan<int>(1);
+  const auto cancelled = make_chan<bool>(1);
+  Running running({.handler = [entered, cancelled](ResponseWriter&, Request& r) {
+    const Context ctx = r.context();
+    entered.send(1);
+    ctx.done().recv();
+    cancelled.send(ctx.err() == Condition::canceled);
+  }});
+  Client busy(running.address);
+  busy.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  entered.recv();
+  running.server.close();
+  EXPECT_TRUE(*cancelled.recv());
+  EXPECT_EQ(busy.rest(), "");
+  EXPECT_EQ(running.wait().code(), Errc::server_closed);
+  EXPECT_EQ(running.server.listen_and_serve().code(), Errc::server_closed);
+}
+
+WEFT_MATRIX_TEST(HttpServer, TimesOutHeadsAndIdleConnections) {
+  Running running({.handler = echo_path, .read_header_timeout = 150ms, .idle_timeout = 300ms});
+  WaitGroup group;
+  const auto within = [](Clock::time_point start, std::chrono::milliseconds want) {
+    const auto took = Clock::now() - start;
+    EXPECT_GE(took, want * 8 / 10);
+    EXPECT_LE(took, want * 3);
+  };
+  group.go([&] {  // says nothing
+    Client client(running.address);
+    const auto start = Clock::now();
+    EXPECT_EQ(client.rest(), "");
+    within(start, 150ms);
+  });
+  group.go([&] {  // drips
+    Client client(running.address);
+    const auto start = Clock::now();
+    for (int i = 0; i < 10; ++i) {
+      (void)client.conn.write("GET / HTTP/1.1\r\nHost: h\r\nX: ");
+      if (client.ends(30ms)) break;
+    }
+    within(start, 150ms);
+  });
+  group.go([&] {  // drips at the second request
+    Client client(running.address);
+    EXPECT_EQ(body_of(client.ask("/1")), "/1");
+    sleep(50ms);
+    const auto start = Clock::now();
+    client.send("GET / HT");
+    EXPECT_EQ(client.rest(), "");
+    within(start, 150ms);
+  });
+  group.go([&] {  // idles
+    Client client(running.address);
+    EXPECT_EQ(body_of(client.ask("/1")), "/1");
+    sleep(150ms);
+    EXPECT_EQ(body_of(client.ask("/2")), "/2");
+    const auto start = Clock::now();
+    EXPECT_EQ(client.rest(), "");
+    within(start, 300ms);
+  });
+  group.wait();
+}
+
+WEFT_MATRIX_TEST(HttpServer, TimesOutBodiesAndResponses) {
+  const auto read_error = make_chan<Error>(1);
+  const auto write_error = make_chan<std::error_code>(1);
+  Running running({.handler =
+                       [=](ResponseWriter& w, Request& r) {
+                         if (r.method() == "POST") {
+                           auto body = r.read_body(100);
+                           read_error.send(body ? Error() : body.error());
+                           return;
+                         }
+                         const std::string piece(1 << 20, 'x');
+                         std::error_code ec;
+                         while (!ec) ec = w.write(piece).ec;
+                         write_error.send(ec);
+                       },
+                   .read_timeout = 100ms,
+                   .write_timeout = 200ms});
+  Client poster(running.address);
+  poster.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+  EXPECT_TRUE(*read_error.recv() == Condition::deadline_exceeded);
+  Client getter(running.address);
+  getter.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(*write_error.recv() == Condition::deadline_exceeded);
+}
+
+WEFT_MATRIX_TEST(HttpServer, WriteToAGoneClientCancelsTheRequest) {
+  const auto cancelled = make_chan<Error>(1);
+  Running running({.handler = [cancelled](ResponseWriter& w, Request& r) {
+    const Context ctx = r.context();
+    const std::string piece(1 << 20, 'x');
+    while (!w.write(piece).ec) {
+    }
+    cancelled.send(ctx.err());
+  }});
+  {
+    Client client(running.address);
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    char byte = 0;
+    (void)client.conn.read({&byte, 1});
+  }
+  EXPECT_TRUE(*cancelled.recv() == Condition::canceled);
+}
+
+WEFT_MATRIX_TEST(HttpServer, ServesSeveralListeners) {
+  Running running({.handler = echo_path});
+  auto second = net::listen("tcp", "127.0.0.1:0");
+  ASSERT_TRUE(second.has_value());
+  const auto result = make_chan<Error>(1);
+  go([server = running.server, listener = *second, result] { result.send(server.serve(listener)); });
+  Client one(running.address);
+  Client two(net::to_string(second->endpoint()));
+  EXPECT_EQ(body_of(one.ask("/1")), "/1");
+  EXPECT_EQ(body_of(two.ask("/2")), "/2");
+  EXPECT_FALSE(running.server.shutdown(background()));
+  EXPECT_EQ(result.recv()->code(), Errc::server_closed);
+}
+
+WEFT_MATRIX_TEST(HttpServer, ReportsWhatEndsAListener) {
+  Server server({.handler = echo_path});
+  auto listener = net::listen("tcp", "127.0.0.1:0");
+  ASSERT_TRUE(listener.has_value());
+  const auto result = make_chan<Error>(1);
+  go([server, listener = *listener, result] { result.send(server.serve(listener)); });
+  sleep(10ms);
+  (void)listener->close();
+  const Error error = *result.recv();
+  EXPECT_TRUE(error == Condition::closed);
+  EXPECT_NE(error.code(), Errc::server_closed);
+  Server taken({.address = "256.0.0.1:1"});
+  EXPECT_TRUE(taken.listen_and_serve());
+}
+
+// Without descriptors left, accept fails and is tried again.
+WEFT_MATRIX_TEST(HttpServer, SurvivesRunningOutOfDescriptors) {
+  auto listener = net::listen("tcp", "127.0.0.1:0");
+  ASSERT_TRUE(listener.has_value());
+  const auto lines = make_chan<std::string>(1000);
+  Server server({.handler = echo_path, .error_log = [lines](std::string_view line) { (void)lines.try_send(std::string(line)); }});
+  Client client(net::to_string(listener->endpoint()));
+  client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old), 0);
+  rlimit low = old;
+  low.rlim_cur = 256;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  std::vector<int> hoard;
+  for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0; fd = ::dup(fd)) hoard.push_back(fd);
+
+  const auto result = make_chan<Error>(1);
+  go([server, listener = *listener, result] { result.send(server.serve(listener)); });
+  const std::string line = *lines.recv();
+  EXPECT_TRUE(line.starts_with("http: Accept error: accept tcp 127.0.0.1:")) << line;
+  EXPECT_TRUE(line.ends_with("too many open files; retrying in 5ms")) << line;
+  EXPECT_TRUE(lines.recv()->ends_with("retrying in 10ms"));
+
+  for (const int fd : hoard) ::close(fd);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &old), 0);
+  EXPECT_EQ(body_of(client.response()), "/x");
+  server.close();
+  EXPECT_EQ(result.recv()->code(), Errc::server_closed);
+}
+
+WEFT_MATRIX_TEST(HttpServer, RoutesByMux) {
+  ServeMux mux;
+  mux.handle("GET /users/{id}", [](ResponseWriter& w, Request& r) { (void)w.write(r.path_value("id")); });
+  mux.handle("/tree/", [](ResponseWriter& w, Request&) { (void)w.write("tree"); });
+  Running running({.handler = mux});
+  Client client(running.address);
+  EXPECT_EQ(body_of(client.ask("/users/a%2Fb")), "a/b");
+  EXPECT_TRUE(client.ask("/none").starts_with("HTTP/1.1 404 Not Found\r\n"));
+  EXPECT_NE(client.ask("/tree?q=1").find("\r\nLocation: /tree/?q=1\r\n"), std::string::npos);
+  client.send("DELETE /users/1 HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_NE(client.response().find("\r\nAllow: GET, HEAD\r\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weft::http

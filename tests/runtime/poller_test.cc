@@ -1,0 +1,52 @@
+// The choice of a poller: by trying, or as WEFT_POLLER says.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "weft/go.h"
+#include "weft/stats.h"
+
+namespace {
+
+weft::RuntimeStats stats_with(const char* wish, weft::PollerChoice choice = weft::PollerChoice::automatic) {
+  if (wish != nullptr) {
+    ::setenv("WEFT_POLLER", wish, 1);
+  } else {
+    ::unsetenv("WEFT_POLLER");
+  }
+  weft::RuntimeStats stats;
+  EXPECT_EQ(weft::run([&] { stats = weft::runtime_stats(); }, {.procs = 1, .poller = choice}), 0);
+  ::unsetenv("WEFT_POLLER");
+  return stats;
+}
+
+TEST(Poller, VariableForcesOne) {
+  EXPECT_EQ(stats_with("epoll").poller, "epoll");
+  EXPECT_EQ(stats_with("epoll").poller_reason, "WEFT_POLLER=epoll");
+  EXPECT_EQ(stats_with("io_uring_plain").poller, "io_uring_plain");
+  EXPECT_EQ(stats_with("io_uring").poller_reason.rfind("WEFT_POLLER=io_uring", 0), 0u);
+}
+
+TEST(Poller, OptionGoesBeforeVariable) {
+  EXPECT_EQ(stats_with("io_uring", weft::PollerChoice::epoll).poller, "epoll");
+  EXPECT_EQ(stats_with("io_uring", weft::PollerChoice::epoll).poller_reason, "the program asked for epoll");
+}
+
+TEST(Poller, AutomaticSaysWhy) {
+  const weft::RuntimeStats stats = stats_with(nullptr);
+  EXPECT_FALSE(stats.poller.empty());
+  EXPECT_FALSE(stats.poller_reason.empty());
+  EXPECT_EQ(stats_with("auto").poller, stats.poller);
+}
+
+TEST(Poller, UnknownNameIsOneClearLine) {
+  ::setenv("WEFT_POLLER", "kqueue", 1);
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(weft::run([] { FAIL() << "main must not run"; }), 1);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "weft: WEFT_POLLER=kqueue: unknown poller; use auto, io_uring, io_uring_plain or epoll\n");
+  ::unsetenv("WEFT_POLLER");
+}
+
+}  // namespace

@@ -1,0 +1,115 @@
+#include "time/timer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "support/matrix.h"
+#include "weft/go.h"
+#include "weft/stats.h"
+#include "weft/sync.h"
+#include "weft/time.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using weft::rt::Nanos;
+using weft::rt::RuntimeTimer;
+
+struct Fired {
+  std::atomic<int> count{0};
+  std::atomic<Nanos> at{0};
+  RuntimeTimer timer{&Fired::fire, this};
+
+  static void fire(void* self) noexcept {
+    auto* const f = static_cast<Fired*>(self);
+    f->at.store(weft::rt::now(), std::memory_order_relaxed);
+    f->count.fetch_add(1, std::memory_order_release);
+  }
+  bool fired() const { return count.load(std::memory_order_acquire) > 0; }
+};
+
+template <typename Condition>
+bool eventually(Condition condition) {
+  for (int i = 0; i < 3000 && !condition(); ++i) weft::sleep(1ms);
+  return condition();
+}
+
+WEFT_PROCS_TEST(Timer, FiresOnceNotBeforeItsTime) {
+  Fired f;
+  const Nanos when = weft::rt::now() + 10'000'000;
+  f.timer.start_at(when);
+  ASSERT_TRUE(eventually([&] { return f.fired(); }));
+  EXPECT_GE(f.at.load(std::memory_order_relaxed), when);
+  weft::sleep(5ms);
+  EXPECT_EQ(f.count.load(std::memory_order_acquire), 1);
+  EXPECT_FALSE(f.timer.stop());
+}
+
+WEFT_PROCS_TEST(Timer, StoppedDoesNotFire) {
+  Fired f;
+  f.timer.start_at(weft::rt::now() + 5'000'000);
+  EXPECT_TRUE(f.timer.stop());
+  EXPECT_FALSE(f.timer.stop());
+  weft::sleep(20ms);
+  EXPECT_FALSE(f.fired());
+}
+
+WEFT_PROCS_TEST(Timer, MayBeMovedEarlierAndLater) {
+  Fired f;
+  f.timer.start_at(weft::rt::now() + 3600'000'000'000);
+  f.timer.start_at(weft::rt::now() + 1'000'000);
+  ASSERT_TRUE(eventually([&] { return f.fired(); }));
+  f.timer.start_at(weft::rt::now() + 1'000'000);
+  f.timer.start_at(weft::rt::now() + 3600'000'000'000);
+  weft::sleep(10ms);
+  EXPECT_EQ(f.count.load(std::memory_order_acquire), 1);
+  EXPECT_TRUE(f.timer.stop());
+}
+
+// A random crowd of timers, some of them moved, some stopped: those that fire do so in time, the rest never.
+WEFT_PROCS_TEST(Timer, CrowdFiresWhatWasNotStopped) {
+  constexpr std::size_t kTimers = 2000;
+  std::mt19937 random(7);
+  std::vector<std::unique_ptr<Fired>> timers;
+  std::vector<bool> stopped(kTimers);
+  const Nanos base = weft::rt::now();
+  for (std::size_t i = 0; i < kTimers; ++i) {
+    timers.push_back(std::make_unique<Fired>());
+    timers.back()->timer.start_at(base + static_cast<Nanos>(random() % 60'000'000));
+  }
+  for (std::size_t i = 0; i < kTimers; i += 3) stopped[i] = timers[i]->timer.stop();
+  for (std::size_t i = 1; i < kTimers; i += 3) {
+    if (timers[i]->timer.stop()) timers[i]->timer.start_at(base + static_cast<Nanos>(random() % 60'000'000));
+  }
+  for (std::size_t i = 0; i < kTimers; ++i) {
+    ASSERT_TRUE(stopped[i] || eventually([&] { return timers[i]->fired(); })) << i;
+  }
+  weft::sleep(10ms);
+  for (std::size_t i = 0; i < kTimers; ++i) ASSERT_EQ(timers[i]->count.load(std::memory_order_acquire), stopped[i] ? 0 : 1) << i;
+}
+
+// After stop_and_wait() the timer's memory may go at once, also when the timer was about to fire on another processor.
+WEFT_PROCS_TEST(Timer, StopAndWaitLetsTheMemoryGo) {
+  constexpr int kGoroutines = 4;
+  constexpr int kRounds = 500;
+  weft::WaitGroup wg;
+  for (int g = 0; g < kGoroutines; ++g) {
+    wg.go([g] {
+      for (int i = 0; i < kRounds; ++i) {
+        const auto f = std::make_unique<Fired>();
+        f->timer.start_at(weft::rt::now() + (i % 5) * 1000);
+        if (i % 3 == g % 3) weft::yield();
+        f->timer.stop_and_wait();
+        ASSERT_LE(f->count.load(std::memory_order_acquire), 1);
+      }
+    });
+  }
+  wg.wait();
+  EXPECT_EQ(weft::runtime_stats().timers, 0u);
+}
+
+}  // namespace
