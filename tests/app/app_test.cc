@@ -13,6 +13,7 @@
 #include <regex>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -151,7 +152,8 @@ WEFT_MATRIX_TEST(App, ServesUntilASignal) {
   EXPECT_EQ(app.run(), 0);
   EXPECT_TRUE(refused(address));
   EXPECT_NE(lines.text().find("info listening server=http address=" + address), std::string::npos) << lines.text();
-  EXPECT_NE(lines.text().find("info poller name=" + std::string(weft::testing::variant().poller)), std::string::npos) << lines.text();
+  EXPECT_NE(lines.text().find("info poller name=" + std::string(weft::testing::variant().poller)), std::string::npos)
+      << lines.text();
   EXPECT_NE(lines.text().find("info procs count=" + std::to_string(weft::testing::variant().procs)), std::string::npos);
 }
 
@@ -190,8 +192,8 @@ WEFT_MATRIX_TEST(App, StepsComeInOrder) {
   app.after_stop(record.hook("after_stop"));
   EXPECT_EQ(app.run(), 0);
   EXPECT_EQ(record.events(),
-            (std::vector<std::string>{"before_start 1", "before_start 2", "server listen", "server serve", "after_start", "before_stop 1",
-                                      "before_stop 2", "server stop", "after_stop"}));
+            (std::vector<std::string>{"before_start 1", "before_start 2", "server listen", "server serve",
+                                      "after_start", "before_stop 1", "before_stop 2", "server stop", "after_stop"}));
 }
 
 WEFT_MATRIX_TEST(App, WithoutServersItWaitsForTheEnd) {
@@ -246,9 +248,7 @@ TEST(App, RunStartsTheRuntimeWhenThereIsNone) {
   EXPECT_EQ(procs(), 0);
 }
 
-TEST(App, IsNamedAfterTheProgramWhenNobodySays) {
-  EXPECT_EQ(App().options().name, "app_test");
-}
+TEST(App, IsNamedAfterTheProgramWhenNobodySays) { EXPECT_EQ(App().options().name, "app_test"); }
 
 // --- failures of the start -------------------------------------------------------------------------------------------
 
@@ -266,7 +266,8 @@ WEFT_MATRIX_TEST(App, APortInUseStopsTheOthers) {
   app.after_stop(record.hook("after_stop"));
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(app.run(), 1);
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "test: listen tcp " + address + ": bind: address already in use\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "test: listen tcp " + address + ": bind: address already in use\n");
   EXPECT_TRUE(refused(first.address()));
   EXPECT_EQ(record.events(), (std::vector<std::string>{"third close", "after_stop"}));
   EXPECT_EQ(lines.text(), "");
@@ -432,8 +433,9 @@ WEFT_MATRIX_TEST(App, ReadinessTurnsBeforeTheServersStop) {
   AppOptions options = quiet(lines);
   options.drain_delay = milliseconds(100);
   App app(options);
-  const Server& server = app.serve(
-      [&](http::ResponseWriter& w, http::Request&) { (void)w.write(app.ready() ? "ready" : "draining"); }, {.address = kAnyPort});
+  const Server& server =
+      app.serve([&](http::ResponseWriter& w, http::Request&) { (void)w.write(app.ready() ? "ready" : "draining"); },
+                {.address = kAnyPort});
   WaitGroup client;
   client.go([&] {
     while (!app.ready()) sleep(milliseconds(1));
@@ -479,8 +481,12 @@ WEFT_MATRIX_TEST(App, PastTheStopTimeoutItTellsWhatHangsAndCloses) {
   EXPECT_TRUE(refused(server.address()));
   const std::string text = lines.text();
   EXPECT_NE(text.find("warning stop timeout passed timeout=0.050s"), std::string::npos) << text;
-  EXPECT_NE(text.find("warning closing by force server=http address=" + server.address() + " active=1 idle=0"), std::string::npos) << text;
-  EXPECT_TRUE(std::regex_search(text, std::regex(R"(warning still there goroutine=\d+ parent=\d+ state="chan receive" since=\d)"))) << text;
+  EXPECT_NE(text.find("warning closing by force server=http address=" + server.address() + " active=1 idle=0"),
+            std::string::npos)
+      << text;
+  EXPECT_TRUE(std::regex_search(
+      text, std::regex(R"(warning still there goroutine=\d+ parent=\d+ state="chan receive" since=\d)")))
+      << text;
   leave.close();
   handler.wait();
 }
@@ -610,12 +616,16 @@ TEST(AppDeathTest, TheSecondSignalEndsItAtOnce) {
 TEST(AppDeathTest, TheSecondSignalNeedsNoGoroutineToRun) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(stop_and([] {
+                ::alarm(20);
+                std::thread([] {
+                  std::this_thread::sleep_for(milliseconds(50));
+                  ::kill(::getpid(), SIGINT);
+                }).detach();
                 const auto spin = [] {
                   for (std::atomic<int> i = 0;; i.fetch_add(1, std::memory_order_relaxed)) {
                   }
                 };
                 for (int i = 0; i < 8; ++i) go(spin);
-                go([] { ::raise(SIGINT); });
                 spin();
               }),
               ::testing::ExitedWithCode(128 + SIGINT), "second signal");

@@ -25,7 +25,8 @@ std::shared_ptr<spdlog::logger> logger_to(std::ostream& out, const std::string& 
 TEST(Log, TheLineIsTimeLevelGoroutineMessage) {
   std::ostringstream out;
   logger_to(out)->warn("disk low free={}", 7);
-  EXPECT_TRUE(std::regex_match(out.str(), std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning \[g0\] disk low free=7\n)")))
+  EXPECT_TRUE(std::regex_match(
+      out.str(), std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning \[g0\] disk low free=7\n)")))
       << out.str();
 }
 

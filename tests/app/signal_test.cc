@@ -168,35 +168,46 @@ WEFT_PROCS_TEST(Signal, MisusePanics) {
   EXPECT_THROW((void)notify_context(background(), {-1}), Panic);
 }
 
+WEFT_MATRIX_TEST(Signal, TheLastHandleEndsTheSubscription) {
+  const SigHandler before = disposition(SIGUSR1);
+  {
+    SignalStop copy;
+    {
+      const SignalStop stop = notify(make_chan<int>(1), {SIGUSR1});
+      copy = stop;
+    }
+    EXPECT_NE(disposition(SIGUSR1), before);
+  }
+  EXPECT_EQ(disposition(SIGUSR1), before);
+}
+
+WEFT_MATRIX_TEST(NotifyContext, MayStopItselfAtItsEnd) {
+  const SigHandler before = disposition(SIGUSR1);
+  const auto [ctx, stop] = notify_context(background(), {SIGUSR1});
+  after_func(ctx, stop);
+  ::raise(SIGUSR1);
+  ctx.done().recv();
+  for (int round = 0; disposition(SIGUSR1) != before && round < 10'000; ++round) sleep(milliseconds(1));
+  EXPECT_EQ(disposition(SIGUSR1), before);
+  EXPECT_EQ(cause(ctx).message(), "signal SIGUSR1 received");
+}
+
 TEST(Signal, NamesAreThoseOfTheShell) {
   EXPECT_EQ(detail::signal_name(SIGTERM), "SIGTERM");
   EXPECT_EQ(detail::signal_name(SIGRTMIN + 1), "signal " + std::to_string(SIGRTMIN + 1));
 }
 
-TEST(Signal, ARuntimeThatEndsWithASubscriptionTakesItAlong) {
-  const SigHandler before = disposition(SIGUSR1);
-  (void)weft::run([] { (void)notify(make_chan<int>(1), {SIGUSR1}); });
-  (void)weft::run([&] {
-    const auto channel = make_chan<int>(1);
-    const SignalStop stop = notify(channel, {SIGUSR2});
-    EXPECT_EQ(disposition(SIGUSR1), before);
-    ::raise(SIGUSR2);
-    EXPECT_EQ(receive(channel), SIGUSR2);
-    stop();
-  });
-}
-
 TEST(SignalDeathTest, AfterStopTheSignalEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT((void)weft::run([] {
-    const auto [ctx, stop] = notify_context(background(), {SIGTERM});
-    ::raise(SIGTERM);
-    ctx.done().recv();
-    ::raise(SIGTERM);
-    sleep(milliseconds(20));
-    stop();
-    ::raise(SIGTERM);
-  }),
+                const auto [ctx, stop] = notify_context(background(), {SIGTERM});
+                ::raise(SIGTERM);
+                ctx.done().recv();
+                ::raise(SIGTERM);
+                sleep(milliseconds(20));
+                stop();
+                ::raise(SIGTERM);
+              }),
               ::testing::KilledBySignal(SIGTERM), "");
 }
 

@@ -39,11 +39,13 @@ class RawRequest {
  public:
   explicit RawRequest(std::string raw) : raw_(std::move(raw)) {
     detail::RequestParser parser(1 << 20);
-    if (parser.parse(raw_) != detail::ParseStatus::complete) throw std::invalid_argument("bad request in a test: " + raw_);
+    if (parser.parse(raw_) != detail::ParseStatus::complete)
+      throw std::invalid_argument("bad request in a test: " + raw_);
     parser.resolve(raw_, detail::RequestAccess::head(request), request.header());
   }
   RawRequest(std::string_view method, std::string_view target, std::string_view host = "h")
-      : RawRequest(std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n") {}
+      : RawRequest(std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: " + std::string(host) +
+                   "\r\n\r\n") {}
 
  private:
   std::string raw_;

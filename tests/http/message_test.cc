@@ -75,9 +75,23 @@ TEST(Chars, FindsControlCharactersAtEveryPlace) {
 
 TEST(Url, CleansPaths) {
   const std::pair<std::string_view, std::string_view> rows[] = {
-      {"", "/"},         {"/", "/"},          {"//", "/"},       {"/a", "/a"},        {"/a/", "/a/"},      {"/a//b", "/a/b"},
-      {"/a/./b", "/a/b"}, {"/a/../b", "/b"},   {"/..", "/"},      {"/../a", "/a"},     {"/a/.", "/a"},      {"/a/..", "/"},
-      {"/a/b/../", "/a/"}, {"/.a", "/.a"},     {"/..a", "/..a"},  {"/a..", "/a.."},    {"/%2e%2e", "/%2e%2e"},
+      {"", "/"},
+      {"/", "/"},
+      {"//", "/"},
+      {"/a", "/a"},
+      {"/a/", "/a/"},
+      {"/a//b", "/a/b"},
+      {"/a/./b", "/a/b"},
+      {"/a/../b", "/b"},
+      {"/..", "/"},
+      {"/../a", "/a"},
+      {"/a/.", "/a"},
+      {"/a/..", "/"},
+      {"/a/b/../", "/a/"},
+      {"/.a", "/.a"},
+      {"/..a", "/..a"},
+      {"/a..", "/a.."},
+      {"/%2e%2e", "/%2e%2e"},
   };
   for (const auto& [path, want] : rows) {
     EXPECT_EQ(detail::clean_path(path), want) << path;
@@ -150,9 +164,15 @@ TEST(Helpers, Redirect) {
   const struct {
     std::string_view target, url, want;
   } rows[] = {
-      {"/a/b", "/x", "/x"},       {"/a/b", "x", "/a/x"},        {"/a/b", "../x/", "/x/"},      {"/a/b", "x?y=../z", "/a/x?y=../z"},
-      {"/a/b", "?q", "/a/?q"},    {"/a/b", "http://o/../x", "http://o/../x"}, {"/a/b", "//o/x", "//o/x"},
-      {"/a/b", "/\xc3\xa9", "/%c3%a9"}, {"/a/b", "mailto:x", "mailto:x"},
+      {"/a/b", "/x", "/x"},
+      {"/a/b", "x", "/a/x"},
+      {"/a/b", "../x/", "/x/"},
+      {"/a/b", "x?y=../z", "/a/x?y=../z"},
+      {"/a/b", "?q", "/a/?q"},
+      {"/a/b", "http://o/../x", "http://o/../x"},
+      {"/a/b", "//o/x", "//o/x"},
+      {"/a/b", "/\xc3\xa9", "/%c3%a9"},
+      {"/a/b", "mailto:x", "mailto:x"},
   };
   for (const auto& row : rows) {
     RawRequest raw("GET", row.target);

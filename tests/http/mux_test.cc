@@ -56,7 +56,8 @@ void check(const std::vector<std::string>& patterns, const std::vector<Row>& row
   for (const auto& order : {patterns, reversed}) {
     const ServeMux mux = make_mux(order);
     for (const Row& row : rows) {
-      EXPECT_EQ(ask(mux, row.method, row.target, row.host), row.want) << row.method << " " << row.target << " " << row.host;
+      EXPECT_EQ(ask(mux, row.method, row.target, row.host), row.want)
+          << row.method << " " << row.target << " " << row.host;
     }
   }
 }
@@ -112,9 +113,9 @@ TEST(Mux, Wildcards) {
 
 TEST(Mux, ComparesSegmentsUnescaped) {
   check({"/caf\xc3\xa9", "/a%2Fb/c", "/sp%20ace"}, {{"GET", "/caf%C3%A9", "200 /caf\xc3\xa9"},
-                                                  {"GET", "/a%2fb/c", "200 /a%2Fb/c"},
-                                                  {"GET", "/sp%20%61ce", "200 /sp%20ace"},
-                                                  {"GET", "/a/b/c", "404"}});
+                                                    {"GET", "/a%2fb/c", "200 /a%2Fb/c"},
+                                                    {"GET", "/sp%20%61ce", "200 /sp%20ace"},
+                                                    {"GET", "/a/b/c", "404"}});
 }
 
 TEST(Mux, RedirectsUncleanPaths) {
@@ -190,9 +191,9 @@ std::string registration_error(const std::vector<std::string>& patterns) {
 
 TEST(Mux, RefusesConflictsInEitherOrder) {
   const std::pair<std::string, std::string> conflicts[] = {
-      {"GET /", "/index.html"}, {"/a/{x}", "/{y}/b"},          {"/a", "/a"},
-      {"/{x}", "/{y}"},         {"/{x...}", "/"},              {"/a/{x...}", "/a/"},
-      {"GET /{x}", "/a"},       {"/a/{x}/{y...}", "/{z}/b/"},  {"h/a", "H/a"},
+      {"GET /", "/index.html"}, {"/a/{x}", "/{y}/b"}, {"/a", "/a"},       {"/{x}", "/{y}"},
+      {"/{x...}", "/"},         {"/a/{x...}", "/a/"}, {"GET /{x}", "/a"}, {"/a/{x}/{y...}", "/{z}/b/"},
+      {"h/a", "H/a"},
   };
   for (const auto& [a, b] : conflicts) {
     for (const auto& pair : {std::vector{a, b}, std::vector{b, a}}) {
@@ -203,8 +204,9 @@ TEST(Mux, RefusesConflictsInEitherOrder) {
     }
   }
   const std::vector<std::string> fine[] = {
-      {"/a/{x}", "/a/b"}, {"GET /a", "POST /a", "/a"}, {"/", "/{$}"}, {"/{x}/{$}", "/{x}/{y}"}, {"h/a/{x}", "/{y}/b"},
-      {"GET /x/", "HEAD /x/y"}, {"/b/{$}", "/{x}/{y...}"},
+      {"/a/{x}", "/a/b"},        {"GET /a", "POST /a", "/a"}, {"/", "/{$}"},
+      {"/{x}/{$}", "/{x}/{y}"},  {"h/a/{x}", "/{y}/b"},       {"GET /x/", "HEAD /x/y"},
+      {"/b/{$}", "/{x}/{y...}"},
   };
   for (const auto& patterns : fine) {
     EXPECT_EQ(registration_error(patterns), "");

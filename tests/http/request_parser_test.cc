@@ -12,9 +12,10 @@ namespace {
 
 constexpr std::size_t kLimit = 4096;
 
-// The verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value", or "400 detail", or
-// "more". Each piece is shown at another address, as a growing buffer would.
-std::string verdict(const std::vector<std::string_view>& pieces, std::size_t limit = kLimit, std::size_t* used = nullptr) {
+// The verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value", or "400
+// detail", or "more". Each piece is shown at another address, as a growing buffer would.
+std::string verdict(const std::vector<std::string_view>& pieces, std::size_t limit = kLimit,
+                    std::size_t* used = nullptr) {
   RequestParser parser(limit);
   std::string text;
   ParseStatus status = ParseStatus::need_more;
@@ -91,7 +92,8 @@ TEST(RequestParser, AcceptsWhatIsWellFormed) {
       {"GET / HTTP/1.1\r\nHost: a\r\nx!#$%&'*+-.^_`|~: 1\r\n\r\n", "GET / host=a 1.1 length=0 | x!#$%&'*+-.^_`|~=1"},
       {"GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", "GET / host=[::1]:8080 1.1 length=0"},
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "POST / host=a 1.1 length=0 | Content-Length=0"},
-      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0005\r\n\r\n", "POST / host=a 1.1 length=5 | Content-Length=0005"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0005\r\n\r\n",
+       "POST / host=a 1.1 length=5 | Content-Length=0005"},
       {"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 9223372036854775807\r\n\r\n",
        "POST / host=a 1.1 length=9223372036854775807 | content-length=9223372036854775807"},
       {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n", "GET / host=a 1.1 length=4 | Content-Length=4"},
@@ -230,14 +232,17 @@ TEST(RequestParser, LeavesNoRoomForSmuggling) {
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", "501 Unsupported transfer encoding"},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", "501 Unsupported transfer encoding"},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "501 Unsupported transfer encoding"},
-      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", "501 Unsupported transfer encoding"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+       "501 Unsupported transfer encoding"},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", "501 Unsupported transfer encoding"},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
        "501 Unsupported transfer encoding"},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n",
        "501 Unsupported transfer encoding"},
       {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n", "400 invalid header name"},
-      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0b" "chunked\r\n\r\n", "400 invalid header value"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0b"
+       "chunked\r\n\r\n",
+       "400 invalid header value"},
       {"POST / HTTP/1.1\r\nHost: a\r\nX: 1\r\n Transfer-Encoding: chunked\r\n\r\n", "400"},
       {"POST / HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
        "POST / host= 1.0 length=5 close keep-alive | Content-Length=5 | Connection=keep-alive"},

@@ -201,7 +201,8 @@ WEFT_MATRIX_TEST(HttpServer, MalformedRequestsHurtOnlyThemselves) {
   Running running({.handler = echo_path});
   Client neighbour(running.address);
   EXPECT_EQ(body_of(neighbour.ask("/before")), "/before");
-  for (const std::string_view bad : {"nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"}) {
+  for (const std::string_view bad :
+       {"nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"}) {
     Client client(running.address);
     client.send(bad);
     const std::string response = client.rest();
@@ -252,7 +253,8 @@ WEFT_MATRIX_TEST(HttpServer, StreamsBodiesBothWays) {
   }});
   Client client(running.address);
   go([conn = client.conn, content]() mutable {
-    const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n";
+    const std::string head =
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n";
     (void)conn.write(head);
     (void)conn.write(content);
   });
@@ -450,6 +452,60 @@ WEFT_MATRIX_TEST(HttpServer, WriteToAGoneClientCancelsTheRequest) {
   EXPECT_TRUE(*cancelled.recv() == Condition::canceled);
 }
 
+WEFT_MATRIX_TEST(HttpServer, ContextEndsWithTheHandler) {
+  const auto contexts = make_chan<Context>(1);
+  Running running({.handler = [contexts](ResponseWriter& w, Request& r) {
+    EXPECT_FALSE(r.context().err());
+    contexts.send(r.context());
+    echo_path(w, r);
+  }});
+  Client client(running.address);
+  for (const std::string path : {"/1", "/2"}) {
+    EXPECT_EQ(body_of(client.ask(path)), path);
+    EXPECT_TRUE(contexts.recv()->err() == Condition::canceled);
+  }
+}
+
+// Answers whether its context ended before 200 ms.
+void watch_context(ResponseWriter& w, Request& r) {
+  const auto [ctx, cancel] = with_timeout(r.context(), 200ms);
+  (void)r.read_body(100);
+  ctx.done().recv();
+  (void)w.write(r.context().err() ? "canceled" : "lasted");
+}
+
+WEFT_MATRIX_TEST(HttpServer, DisconnectCancelsTheRequest) {
+  const auto cancelled = make_chan<bool>(1);
+  Running running({.handler = [cancelled](ResponseWriter&, Request& r) {
+    const auto [ctx, cancel] = with_timeout(r.context(), 10s);
+    (void)r.read_body(100);
+    ctx.done().recv();
+    cancelled.send(ctx.err() == Condition::canceled);
+  }});
+  for (const std::string_view request :
+       {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"}) {
+    auto client = std::make_unique<Client>(running.address);
+    client->send(request);
+    sleep(20ms);
+    const auto start = Clock::now();
+    client.reset();
+    EXPECT_TRUE(*cancelled.recv());
+    EXPECT_LE(Clock::now() - start, 1s);
+  }
+}
+
+WEFT_MATRIX_TEST(HttpServer, PipelinedBytesDontCancelTheRequest) {
+  Running running({.handler = watch_context});
+  Client client(running.address);
+  client.send("POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+  sleep(20ms);
+  client.send("GET /2 HTTP/1.1\r\nHo");
+  EXPECT_EQ(body_of(client.response()), "lasted");
+  client.send("st: h\r\n\r\n");
+  EXPECT_EQ(body_of(client.response()), "lasted");
+  EXPECT_EQ(body_of(client.ask("/3")), "lasted");
+}
+
 WEFT_MATRIX_TEST(HttpServer, ServesSeveralListeners) {
   Running running({.handler = echo_path});
   auto second = net::listen("tcp", "127.0.0.1:0");
@@ -484,7 +540,8 @@ WEFT_MATRIX_TEST(HttpServer, SurvivesRunningOutOfDescriptors) {
   auto listener = net::listen("tcp", "127.0.0.1:0");
   ASSERT_TRUE(listener.has_value());
   const auto lines = make_chan<std::string>(1000);
-  Server server({.handler = echo_path, .error_log = [lines](std::string_view line) { (void)lines.try_send(std::string(line)); }});
+  Server server(
+      {.handler = echo_path, .error_log = [lines](std::string_view line) { (void)lines.try_send(std::string(line)); }});
   Client client(net::to_string(listener->endpoint()));
   client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
 

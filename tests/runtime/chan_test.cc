@@ -222,7 +222,7 @@ TEST(Chan, NilChannelIsNeverReady) {
 TEST(Chan, HandlesOfOneChannelAreEqual) {
   const auto a = make_chan<int>(1);
   const auto b = make_chan<int>(1);
-  const Chan<int> copy = a;
+  const Chan<int> copy = a;  // NOLINT(performance-unnecessary-copy-initialization)
   EXPECT_TRUE(a == copy && a != b && a && Chan<int>() == Chan<int>());
   const SendChan<int> send = a;
   const RecvChan<int> recv = a;
@@ -251,7 +251,7 @@ WEFT_PROCS_TEST(Chan, TryFormsDontWait) {
   std::string value(100, 'x');
   EXPECT_TRUE(full.try_send(value));
   EXPECT_FALSE(full.try_send(std::move(value)));
-  EXPECT_EQ(value.size(), 100u);  // not moved from
+  EXPECT_EQ(value.size(), 100u);  // NOLINT(bugprone-use-after-move): it was not moved from
   EXPECT_EQ(full.try_recv().value(), value);
 }
 

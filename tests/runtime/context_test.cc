@@ -409,7 +409,7 @@ WEFT_PROCS_TEST(Context, AfterFuncCanBeStopped) {
   EXPECT_FALSE(keep());
 
   const StopFunc never = after_func(background(), [captured] {});
-  const StopFunc copy = never;
+  const StopFunc copy = never;  // NOLINT(performance-unnecessary-copy-initialization)
   EXPECT_TRUE(never());
   EXPECT_FALSE(copy());
   EXPECT_EQ(captured.use_count(), 1);

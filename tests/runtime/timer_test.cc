@@ -112,4 +112,20 @@ WEFT_PROCS_TEST(Timer, StopAndWaitLetsTheMemoryGo) {
   EXPECT_EQ(weft::runtime_stats().timers, 0u);
 }
 
+// Stopped, asked and destroyed after the runtime is gone, whether they fired in it or not.
+TEST(Timer, MayOutliveTheRuntime) {
+  for (int i = 0; i < 3; ++i) {
+    Fired fired;
+    Fired armed;
+    weft::run([&] {
+      fired.timer.start_at(weft::rt::now());
+      armed.timer.start_at(weft::rt::now() + 3600'000'000'000);
+      ASSERT_TRUE(eventually([&] { return fired.fired(); }));
+    });
+    fired.timer.stop_and_wait();
+    armed.timer.stop_and_wait();
+    EXPECT_FALSE(armed.fired());
+  }
+}
+
 }  // namespace

@@ -32,7 +32,8 @@ AppOptions with_name(AppOptions options) {
 // The app's signals end its run, each for the first time; the second ends the process.
 class RunSignals {
  public:
-  RunSignals(const AppOptions& options, CancelCauseFunc cancel) : RunSignals(detail::signal_mask(options.signals), options.name, cancel) {}
+  RunSignals(const AppOptions& options, CancelCauseFunc cancel)
+      : RunSignals(detail::signal_mask(options.signals), options.name, cancel) {}
   ~RunSignals() {
     if (subscription_ != nullptr) detail::SignalHub::instance().unsubscribe(*subscription_);
   }
@@ -40,7 +41,8 @@ class RunSignals {
   RunSignals& operator=(const RunSignals&) = delete;
 
  private:
-  RunSignals(detail::SignalMask mask, const std::string& program, const CancelCauseFunc& cancel) : forced_exit_(mask, program) {
+  RunSignals(detail::SignalMask mask, const std::string& program, const CancelCauseFunc& cancel)
+      : forced_exit_(mask, program) {
     if (mask == 0) return;
     subscription_ = detail::SignalHub::instance().subscribe(
         mask, [cancel](int signal) { cancel(Error::text("signal " + detail::signal_name(signal) + " received")); });
@@ -54,7 +56,8 @@ class RunSignals {
 }  // namespace
 
 App::Life::Life(AppOptions app_options)
-    : options(with_name(std::move(app_options))), logger_(options.logger != nullptr ? options.logger : spdlog::default_logger()) {
+    : options(with_name(std::move(app_options))),
+      logger_(options.logger != nullptr ? options.logger : spdlog::default_logger()) {
   std::tie(run_context_, cancel_run_) = with_cancel_cause(background());
 }
 
@@ -209,7 +212,8 @@ void App::Life::log_what_hangs() const {
     if (!serve_begun_ || member->ended.load(std::memory_order_acquire)) continue;
     const Server& server = *member->server;
     const std::string busy = server.busy();
-    log().warn("closing by force server={} address={}{}{}", server.name(), field(server.address()), busy.empty() ? "" : " ", busy);
+    log().warn("closing by force server={} address={}{}{}", server.name(), field(server.address()),
+               busy.empty() ? "" : " ", busy);
   }
   std::size_t more = 0;
   std::size_t shown = 0;
@@ -219,8 +223,10 @@ void App::Life::log_what_hangs() const {
       ++more;
       continue;
     }
-    const std::string_view state = g.state == GoroutineState::waiting ? g.wait_reason : g.state == GoroutineState::running ? "running" : "runnable";
-    log().warn("still there goroutine={} parent={} state={} since={}", g.id, g.parent_id, field(state), field(g.waiting_for));
+    std::string_view state = g.state == GoroutineState::running ? "running" : "runnable";
+    if (g.state == GoroutineState::waiting) state = g.wait_reason;
+    log().warn("still there goroutine={} parent={} state={} since={}", g.id, g.parent_id, field(state),
+               field(g.waiting_for));
   }
   if (more > 0) log().warn("still there more_goroutines={}", more);
 }

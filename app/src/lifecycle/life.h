@@ -1,4 +1,5 @@
-// App::Life: what an App is made of, and its run. Shared with the goroutines of a run, which a stop that takes too long leaves behind.
+// App::Life: what an App is made of, and its run. Shared with the goroutines of a run, which a stop that takes too long
+// leaves behind.
 #pragma once
 
 #include <atomic>
@@ -56,7 +57,7 @@ class App::Life : public std::enable_shared_from_this<App::Life> {
   // Done at a signal, stop(), or the end of a server; the cause tells which.
   Context run_context_;
   CancelCauseFunc cancel_run_;
-  WaitGroup serving_;        // the goroutines in Server::serve()
+  WaitGroup serving_;         // the goroutines in Server::serve()
   bool serve_begun_ = false;  // written before the goroutine of the stop begins
   std::atomic<bool> ran_{false};
   std::atomic<bool> ready_{false};

@@ -25,8 +25,11 @@ std::string duration_to_milliseconds(std::string& text) {
   return {};
 }
 
-void add_duration(CLI::App& command, const std::string& name, std::chrono::milliseconds& value, const std::string& what) {
-  command.add_option_function<std::int64_t>(name, [&value](std::int64_t ms) { value = std::chrono::milliseconds(ms); }, what)
+void add_duration(CLI::App& command, const std::string& name, std::chrono::milliseconds& value,
+                  const std::string& what) {
+  command
+      .add_option_function<std::int64_t>(
+          name, [&value](std::int64_t ms) { value = std::chrono::milliseconds(ms); }, what)
       ->transform(CLI::Validator(duration_to_milliseconds, ""))
       ->type_name("DURATION");
 }
@@ -46,10 +49,15 @@ Command parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("weft ") + WEFT_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.require_subcommand(0, 1);
+  // So that a wrapper's flags can be overridden; subcommands inherit it.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 
   ServeCommand serve;
-  CLI::App& serve_app = *app.add_subcommand("serve", "Serve the demonstration routes and the debug pages until SIGTERM");
-  serve_app.add_option("--address", serve.address, "Where to serve, HOST:PORT or :PORT")->capture_default_str()->type_name("ADDRESS");
+  CLI::App& serve_app =
+      *app.add_subcommand("serve", "Serve the demonstration routes and the debug pages until SIGTERM");
+  serve_app.add_option("--address", serve.address, "Where to serve, HOST:PORT or :PORT")
+      ->capture_default_str()
+      ->type_name("ADDRESS");
   serve_app.add_option("--debug-address", serve.debug_address, "Where to serve /debug/; empty: nowhere")
       ->capture_default_str()
       ->type_name("ADDRESS");
@@ -61,16 +69,18 @@ Command parse_command_line(int argc, char** argv) {
   serve_app.add_option("--log-level", serve.log_level, "Least level that is logged")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
-  add_duration(serve_app, "--stop-timeout", serve.stop_timeout, "Longest that a stop may take; 0: no limit (default: 10s)");
+  add_duration(serve_app, "--stop-timeout", serve.stop_timeout,
+               "Longest that a stop may take; 0: no limit (default: 10s)");
   add_duration(serve_app, "--drain-delay", serve.drain_delay, "From failing readiness to the stop (default: 0)");
 
   CheckCommand check;
-  CLI::App& check_app = *app.add_subcommand("check", "Ask a server for a page; exit with 0 if and only if it answers 2xx");
+  CLI::App& check_app =
+      *app.add_subcommand("check", "Ask a server for a page; exit with 0 if and only if it answers 2xx");
   check_app.add_option("URL", check.url, "http://HOST[:PORT][/PATH]")->required();
   add_duration(check_app, "--timeout", check.timeout, "Longest that the check may take (default: 5s)");
 
-  const std::string first = argc > 1 ? argv[1] : "";
-  if (!first.empty() && first.front() != '-' && !serve_app.check_name(first) && !check_app.check_name(first)) {
+  const std::string first = argc > 1 ? argv[1] : "-";
+  if (!first.starts_with('-') && !serve_app.check_name(first) && !check_app.check_name(first)) {
     return Done{usage_mistake("there is no command \"" + first + "\", use serve or check")};
   }
   try {

@@ -22,15 +22,15 @@ void answer(http::ResponseWriter& w, std::string_view text) {
 }
 
 void landing_page(http::ResponseWriter& w, http::Request&) {
-  answer(w,
-         "weft " WEFT_VERSION "\n"
-         "\n"
-         "GET  /hello/{name}   hello, NAME\n"
-         "POST /echo           the body, as it came\n"
-         "GET  /chunked        three chunks, each sent as soon as it is there\n"
-         "GET  /sleep/{ms}     answers after that many milliseconds\n"
-         "GET  /healthz        ok while the process lives\n"
-         "GET  /readyz         ready, or 503 once the server is about to stop\n");
+  answer(w, "weft " WEFT_VERSION
+            "\n"
+            "\n"
+            "GET  /hello/{name}   hello, NAME\n"
+            "POST /echo           the body, as it came\n"
+            "GET  /chunked        three chunks, each sent as soon as it is there\n"
+            "GET  /sleep/{ms}     answers after that many milliseconds\n"
+            "GET  /healthz        ok while the process lives\n"
+            "GET  /readyz         ready, or 503 once the server is about to stop\n");
 }
 
 void hello(http::ResponseWriter& w, http::Request& r) {
@@ -45,7 +45,8 @@ void echo(http::ResponseWriter& w, http::Request& r) {
   const Result<std::string> body = r.read_body(kMaxEcho);
   if (!body) {
     const bool too_large = body.error().code() == http::Errc::body_too_large;
-    return http::error(w, body.error().message(), too_large ? http::kStatusRequestEntityTooLarge : http::kStatusBadRequest);
+    return http::error(w, body.error().message(),
+                       too_large ? http::kStatusRequestEntityTooLarge : http::kStatusBadRequest);
   }
   const std::string_view type = r.header().get("Content-Type");
   w.header().set("Content-Type", type.empty() ? "application/octet-stream" : type);

@@ -32,7 +32,8 @@ std::array<struct sigaction, kMaxSignal> old_actions;
 extern "C" void weft_on_signal(int signal) {
   const int saved_errno = errno;
   const SignalMask bit = signal_bit(signal);
-  if ((forcing.load(std::memory_order_acquire) & bit) != 0 && forcing_seen.fetch_add(1, std::memory_order_relaxed) > 0) {
+  if ((forcing.load(std::memory_order_acquire) & bit) != 0 &&
+      forcing_seen.fetch_add(1, std::memory_order_relaxed) > 0) {
     [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, forced_text.data(), forced_text_size);
     ::_exit(128 + signal);
   }
@@ -86,7 +87,9 @@ void hook_signal(int signal) {
   }
 }
 
-void unhook_signal(int signal) noexcept { ::sigaction(signal, &old_actions[static_cast<std::size_t>(signal - 1)], nullptr); }
+void unhook_signal(int signal) noexcept {
+  ::sigaction(signal, &old_actions[static_cast<std::size_t>(signal - 1)], nullptr);
+}
 
 ForcedExit::ForcedExit(SignalMask signals, std::string_view program) {
   const std::string text = std::string(program.substr(0, 48)) + ": second signal: exit at once\n";

@@ -1,8 +1,9 @@
 // The half of signal delivery that runs inside signal handlers, and what it shares with the goroutine that delivers.
 //
-// A handler sets the signal's bit in a word and adds to an eventfd, which wakes the reader (hub.cc): in that order, and the reader takes
-// them in the other order, so a bit is never left behind without a wake-up to come. Both calls are async-signal-safe. The eventfd lives
-// as long as the process: a handler may still be running when the last subscription ends.
+// A handler sets the signal's bit in a word and adds to an eventfd, which wakes the reader (hub.cc): in that order, and
+// the reader takes them in the other order, so a bit is never left behind without a wake-up to come. Both calls are
+// async-signal-safe. The eventfd lives as long as the process: a handler may still be running when the last
+// subscription ends.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,8 @@ SignalMask take_signals() noexcept;
 void hook_signal(int signal);
 void unhook_signal(int signal) noexcept;
 
-// While it lives, the second of these signals (any two of them) ends the process at once with status 128 + signal and a line on stderr:
-// in the handler itself, so that it works when no goroutine gets to run any more. One at a time.
+// While it lives, the second of these signals (any two of them) ends the process at once with status 128 + signal and a
+// line on stderr: in the handler itself, so that it works when no goroutine gets to run any more. One at a time.
 class ForcedExit {
  public:
   ForcedExit(SignalMask signals, std::string_view program);
@@ -45,8 +46,9 @@ class ForcedExit {
   ForcedExit& operator=(const ForcedExit&) = delete;
 };
 
-// While it lives, a write to a broken pipe returns EPIPE instead of ending the process, unless the program handles or ignores SIGPIPE
-// itself. It is a handler that does nothing, not SIG_IGN: programs that are exec'd get the default back. One at a time.
+// While it lives, a write to a broken pipe returns EPIPE instead of ending the process, unless the program handles or
+// ignores SIGPIPE itself. It is a handler that does nothing, not SIG_IGN: programs that are exec'd get the default
+// back. One at a time.
 class NoSigpipe {
  public:
   NoSigpipe() noexcept;

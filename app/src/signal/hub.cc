@@ -31,7 +31,6 @@ SignalHub& SignalHub::instance() {
 std::shared_ptr<SignalSubscription> SignalHub::subscribe(SignalMask signals, SignalSubscription::Deliver deliver) {
   auto subscription = std::make_shared<SignalSubscription>(SignalSubscription{signals, std::move(deliver), {}});
   const std::lock_guard lock(mutex_);
-  forget_old_runtime_locked();
   if (descriptor_ == nullptr) start_reader_locked();
   try {
     hook_locked(signals);
@@ -43,23 +42,13 @@ std::shared_ptr<SignalSubscription> SignalHub::subscribe(SignalMask signals, Sig
   return subscription;
 }
 
-void SignalHub::unsubscribe(const SignalSubscription& subscription) {
+void SignalHub::unsubscribe(const SignalSubscription& subscription) noexcept {
   const std::lock_guard lock(mutex_);
   const auto place = std::ranges::find(subscriptions_, &subscription, &std::shared_ptr<SignalSubscription>::get);
   if (place == subscriptions_.end()) return;
   unhook_locked(subscription.signals);
   subscriptions_.erase(place);
   if (subscriptions_.empty()) stop_reader_locked();
-}
-
-// A runtime that ended took its goroutines and its poller with it.
-void SignalHub::forget_old_runtime_locked() noexcept {
-  rt::Scheduler* const current = rt::current_scheduler();
-  if (scheduler_ == current) return;
-  for (const auto& subscription : subscriptions_) unhook_locked(subscription->signals);
-  subscriptions_.clear();
-  descriptor_ = nullptr;
-  scheduler_ = current;
 }
 
 void SignalHub::hook_locked(SignalMask signals) {

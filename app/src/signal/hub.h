@@ -1,7 +1,8 @@
 // SignalHub: who gets which signals, and the goroutine that delivers them.
 //
-// The goroutine exists while there are subscriptions. It reads the eventfd of handler.h through a descriptor of the runtime's poller, made
-// from a duplicate of the number, so that closing the descriptor (which ends the goroutine) leaves the handlers' number open.
+// The goroutine exists while there are subscriptions. It reads the eventfd of handler.h through a descriptor of the
+// runtime's poller, made from a duplicate of the number, so that closing the descriptor (which ends the goroutine)
+// leaves the handlers' number open.
 #pragma once
 
 #include <array>
@@ -10,7 +11,6 @@
 #include <memory>
 
 #include "poll/descriptor.h"
-#include "sched/scheduler.h"
 #include "signal/handler.h"
 #include "weft/context.h"
 #include "weft/mutex.h"
@@ -33,10 +33,9 @@ class SignalHub {
   // Throws std::system_error.
   std::shared_ptr<SignalSubscription> subscribe(SignalMask signals, SignalSubscription::Deliver deliver);
   // When it returns, nothing is delivered to it any more. A second call does nothing.
-  void unsubscribe(const SignalSubscription& subscription);
+  void unsubscribe(const SignalSubscription& subscription) noexcept;
 
  private:
-  void forget_old_runtime_locked() noexcept;
   void hook_locked(SignalMask signals);
   void unhook_locked(SignalMask signals) noexcept;
   void start_reader_locked();
@@ -46,9 +45,8 @@ class SignalHub {
 
   Mutex mutex_;  // guards all below
   std::list<std::shared_ptr<SignalSubscription>> subscriptions_;
-  std::array<int, kMaxSignal> users_{};  // subscriptions for each signal
-  rt::Scheduler* scheduler_ = nullptr;   // whose descriptor it is
-  rt::Descriptor* descriptor_ = nullptr;
+  std::array<int, kMaxSignal> users_{};   // subscriptions for each signal
+  rt::Descriptor* descriptor_ = nullptr;  // null without subscriptions
 };
 
 }  // namespace weft::app::detail

@@ -1,5 +1,7 @@
 #include "weft/app/signal.h"
 
+#include <utility>
+
 #include "signal/handler.h"
 #include "signal/hub.h"
 #include "weft/panic.h"
@@ -8,16 +10,30 @@ namespace weft::app {
 
 using detail::SignalHub;
 
+namespace {
+
+void end(const detail::SignalSubscription& subscription) noexcept {
+  SignalHub::instance().unsubscribe(subscription);
+  subscription.cancel({});
+}
+
+// The hub has a pointer of its own; the last of these ends the subscription.
+SignalStop make_stop(std::shared_ptr<detail::SignalSubscription> subscription) {
+  detail::SignalSubscription* const raw = subscription.get();
+  return SignalStop(
+      std::shared_ptr<detail::SignalSubscription>(raw, [kept = std::move(subscription)](auto*) { end(*kept); }));
+}
+
+}  // namespace
+
 void SignalStop::operator()() const {
-  if (subscription_ == nullptr) return;
-  SignalHub::instance().unsubscribe(*subscription_);
-  subscription_->cancel({});
+  if (subscription_ != nullptr) end(*subscription_);
 }
 
 SignalStop notify(SendChan<int> channel, const std::vector<int>& signals) {
   if (!channel) panic("signal: notify using nil channel");
-  return SignalStop(SignalHub::instance().subscribe(detail::signal_mask(signals),
-                                                    [channel = std::move(channel)](int signal) { channel.try_send(signal); }));
+  return make_stop(SignalHub::instance().subscribe(
+      detail::signal_mask(signals), [channel = std::move(channel)](int signal) { channel.try_send(signal); }));
 }
 
 std::pair<Context, SignalStop> notify_context(const Context& parent, const std::vector<int>& signals) {
@@ -27,7 +43,7 @@ std::pair<Context, SignalStop> notify_context(const Context& parent, const std::
     cancel(Error::text("signal " + detail::signal_name(signal) + " received"));
   });
   subscription->cancel = std::move(cancel);
-  return {std::move(ctx), SignalStop(std::move(subscription))};
+  return {std::move(ctx), make_stop(std::move(subscription))};
 }
 
 }  // namespace weft::app

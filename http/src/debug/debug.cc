@@ -32,7 +32,8 @@ std::string render(const nlohmann::json& vars) {
   std::string text = "{\n";
   for (auto var = vars.begin(); var != vars.end(); ++var) {
     if (var != vars.begin()) text += ",\n";
-    text += nlohmann::json(var.key()).dump() + ": " + var->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    text +=
+        nlohmann::json(var.key()).dump() + ": " + var->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   return text + "\n}\n";
 }
@@ -120,11 +121,11 @@ Handler handler(Options options) {
   ServeMux mux;
   mux.handle("GET /debug/{$}", serve_index);
   mux.handle("GET /debug/goroutines", serve_goroutines);
-  mux.handle("GET /debug/vars",
-             [options = std::make_shared<const Options>(std::move(options)), start = Clock::now()](ResponseWriter& w, Request&) {
-               begin(w, "application/json; charset=utf-8");
-               (void)w.write(render(variables(*options, start)));
-             });
+  mux.handle("GET /debug/vars", [options = std::make_shared<const Options>(std::move(options)), start = Clock::now()](
+                                    ResponseWriter& w, Request&) {
+    begin(w, "application/json; charset=utf-8");
+    (void)w.write(render(variables(*options, start)));
+  });
   return mux;
 }
 

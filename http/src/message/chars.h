@@ -78,8 +78,8 @@ inline bool same(const char* a, const char* b) noexcept {
 
 }  // namespace chars_impl
 
-// iequals() for a token and a literal of lower-case letters and '-', a word at a time. Bit 0x20 makes letters lower case and
-// leaves '-' alone; of the other characters of a token it makes none a letter or '-'.
+// iequals() for a token and a literal of lower-case letters and '-', a word at a time. Bit 0x20 makes letters lower
+// case and leaves '-' alone; of the other characters of a token it makes none a letter or '-'.
 template <std::size_t N>
 inline bool token_is(std::string_view token, const char (&literal)[N]) noexcept {
   constexpr std::size_t kSize = N - 1;

@@ -80,6 +80,7 @@ const Context& Request::context() {
     auto [made, cancel] = with_cancel(base_context_ != nullptr ? *base_context_ : background());
     context_ = std::move(made);
     cancel_ = std::move(cancel);
+    if (context_hook_ != nullptr) context_hook_->on_context(cancel_);
   }
   return *context_;
 }

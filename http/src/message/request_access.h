@@ -9,13 +9,14 @@ struct RequestAccess {
   static RequestHead& head(Request& request) { return request.head_; }
 
   // What the request is given by its connection, for as long as the connection uses it.
-  static void attach(Request& request, Body& body, const net::Conn& conn, const Context& base_context) {
+  static void attach(Request& request, Body& body, const net::Conn& conn, const Context& base_context,
+                     ContextHook& hook) {
     request.body_ = &body;
     request.conn_ = &conn;
     request.base_context_ = &base_context;
+    request.context_hook_ = &hook;
   }
 
-  static bool has_context(const Request& request) { return request.context_.has_value(); }
   static void cancel(Request& request) {
     if (request.context_) request.cancel_();
   }

@@ -52,8 +52,9 @@ constexpr Signature kSignatures[] = {
 };
 
 constexpr std::string_view kHtmlTags[] = {
-    "<!DOCTYPE HTML"sv, "<HTML"sv, "<HEAD"sv,  "<SCRIPT"sv, "<IFRAME"sv, "<H1"sv,   "<DIV"sv, "<FONT"sv, "<TABLE"sv,
-    "<A"sv,             "<STYLE"sv, "<TITLE"sv, "<B"sv,      "<BODY"sv,   "<BR"sv,   "<P"sv,   "<!--"sv,
+    "<!DOCTYPE HTML"sv, "<HTML"sv, "<HEAD"sv,  "<SCRIPT"sv, "<IFRAME"sv, "<H1"sv,   "<DIV"sv, "<FONT"sv,
+    "<TABLE"sv,         "<A"sv,    "<STYLE"sv, "<TITLE"sv,  "<B"sv,      "<BODY"sv, "<BR"sv,  "<P"sv,
+    "<!--"sv,
 };
 
 bool matches(std::string_view data, const Signature& signature) {
@@ -90,7 +91,8 @@ bool is_mp4(std::string_view data) {
 bool is_text(std::string_view data) {
   for (const char c : data) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool binary = byte <= 0x08 || byte == 0x0B || (byte >= 0x0E && byte <= 0x1A) || (byte >= 0x1C && byte <= 0x1F);
+    const bool binary =
+        byte <= 0x08 || byte == 0x0B || (byte >= 0x0E && byte <= 0x1A) || (byte >= 0x1C && byte <= 0x1F);
     if (binary) return false;
   }
   return true;

@@ -12,7 +12,8 @@ enum class Unescape { path, query };  // `query` makes '+' a space
 // "%41" becomes "A"; nothing when an escape is broken.
 std::optional<std::string> unescape(std::string_view text, Unescape mode);
 
-// Writes the unescaped text to `out`, which has room for text.size(), and returns its size. Broken escapes stay as they are.
+// Writes the unescaped text to `out`, which has room for text.size(), and returns its size. Broken escapes stay as they
+// are.
 std::size_t unescape_to(char* out, std::string_view text, Unescape mode);
 
 // Whether clean_path() would change nothing.

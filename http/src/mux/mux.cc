@@ -21,8 +21,9 @@ using detail::Route;
 using detail::RouteMatch;
 using detail::RoutingTree;
 
-// Requests read `tree` without a lock; null says that routes were added since the last one was built. Trees that were replaced stay
-// until the table goes, because a request may still walk them; there is one for each registration that came after a request.
+// Requests read `tree` without a lock; null says that routes were added since the last one was built. Trees that were
+// replaced stay until the table goes, because a request may still walk them; there is one for each registration that
+// came after a request.
 struct ServeMux::Table {
   std::atomic<const RoutingTree*> tree{nullptr};
   std::mutex mutex;  // guards the rest; never held over anything that parks

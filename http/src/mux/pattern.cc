@@ -52,7 +52,8 @@ void parse_segments(Pattern& pattern, std::string_view rest) {
     rest.remove_prefix(segment.size());
     const std::size_t brace = segment.find('{');
     if (brace == std::string_view::npos) {
-      pattern.segments.push_back({Segment::Kind::literal, unescape(segment, Unescape::path).value_or(std::string(segment))});
+      pattern.segments.push_back(
+          {Segment::Kind::literal, unescape(segment, Unescape::path).value_or(std::string(segment))});
       continue;
     }
     if (brace != 0) refuse(pattern.text, start, "bad wildcard segment (must start with '{')");
@@ -106,7 +107,8 @@ std::string common_path(const Pattern& a, const Pattern& b) {
   std::string path;
   for (std::size_t i = 0; i < std::max(a.segments.size(), b.segments.size()); ++i) {
     const Segment* segment = i < a.segments.size() ? &a.segments[i] : &b.segments[i];
-    if (i < a.segments.size() && i < b.segments.size() && segment->kind != Segment::Kind::literal) segment = &b.segments[i];
+    if (i < a.segments.size() && i < b.segments.size() && segment->kind != Segment::Kind::literal)
+      segment = &b.segments[i];
     path += '/';
     path += segment->text;
   }

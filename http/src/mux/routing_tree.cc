@@ -27,9 +27,9 @@ RoutingTree::Node& RoutingTree::Node::literal_child(std::string_view name) {
 }
 
 const RoutingTree::Node* RoutingTree::Node::find_literal(std::string_view name) const {
-  const auto place = std::lower_bound(literals.begin(), literals.end(), name, [](const auto& child, std::string_view key) {
-    return std::string_view(child.first) < key;
-  });
+  const auto place =
+      std::lower_bound(literals.begin(), literals.end(), name,
+                       [](const auto& child, std::string_view key) { return std::string_view(child.first) < key; });
   return place != literals.end() && place->first == name ? place->second.get() : nullptr;
 }
 
@@ -48,7 +48,8 @@ RoutingTree::RoutingTree(const std::vector<std::unique_ptr<Route>>& routes) {
       insert(table.any_method, *route);
       continue;
     }
-    auto place = std::find_if(table.methods.begin(), table.methods.end(), [&](const auto& m) { return m.first == method; });
+    auto place =
+        std::find_if(table.methods.begin(), table.methods.end(), [&](const auto& m) { return m.first == method; });
     if (place == table.methods.end()) place = table.methods.emplace(place, method, Node());
     insert(place->second, *route);
   }
@@ -80,7 +81,8 @@ void RoutingTree::insert(Node& root, const Route& route) {
   node->leaf = &route;
 }
 
-bool RoutingTree::match_path(const Node& node, std::string_view path, Ending ending, TextArena& text, RouteMatch& match) {
+bool RoutingTree::match_path(const Node& node, std::string_view path, Ending ending, TextArena& text,
+                             RouteMatch& match) {
   if (path.empty()) {
     if (ending == Ending::as_is) {
       match.route = node.leaf;
@@ -120,12 +122,14 @@ bool RoutingTree::match_path(const Node& node, std::string_view path, Ending end
 bool RoutingTree::match_method(const HostTable& table, std::string_view method, std::string_view path, Ending ending,
                                TextArena& text, RouteMatch& match) {
   match.count = 0;
-  if (const Node* const node = table.find_method(method); node != nullptr && match_path(*node, path, ending, text, match)) {
+  if (const Node* const node = table.find_method(method);
+      node != nullptr && match_path(*node, path, ending, text, match)) {
     return true;
   }
   match.count = 0;
   if (method == "HEAD") {
-    if (const Node* const node = table.find_method("GET"); node != nullptr && match_path(*node, path, ending, text, match)) {
+    if (const Node* const node = table.find_method("GET");
+        node != nullptr && match_path(*node, path, ending, text, match)) {
       return true;
     }
     match.count = 0;

@@ -1,7 +1,8 @@
 // RoutingTree: patterns as a tree of host, method and path segments.
 //
-// Built once, then only read, by any number of threads. At each level a literal is tried before a wildcard, and a wildcard before
-// the rest; a branch that comes to nothing is left again. Because no two patterns conflict, the first match is the most specific one.
+// Built once, then only read, by any number of threads. At each level a literal is tried before a wildcard, and a
+// wildcard before the rest; a branch that comes to nothing is left again. Because no two patterns conflict, the first
+// match is the most specific one.
 #pragma once
 
 #include <array>
@@ -49,8 +50,8 @@ class RoutingTree {
   // Whether `path` is looked up as it is or with a '/' put at its end.
   enum class Ending : bool { as_is, with_slash };
 
-  // Looks up a host (without port), method and escaped path. Values are views of `path`, or of `text` where escapes were resolved.
-  // Returns whether there is a match.
+  // Looks up a host (without port), method and escaped path. Values are views of `path`, or of `text` where escapes
+  // were resolved. Returns whether there is a match.
   bool match(std::string_view host, std::string_view method, std::string_view path, Ending ending, TextArena& text,
              RouteMatch& match) const;
 

@@ -89,8 +89,8 @@ bool ChunkedDecoder::take_size(char c) {
 
 bool ChunkedDecoder::begin_data() {
   const std::uint64_t allowed = kFreeFraming + 2 * std::min<std::uint64_t>(left_, 1U << 20);
-  overhead_ = std::max<std::int64_t>(
-      0, overhead_ + static_cast<std::int64_t>(line_ + 2) - static_cast<std::int64_t>(allowed));
+  overhead_ =
+      std::max<std::int64_t>(0, overhead_ + static_cast<std::int64_t>(line_ + 2) - static_cast<std::int64_t>(allowed));
   if (overhead_ > kMaxOverhead) return fail(Errc::chunk_line_too_long);
   state_ = left_ == 0 ? State::trailer_start : State::data;
   line_ = 0;

@@ -1,4 +1,5 @@
-// Chunked transfer coding (RFC 9112 section 7.1): the decoder of bodies that come in, and the framing of those that go out.
+// Chunked transfer coding (RFC 9112 section 7.1): the decoder of bodies that come in, and the framing of those that go
+// out.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +19,9 @@ inline constexpr std::size_t kMaxTrailerBytes = 4096;
 //   size -> [blank ->] [extension ->] size_lf -> data -> data_cr -> data_lf -> size ...
 //   size 0 -> trailer_start -> (trailer_name -> trailer_value -> trailer_lf -> trailer_start)* -> end_lf -> done
 //
-// Lines end in CRLF and nothing else. The bytes of framing that come with little data are counted (`overhead_`): a peer that sends
-// far more framing than data is refused, as Go does. Trailer fields are checked and dropped. Thread safety: none.
+// Lines end in CRLF and nothing else. The bytes of framing that come with little data are counted (`overhead_`): a peer
+// that sends far more framing than data is refused, as Go does. Trailer fields are checked and dropped. Thread safety:
+// none.
 class ChunkedDecoder {
  public:
   struct Step {
@@ -29,7 +31,8 @@ class ChunkedDecoder {
 
   void reset() noexcept { *this = ChunkedDecoder(); }
 
-  // Takes from `input` until it has a run of data, is done, has failed, or the input is used up. Data is at most `max_data` long.
+  // Takes from `input` until it has a run of data, is done, has failed, or the input is used up. Data is at most
+  // `max_data` long.
   Step decode(std::string_view input, std::size_t max_data);
 
   bool done() const noexcept { return state_ == State::done; }
@@ -65,8 +68,8 @@ class ChunkedDecoder {
 
   State state_ = State::size;
   std::uint8_t digits_ = 0;
-  std::uint64_t left_ = 0;       // bytes of data to come in this chunk; while its size is read, the size so far
-  std::size_t line_ = 0;         // bytes of the present size line, or of the trailer section
+  std::uint64_t left_ = 0;  // bytes of data to come in this chunk; while its size is read, the size so far
+  std::size_t line_ = 0;    // bytes of the present size line, or of the trailer section
   std::int64_t overhead_ = 0;
   std::error_code error_;
 };

@@ -104,8 +104,8 @@ RequestParser::Line RequestParser::parse_start_line(const char* base, const char
     // Too short to be a whole version; parse() tells a line without its end from a bad one.
     return bad();
   }
-  if (std::string_view(p, kName.size()) != kName || !has_class(p[5], kDigit) || p[6] != '.' || !has_class(p[7], kDigit) ||
-      p[8] != '\r' || p[9] != '\n') {
+  if (std::string_view(p, kName.size()) != kName || !has_class(p[5], kDigit) || p[6] != '.' ||
+      !has_class(p[7], kDigit) || p[8] != '\r' || p[9] != '\n') {
     return bad();
   }
   if (p[5] != '1') return bad("unsupported protocol version", 505);
@@ -213,8 +213,8 @@ RequestParser::Line RequestParser::parse_field_line(const char* base, const char
   return Line::good;
 }
 
-// Remembers the few fields that frame the message and rule the connection. Returns whether the request shows the field: Host is
-// Request::host(), and framing is content_length().
+// Remembers the few fields that frame the message and rule the connection. Returns whether the request shows the field:
+// Host is Request::host(), and framing is content_length().
 bool RequestParser::note_field(const char* base, const FieldSlices& field) {
   const std::string_view name = text(base, field.name);
   const std::string_view value = text(base, field.value);
@@ -265,15 +265,16 @@ bool RequestParser::note_field(const char* base, const FieldSlices& field) {
 ParseStatus RequestParser::finish(const char* base) {
   if (hosts_ > 1) return refuse(400);
   if (const ParseStatus framed = frame(base); framed != ParseStatus::complete) return framed;
-  if (hosts_ == 0 && minor_ >= 1 && text(base, method_) != "CONNECT") return refuse(400, "missing required Host header");
+  if (hosts_ == 0 && minor_ >= 1 && text(base, method_) != "CONNECT")
+    return refuse(400, "missing required Host header");
   if (!all_of_class(text(base, host_), kHost)) return refuse(400, "malformed Host header");
   close_ = close_ || says_close_ || (minor_ == 0 && !says_keep_alive_);
   phase_ = Phase::done;
   return ParseStatus::complete;
 }
 
-// The length of the body (RFC 9112 section 6.3). Transfer-Encoding rules out Content-Length; a message that has both, or has
-// Transfer-Encoding on HTTP/1.0, is answered and then the connection ends.
+// The length of the body (RFC 9112 section 6.3). Transfer-Encoding rules out Content-Length; a message that has both,
+// or has Transfer-Encoding on HTTP/1.0, is answered and then the connection ends.
 ParseStatus RequestParser::frame(const char* base) {
   if (transfer_encodings_ > 0) {
     close_ = minor_ == 0 || has_content_length_;

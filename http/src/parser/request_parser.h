@@ -1,19 +1,20 @@
 // RequestParser: the head of an HTTP/1.1 request, strict and in place (RFC 9112 sections 2 to 6).
 //
-// The parser is told of the same growing text again and again: every byte of one request received so far. It keeps offsets, never
-// pointers, so the text may move between calls. Its state, all of it offsets into that text:
+// The parser is told of the same growing text again and again: every byte of one request received so far. It keeps
+// offsets, never pointers, so the text may move between calls. Its state, all of it offsets into that text:
 //
-//   phase_    what the next whole line is: the start line, a field line (or the blank line), or nothing more (done, failed)
+//   phase_    what the next whole line is: start line, field line (or the blank line), or nothing (done, failed)
 //   line_     first byte of that line; everything before it is parsed and never looked at again
 //   scanned_  everything in [line_, scanned_) is known to hold no LF
 //
-// A line is judged only when its LF is there, so that the verdict depends on the bytes alone and not on where reads split them; and
-// a byte is looked at a bounded number of times, however slowly the text grows: once for its LF, at most twice for its meaning. Text
-// past the limit is never looked at, so that an oversized head gets the same answer whole and in pieces.
+// A line is judged only when its LF is there, so that the verdict depends on the bytes alone and not on where reads
+// split them; and a byte is looked at a bounded number of times, however slowly the text grows: once for its LF, at
+// most twice for its meaning. Text past the limit is never looked at, so that an oversized head gets the same answer
+// whole and in pieces.
 //
-// What it refuses although some servers let it pass: a bare LF or CR as line end, folded lines, space before the colon, an empty
-// Content-Length, control characters anywhere, bytes above 0x7f in the target. What it forgives: up to four CR or LF before the
-// start line (RFC 9112 section 2.2).
+// What it refuses although some servers let it pass: a bare LF or CR as line end, folded lines, space before the colon,
+// an empty Content-Length, control characters anywhere, bytes above 0x7f in the target. What it forgives: up to four CR
+// or LF before the start line (RFC 9112 section 2.2).
 #pragma once
 
 #include <cstddef>
@@ -45,14 +46,14 @@ class RequestParser {
   // Makes it ready for the next request.
   void reset() noexcept;
 
-  // `input` begins with the request's first byte, and with all that earlier calls were shown. After `complete` and `failed` the
-  // parser wants a reset().
+  // `input` begins with the request's first byte, and with all that earlier calls were shown. After `complete` and
+  // `failed` the parser wants a reset().
   ParseStatus parse(std::string_view input);
 
   // After `complete`: bytes of the head, up to and including the blank line.
   std::size_t head_size() const noexcept { return line_; }
-  // After `complete`: fills `head` and adds the fields to `header` as views of `input`, which is the text that parse() saw,
-  // wherever it is now.
+  // After `complete`: fills `head` and adds the fields to `header` as views of `input`, which is the text that parse()
+  // saw, wherever it is now.
   void resolve(std::string_view input, RequestHead& head, Header& header) const;
 
   // After `failed`.

@@ -1,4 +1,5 @@
-// ByteBuffer: characters that only grow at the end; what std::string does, with appends that the compiler can see through.
+// ByteBuffer: characters that only grow at the end; what std::string does, with appends that the compiler can see
+// through.
 #pragma once
 
 #include <algorithm>

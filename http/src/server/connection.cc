@@ -21,8 +21,8 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// How long a client whose request was refused may go on sending before the connection is closed under it. Closing at once
-// would reset the connection, and the client could lose the reply.
+// How long a client whose request was refused may go on sending before the connection is closed under it. Closing at
+// once would reset the connection, and the client could lose the reply.
 constexpr std::chrono::milliseconds kLinger{500};
 
 // Timeouts from here on may be up to a second early.
@@ -68,7 +68,8 @@ void Connection::run() {
 }
 
 void Connection::end_if(ConnectionState expected) {
-  if (state_.compare_exchange_strong(expected, ConnectionState::closing, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+  if (state_.compare_exchange_strong(expected, ConnectionState::closing, std::memory_order_seq_cst,
+                                     std::memory_order_relaxed)) {
     (void)conn_.close();
   }
 }
@@ -82,7 +83,8 @@ void Connection::serve() {
 // Parks without a buffer until the client sends something. False when the connection is to be closed instead.
 bool Connection::await_request(ConnectionState from) {
   if (conn_.wait_readable()) return false;
-  return state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel, std::memory_order_relaxed);
+  return state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed);
 }
 
 bool Connection::become_idle() {
@@ -97,8 +99,9 @@ Connection::Next Connection::serve_burst() {
   std::unique_ptr<Workspace> ws = server_->pool().acquire();
   ws->out.attach(conn_);
   ws->body.attach(conn_);
+  ws->watch.attach(conn_);
   ws->response.attach(*server_);
-  RequestAccess::attach(ws->request, ws->body, conn_, server_->context());
+  RequestAccess::attach(ws->request, ws->body, conn_, server_->context(), ws->watch);
   const Next next = serve_requests(*ws);
   ws->reset();
   server_->pool().release(std::move(ws));
@@ -141,10 +144,11 @@ bool Connection::serve_request(Workspace& ws) {
     refuse(ws, {kStatusRequestEntityTooLarge, {}});
     return false;
   }
-  arm_request_deadlines(ws);
+  arm_request_deadlines(head.content_length, ws.in.unread().size());
   ws.body.begin(head, options.max_body_bytes);
   ws.response.begin(head);
   const bool answered = answer(ws);
+  if (ws.watch.running()) stop_watch(ws);
   RequestAccess::cancel(ws.request);
   RequestAccess::clear(ws.request);
   if (!answered) {
@@ -160,6 +164,12 @@ bool Connection::serve_request(Workspace& ws) {
     return false;
   }
   return ws.out.size() < kFlushAt ? !ws.out.error() : !ws.out.flush();
+}
+
+// A byte that the watch caught belongs to the next request. Whoever reads next sets a deadline of his own.
+void Connection::stop_watch(Workspace& ws) {
+  if (const std::optional<char> byte = ws.watch.stop()) ws.in.push(*byte);
+  idle_armed_at_ = 0;
 }
 
 // False when the handler threw.
@@ -216,11 +226,11 @@ void Connection::arm_idle_deadline() {
   conn_.set_read_deadline(after(rt::now(), timeout));
 }
 
-// A request that came whole needs no clock.
-void Connection::arm_request_deadlines(const Workspace& ws) {
+// For a body of `length` bytes, -1 for a chunked one, of which so many are here. A request that came whole needs no
+// clock.
+void Connection::arm_request_deadlines(std::int64_t length, std::size_t buffered) {
   const ServerOptions& options = server_->options();
-  const std::int64_t length = RequestAccess::head(const_cast<Request&>(ws.request)).content_length;
-  const bool body_to_come = length < 0 || static_cast<std::uint64_t>(length) > ws.in.unread().size();
+  const bool body_to_come = length < 0 || static_cast<std::uint64_t>(length) > buffered;
   if (body_to_come) {
     const rt::Nanos start = head_start_ != 0 ? head_start_ : rt::now();
     set_read_deadline(after(start, effective(options.read_timeout, nanoseconds::zero())));

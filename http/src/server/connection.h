@@ -8,9 +8,10 @@
 //   idle        waits for the next request          its goroutine, from active
 //   closing     shutdown took it                    Server::shutdown, from fresh or idle, by compare-exchange
 //
-// So a request whose first bytes the goroutine has noticed is never cut off by shutdown. The sleep/wake pair: the goroutine stores
-// idle and then loads the server's shutting_down flag; shutdown stores the flag and then loads the states. Both are seq_cst, because
-// with acquire and release each could miss the other's store, and the connection would wait out its idle timeout.
+// So a request whose first bytes the goroutine has noticed is never cut off by shutdown. The sleep/wake pair: the
+// goroutine stores idle and then loads the server's shutting_down flag; shutdown stores the flag and then loads the
+// states. Both are seq_cst, because with acquire and release each could miss the other's store, and the connection
+// would wait out its idle timeout.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ namespace weft::http::detail {
 
 enum class ConnectionState : std::uint8_t { fresh, active, idle, closing };
 
-// Owned by its goroutine (Server::Impl::run) and known to the server's list. The members below the atomics belong to the goroutine.
+// Owned by its goroutine (Server::Impl::run) and known to the server's list. The members below the atomics belong to
+// the goroutine.
 class Connection {
  public:
   Connection(std::shared_ptr<Server::Impl> server, net::Conn conn);
@@ -55,11 +57,12 @@ class Connection {
   Next serve_requests(Workspace& ws);
   bool serve_request(Workspace& ws);
   bool answer(Workspace& ws);
+  void stop_watch(Workspace& ws);
   bool call_handler(Workspace& ws);
   void set_read_deadline(net::TimePoint deadline);
   void arm_idle_deadline();
   void arm_head_deadline();
-  void arm_request_deadlines(const Workspace& ws);
+  void arm_request_deadlines(std::int64_t length, std::size_t buffered);
   void refuse(Workspace& ws, const ParseError& error);
   void linger(Workspace& ws);
   std::string peer() const;
@@ -68,8 +71,8 @@ class Connection {
   net::Conn conn_;
   std::atomic<ConnectionState> state_{ConnectionState::fresh};
   std::atomic<std::uint64_t> requests_{0};  // written by the goroutine alone
-  std::time_t idle_armed_at_ = 0;           // when the read deadline was last set to the idle timeout; 0: it is something else
-  rt::Nanos head_start_ = 0;                // since when a head is awaited under a deadline; 0: none is
+  std::time_t idle_armed_at_ = 0;  // when the read deadline was last set to the idle timeout; 0: it is something else
+  rt::Nanos head_start_ = 0;       // since when a head is awaited under a deadline; 0: none is
 };
 
 }  // namespace weft::http::detail

@@ -1,5 +1,6 @@
 #include "weft/http/http.h"
 
+#include <algorithm>
 #include <string>
 
 #include "message/chars.h"

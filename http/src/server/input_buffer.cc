@@ -20,6 +20,11 @@ IoResult InputBuffer::fill(net::Conn& conn) {
   return got;
 }
 
+void InputBuffer::push(char byte) {
+  if (end_ == capacity_) make_room();
+  block_[end_++] = byte;
+}
+
 void InputBuffer::make_room() {
   const std::size_t unread_size = end_ - begin_;
   if (begin_ > pin_) {
@@ -35,7 +40,8 @@ void InputBuffer::move_to_block(std::size_t capacity) {
   const std::size_t unread_size = end_ - begin_;
   auto block = std::make_unique_for_overwrite<char[]>(capacity);
   if (unread_size > 0) std::memcpy(block.get(), block_.get() + begin_, unread_size);
-  // One head at a time is pinned, so at most one block waits: a second move while it does starts from a block without a head.
+  // One head at a time is pinned, so at most one block waits: a second move while it does starts from a block without a
+  // head.
   if (pin_ > 0) pinned_block_ = std::move(block_);
   block_ = std::move(block);
   capacity_ = capacity;

@@ -5,8 +5,9 @@
 //     the request in
 //     progress
 //
-// Views of a request's head look into [0, pin_); those bytes don't move until unpin(). What is unread may move on any fill(). When
-// there is no room behind the head, a new block takes over, and the old one waits in pinned_block_ for unpin().
+// Views of a request's head look into [0, pin_); those bytes don't move until unpin(). What is unread may move on any
+// fill(). When there is no room behind the head, a new block takes over, and the old one waits in pinned_block_ for
+// unpin().
 #pragma once
 
 #include <cstddef>
@@ -37,6 +38,9 @@ class InputBuffer {
 
   // Reads once from `conn`; returns what Conn::read does. Grows as needed.
   IoResult fill(net::Conn& conn);
+
+  // Adds a byte that was read past the buffer.
+  void push(char byte);
 
   // Forgets everything; keeps a block of the usual size.
   void reset() noexcept;

@@ -2,7 +2,8 @@
 //
 //   [0, sealed_) whole responses     [sealed_, size) the response in progress
 //
-// Only whole responses are sent behind a handler's back (flush_sealed); the response in progress can still be taken back.
+// Only whole responses are sent behind a handler's back (flush_sealed); the response in progress can still be taken
+// back.
 #pragma once
 
 #include <cstddef>

@@ -15,12 +15,13 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
 
-void RequestBody::begin(const RequestHead& head, std::uint64_t max_bytes) noexcept {
-  finished_ = head.content_length == 0;
+void RequestBody::begin(const RequestHead& head, std::uint64_t max_bytes) {
+  finished_ = false;
   closed_ = false;
   error_ = {};
   continue_ = Continue::unasked;
-  if (finished_) return;
+  watch_.begin();
+  if (head.content_length == 0) return finish();
   chunked_ = head.content_length < 0;
   left_ = chunked_ ? 0 : static_cast<std::uint64_t>(head.content_length);
   received_ = 0;
@@ -31,6 +32,11 @@ void RequestBody::begin(const RequestHead& head, std::uint64_t max_bytes) noexce
 
 void RequestBody::forbid_continue() noexcept {
   if (continue_ == Continue::wanted) continue_ = Continue::refused;
+}
+
+void RequestBody::finish() {
+  finished_ = true;
+  watch_.body_ended();
 }
 
 IoResult RequestBody::fail(std::error_code ec) {
@@ -81,7 +87,7 @@ IoResult RequestBody::read_sized(std::span<char> buffer) {
     got = take_buffered(buffer);
   }
   left_ -= got.n;
-  finished_ = left_ == 0;
+  if (left_ == 0) finish();
   return got;
 }
 
@@ -92,7 +98,8 @@ IoResult RequestBody::read_chunked(std::span<char> buffer) {
       // Long chunks go straight to where they are wanted.
       if (const std::uint64_t ahead = decoder_.data_left(); ahead >= kDirectRead && buffer.size() >= kDirectRead) {
         if (const std::error_code ec = out_.flush_sealed()) return fail(ec);
-        const IoResult got = conn_->read(buffer.first(static_cast<std::size_t>(std::min<std::uint64_t>(ahead, buffer.size()))));
+        const IoResult got =
+            conn_->read(buffer.first(static_cast<std::size_t>(std::min<std::uint64_t>(ahead, buffer.size()))));
         if (got.n == 0) return fail(receive_error(got.ec));
         decoder_.skip_data(got.n);
         received_ += got.n;
@@ -112,7 +119,7 @@ IoResult RequestBody::read_chunked(std::span<char> buffer) {
       return {step.data.size(), {}};
     }
     if (decoder_.done()) {
-      finished_ = true;
+      finish();
       return {0, weft::Errc::eof};
     }
   }

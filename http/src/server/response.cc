@@ -159,7 +159,8 @@ IoResult Response::write(std::string_view data) {
   if (state_ == State::open) write_header(kStatusOk);
   if (data.empty()) return {};
   if (!body_allowed_for_status(status_)) return {0, Errc::body_not_allowed};
-  if (declared_ >= 0 && written_ + data.size() > static_cast<std::uint64_t>(declared_)) return {0, Errc::content_length};
+  if (declared_ >= 0 && written_ + data.size() > static_cast<std::uint64_t>(declared_))
+    return {0, Errc::content_length};
   if (out_.error()) return {0, out_.error()};
   written_ += data.size();
   if (pending_.size() + data.size() <= kPending) {
@@ -212,7 +213,8 @@ void Response::commit(Last last, std::string_view sample) {
     close_ = true;
   }
   if (host_->shutting_down()) close_ = true;
-  // The client has to be heard out before the next request can be; a client that won't end gets the connection's end instead.
+  // The client has to be heard out before the next request can be; a client that won't end gets the connection's end
+  // instead.
   if (!close_ && !body_.drain()) close_ = true;
 
   ByteBuffer& out = out_.text();
@@ -229,7 +231,8 @@ void Response::commit(Last last, std::string_view sample) {
 
 void Response::choose_framing(Last last) {
   if (declared_ >= 0 && transfer_encoding_ && !identity_) {
-    host_->log("http: both Transfer-Encoding and a Content-Length of " + std::to_string(declared_) + " set by the handler");
+    host_->log("http: both Transfer-Encoding and a Content-Length of " + std::to_string(declared_) +
+               " set by the handler");
     declared_ = -1;
   }
   if (!body_allowed_for_status(status_)) {

@@ -1,11 +1,13 @@
-// Response: the server's ResponseWriter, which frames what a handler writes (RFC 9112 section 6, Go's response and chunkWriter).
+// Response: the server's ResponseWriter, which frames what a handler writes (RFC 9112 section 6, Go's response and
+// chunkWriter).
 //
 //   open       nothing is fixed; header() counts
-//   begun      write_header(): status line and the handler's fields stand in the output buffer, unsealed; body gathers in pending_
+//   begun      write_header(): status line and handler's fields stand in the output buffer, unsealed; body gathers in
+//              pending_
 //   committed  the body's framing and the server's own fields stand behind them; body follows
 //
-// The commit waits until the handler ends, flushes, or has written more than kPending bytes, because only the end tells a short
-// body's length. Between begun and committed nothing else is appended to the output buffer.
+// The commit waits until the handler ends, flushes, or has written more than kPending bytes, because only the end tells
+// a short body's length. Between begun and committed nothing else is appended to the output buffer.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +35,8 @@ class ResponseHost {
   ~ResponseHost() = default;
 };
 
-// Thread safety: none; it belongs to the connection's goroutine, which lends it to the handler. Used again for each request.
+// Thread safety: none; it belongs to the connection's goroutine, which lends it to the handler. Used again for each
+// request.
 class Response final : public ResponseWriter {
  public:
   // A body that ends within this many bytes gets a Content-Length.

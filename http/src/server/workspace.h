@@ -1,9 +1,11 @@
-// Workspace: what a connection needs while it works, and gives back while it waits: buffers, parser, request and response.
+// Workspace: what a connection needs while it works, and gives back while it waits: buffers, parser, request and
+// response.
 #pragma once
 
 #include <memory>
 
 #include "parser/request_parser.h"
+#include "server/disconnect_watch.h"
 #include "server/input_buffer.h"
 #include "server/output_buffer.h"
 #include "server/request_body.h"
@@ -14,7 +16,8 @@ namespace weft::http::detail {
 
 // Used for one connection at a time, by its goroutine alone. The parts refer to each other, so it stays where it is.
 struct Workspace {
-  explicit Workspace(std::size_t max_head_bytes) : parser(max_head_bytes), body(in, out), response(out, body, request) {}
+  explicit Workspace(std::size_t max_head_bytes)
+      : parser(max_head_bytes), body(in, out, watch), response(out, body, request) {}
 
   // Forgets what the last connection left.
   void reset() noexcept;
@@ -23,12 +26,14 @@ struct Workspace {
   OutputBuffer out;
   RequestParser parser;
   Request request;
+  DisconnectWatch watch;
   RequestBody body;
   Response response;
 };
 
 // Free workspaces, most recently used first, so that few stay warm in the cache while many connections wait.
-// Thread safety: any thread. Sharded by processor; a shard's lock is held for a few instructions and never over anything that parks.
+// Thread safety: any thread. Sharded by processor; a shard's lock is held for a few instructions and never over
+// anything that parks.
 class WorkspacePool {
  public:
   explicit WorkspacePool(std::size_t max_head_bytes);

@@ -14,8 +14,8 @@
 // away before it was cancelled can't be cancelled any more: its timer is stopped, its done channel stays open, its
 // after_func functions are dropped. So a CancelFunc need not be called for memory's sake, but goroutines that still use
 // the context learn only from the call.
-// Deadlines need a running runtime: a context that has its own is made while the runtime runs, and is done or gone
-// before it ends.
+// Runtime: deadlines and after_func need a running one. A context with a deadline of its own is made while it runs, and
+// is done or gone before it ends.
 // Blocking: nothing here waits for work to end. cancel() may wait for another cancel() of the same tree.
 #pragma once
 

@@ -45,6 +45,12 @@ ContextRef make_deadline_node(const Context& parent, rt::Nanos deadline, Error c
   return ref;
 }
 
+template <typename Cancel>
+std::pair<Context, Cancel> handles(ContextRef node) noexcept {
+  Context context(node);
+  return {std::move(context), Cancel(std::move(node))};
+}
+
 void run_in_goroutine(std::unique_ptr<Callback> callback) {
   weft::go([callback = std::move(callback)] { callback->run(); });
 }
@@ -106,25 +112,21 @@ bool StopFunc::operator()() const noexcept {
 }
 
 std::pair<Context, CancelFunc> with_cancel(const Context& parent) {
-  detail::ContextRef node = detail::make_cancel_node(parent);
-  return {Context(node), CancelFunc(std::move(node))};
+  return detail::handles<CancelFunc>(detail::make_cancel_node(parent));
 }
 
 std::pair<Context, CancelCauseFunc> with_cancel_cause(const Context& parent) {
-  detail::ContextRef node = detail::make_cancel_node(parent);
-  return {Context(node), CancelCauseFunc(std::move(node))};
+  return detail::handles<CancelCauseFunc>(detail::make_cancel_node(parent));
 }
 
 std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, Context::TimePoint deadline, Error cause) {
-  detail::ContextRef node = detail::make_deadline_node(parent, rt::to_nanos(deadline), std::move(cause));
-  return {Context(node), CancelFunc(std::move(node))};
+  return detail::handles<CancelFunc>(detail::make_deadline_node(parent, rt::to_nanos(deadline), std::move(cause)));
 }
 
 std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::chrono::nanoseconds timeout,
                                                   Error cause) {
   const rt::Nanos deadline = rt::saturating_add(rt::now(), timeout.count());
-  detail::ContextRef node = detail::make_deadline_node(parent, deadline, std::move(cause));
-  return {Context(node), CancelFunc(std::move(node))};
+  return detail::handles<CancelFunc>(detail::make_deadline_node(parent, deadline, std::move(cause)));
 }
 
 std::pair<Context, CancelFunc> with_deadline(const Context& parent, Context::TimePoint deadline) {

@@ -113,7 +113,9 @@ bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
   } else if (cqe.res == 0) {
     ended_ = true;
     if (has_buffer) ring.recycle(id);
-  } else if (cqe.res != -ENOBUFS && cqe.res != -ECANCELED) {
+  } else if (cqe.res == -ENOBUFS) {
+    starved_ = true;
+  } else if (cqe.res != -ECANCELED) {
     failure_ = system_error(-cqe.res);
   }
   return (cqe.flags & IORING_CQE_F_MORE) != 0 && !cancelling_ && arrived_.size() - first_ >= kMaxArrivals;
@@ -131,6 +133,7 @@ bool StreamDescriptor::arm(Kind kind) {
     kind_ = kind;
     armed_ = true;
     cancelling_ = false;
+    starved_ = false;
     ring_ = ring;
   }
   ring->start(request_, [&](io_uring_sqe* sqe) {
@@ -204,13 +207,14 @@ IoResult StreamDescriptor::do_read(std::span<char> buffer) {
 
 std::error_code StreamDescriptor::do_wait_readable() {
   for (;;) {
-    bool armed = false;
+    bool starved = false;
     {
       const std::lock_guard lock(mutex_);
       if (first_ < arrived_.size() || failure_ || ended_) return {};
-      armed = armed_;
+      starved = !armed_ && starved_;
     }
-    if (!armed) {
+    // The bytes that found no buffer are still in the socket.
+    if (starved) {
       char byte = 0;
       if (::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return {};
       if (errno == EINTR) continue;

@@ -48,7 +48,7 @@ class RingDescriptor : public Descriptor {
 // The multishot request of a stream, its memory part of the descriptor.
 //
 // armed_ on a ring from arm() until the request's last completion; meanwhile the request owns the descriptor's memory and its number. Only
-// the reader (side lock) arms; the ring's machine delivers. Guarded by mutex_: arrived_, failure_, ended_, armed_, cancelling_, ring_.
+// the reader (side lock) arms; the ring's machine delivers. Guarded by mutex_: all below it.
 // All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
@@ -94,6 +94,7 @@ class StreamDescriptor final : public RingDescriptor {
   bool ended_ = false;  // the peer finished sending
   bool armed_ = false;
   bool cancelling_ = false;
+  bool starved_ = false;  // the last request ended because the ring had no buffer
   std::shared_ptr<Ring> ring_;
 };
 

@@ -32,7 +32,10 @@ class Counter {
 
 struct alignas(64) Processor {
   Processor(int processor_id, std::unique_ptr<Poller> processor_poller, std::uint64_t seed)
-      : id(processor_id), poller(std::move(processor_poller)), random(seed) {}
+      : id(processor_id), timers(TimerHeap::take()), poller(std::move(processor_poller)), random(seed) {}
+  ~Processor() { timers.give_back(); }
+  Processor(const Processor&) = delete;
+  Processor& operator=(const Processor&) = delete;
 
   const int id;
   std::uint32_t tick = 0;          // scheduling rounds
@@ -43,7 +46,7 @@ struct alignas(64) Processor {
   // The goroutine that was readied last, which runs first: it finds what its waker left in the cache.
   std::atomic<G*> runnext{nullptr};
 
-  TimerHeap timers;
+  TimerHeap& timers;
   const std::unique_ptr<Poller> poller;
 
   // The time at the owner's last look at the clock; what parks are dated with.

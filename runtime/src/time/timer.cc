@@ -6,6 +6,17 @@
 #include "sched/scheduler.h"
 
 namespace weft::rt {
+namespace {
+
+SpinMutex spare_mutex;
+
+// Guarded by spare_mutex; outlives every static destructor.
+std::vector<TimerHeap*>& spare_heaps() {
+  static auto* const heaps = new std::vector<TimerHeap*>;
+  return *heaps;
+}
+
+}  // namespace
 
 RuntimeTimer::~RuntimeTimer() {
   WEFT_CHECK(heap_.load(std::memory_order_relaxed) == nullptr, "an armed timer is destroyed");
@@ -42,11 +53,21 @@ void RuntimeTimer::stop_and_wait() noexcept {
   while (last_heap_->firing_.load(std::memory_order_acquire) == this) relax_thread();
 }
 
-TimerHeap::~TimerHeap() {
-  for (const Entry& entry : entries_) {
-    entry.timer->last_heap_ = nullptr;
-    entry.timer->heap_.store(nullptr, std::memory_order_release);
+TimerHeap& TimerHeap::take() {
+  const std::lock_guard lock(spare_mutex);
+  if (spare_heaps().empty()) return *new TimerHeap;
+  TimerHeap* const heap = spare_heaps().back();
+  spare_heaps().pop_back();
+  return *heap;
+}
+
+void TimerHeap::give_back() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    while (!entries_.empty()) remove_locked(entries_.back().timer);
   }
+  const std::lock_guard lock(spare_mutex);
+  spare_heaps().push_back(this);
 }
 
 std::size_t TimerHeap::fire_due(Nanos t) noexcept {

@@ -55,8 +55,12 @@ class RuntimeTimer {
 
 class TimerHeap {
  public:
+  // Heaps are handed from runtime to runtime and never freed: a timer may outlive the runtime that it was armed in, and its stop() still
+  // looks at the heap. What is armed when a heap is given back never fires.
+  static TimerHeap& take();
+  void give_back() noexcept;
+
   TimerHeap() = default;
-  ~TimerHeap();  // timers that are still armed never fire; their owners may outlive the runtime
   TimerHeap(const TimerHeap&) = delete;
   TimerHeap& operator=(const TimerHeap&) = delete;
 

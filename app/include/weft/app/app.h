@@ -17,12 +17,13 @@
 //   7. ready() is false; waits AppOptions::drain_delay; runs the before_stop hooks
 //   8. stops all servers at the same time: no new connections, what is in flight is finished
 //   9. runs the after_stop hooks
-// A start that fails (a hook's error, a port in use) goes on with 7 for what was started, and leaves out the before_stop hooks if it
-// did not get to 4. A hook's error during the stop is logged and the stop goes on.
+// A start that fails (a hook's error, a port in use) goes on with 7 for what was started, and leaves out the
+// before_stop hooks if it did not get to 4. A hook's error during the stop is logged and the stop goes on.
 //
-// 7 to 9 may take AppOptions::stop_timeout, without the delay. Past it, run() logs what still hangs (servers and their connections,
-// goroutines and what they wait for), closes the servers by force, waits half a second for the goroutines that notice, and returns 1.
-// The second signal ends the process at once with status 128 + signal, also when no goroutine gets to run.
+// 7 to 9 may take AppOptions::stop_timeout, without the delay. Past it, run() logs what still hangs (servers and their
+// connections, goroutines and what they wait for), closes the servers by force, waits half a second for the goroutines
+// that notice, and returns 1. The second signal ends the process at once with status 128 + signal, also when no
+// goroutine gets to run.
 #pragma once
 
 #include <chrono>
@@ -54,8 +55,8 @@ struct AppOptions {
   // The longest that the stop may take. Zero or negative: no limit.
   std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10);
 
-  // Between ready() turning false and the first server that stops, so that load balancers notice and send their clients elsewhere.
-  // Zero or negative: none.
+  // Between ready() turning false and the first server that stops, so that load balancers notice and send their clients
+  // elsewhere. Zero or negative: none.
   std::chrono::nanoseconds drain_delay{0};
 
   // What stops the app. Empty: no signal does.
@@ -73,14 +74,14 @@ struct DebugServerOptions {
   std::string address = "127.0.0.1:8001";
 };
 
-// Thread safety: servers and hooks are added from one thread before run(); stop() and ready() may be called from any thread and any
-// goroutine, also before run().
+// Thread safety: servers and hooks are added from one thread before run(); stop() and ready() may be called from any
+// thread and any goroutine, also before run().
 // Lifetime: outlives run(). Servers and hooks live as long as the App, and longer when one of them doesn't end in time.
 // Blocking: only run() blocks.
 class App {
  public:
-  // An error ends the start, or is logged during the stop. The context of a start hook is done when a signal comes or stop() is called;
-  // that of a stop hook, when the time for stopping is up.
+  // An error ends the start, or is logged during the stop. The context of a start hook is done when a signal comes or
+  // stop() is called; that of a stop hook, when the time for stopping is up.
   using Hook = std::function<Error(const Context&)>;
 
   explicit App(AppOptions options = {});
@@ -88,8 +89,8 @@ class App {
   App(const App&) = delete;
   App& operator=(const App&) = delete;
 
-  // Adds an HTTP server that answers by `handler`, a ServeMux for example. options.handler is not used. Empty options.error_log: the
-  // app's logger.
+  // Adds an HTTP server that answers by `handler`, a ServeMux for example. options.handler is not used. Empty
+  // options.error_log: the app's logger.
   Server& serve(http::Handler handler, http::ServerOptions options = {});
 
   // Adds a server of the handlers in weft/http/debug.h, which shows the app's other HTTP servers and the runtime.
@@ -105,9 +106,9 @@ class App {
   void after_stop(Hook hook);
 
   // Starts, serves and stops, as told above. Called in a goroutine, blocks it; else starts the runtime first, with
-  // AppOptions::runtime, and blocks the thread. Returns 0 when the app was told to stop and did so in time; 1 after an error, which is on
-  // stderr or in the log, or when time ran out. Ignores SIGPIPE while it runs unless the program handles it itself. Once only: a second
-  // call throws Panic.
+  // AppOptions::runtime, and blocks the thread. Returns 0 when the app was told to stop and did so in time; 1 after an
+  // error, which is on stderr or in the log, or when time ran out. Ignores SIGPIPE while it runs unless the program
+  // handles it itself. Once only: a second call throws Panic.
   int run();
 
   // Begins the stop and returns at once.

@@ -7,7 +7,8 @@
 // The pattern flag %G is the id of the goroutine that logs, 0 outside one; the other flags are spdlog's.
 //
 // Thread safety: any thread and any goroutine, the set-up functions too.
-// Blocking: a line blocks its thread while it is written. The sink's lock is held for the write alone, so nothing parks under it.
+// Blocking: a line blocks its thread while it is written. The sink's lock is held for the write alone, so nothing parks
+// under it.
 #pragma once
 
 #include <memory>

@@ -8,8 +8,8 @@
 
 namespace weft::app {
 
-// The App calls listen() once, then serve() once in a goroutine of its own, then stop() once while serve() runs, then close() if time
-// is up; a Server whose listen() failed or was never called gets no other call but close().
+// The App calls listen() once, then serve() once in a goroutine of its own, then stop() once while serve() runs, then
+// close() if time is up; a Server whose listen() failed or was never called gets no other call but close().
 // Thread safety: stop(), close() and busy() are called while serve() runs, close() and busy() also while stop() does.
 // Lifetime: shared with the App, and with goroutines that may outlive App::run() when a server doesn't end.
 class Server {
@@ -25,12 +25,12 @@ class Server {
   // Where it can be reached, after listen(): "127.0.0.1:8080".
   virtual std::string address() const = 0;
 
-  // Serves until stop() or close(), and returns once everything begun is done: no error after either of them. An earlier return ends the
-  // App, with its error if there is one.
+  // Serves until stop() or close(), and returns once everything begun is done: no error after either of them. An
+  // earlier return ends the App, with its error if there is one.
   virtual Error serve() = 0;
 
-  // Takes in nothing new, and returns when what is in flight is done. When `ctx` is done first, returns its error and leaves the rest
-  // to close().
+  // Takes in nothing new, and returns when what is in flight is done. When `ctx` is done first, returns its error and
+  // leaves the rest to close().
   virtual Error stop(const Context& ctx) = 0;
 
   // Drops what is left, so that serve() returns soon; doesn't wait.

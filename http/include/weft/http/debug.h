@@ -20,13 +20,14 @@ struct Options {
   std::string name = {};
   std::string version = {};
 
-  // The counters shown as "connections" and "requests": of one server, or the sum of several. Called for each request of /debug/vars,
-  // from any goroutine. Empty: zeros.
+  // The counters shown as "connections" and "requests": of one server, or the sum of several. Called for each request
+  // of /debug/vars, from any goroutine. Empty: zeros.
   std::function<ServerStats()> server_stats = {};
 };
 
 // Answers GET and HEAD of the pages above; 404 and 405 for the rest. "uptime_seconds" counts from this call.
-// Thread safety: the handler may serve many requests at the same time, and copies of it are equal. Blocking: only the writes.
+// Thread safety: the handler may serve many requests at the same time, and copies of it are equal. Blocking: only the
+// writes.
 // Nothing is counted or kept for its sake: a page costs what it takes to make it, when it is asked for.
 Handler handler(Options options = {});
 

@@ -17,10 +17,9 @@ struct HeaderAccess;
 }
 
 // Thread safety: none; one goroutine at a time.
-// Lifetime: what set() and add() are given is copied. Views that come out live until the header is cleared, assigned or destroyed.
-// The header of a server's request looks into the connection's buffer: its views live until the handler returns, and a copy of it
-// (the copy constructor copies all text) lives as long as the copy.
-// Nothing here blocks.
+// Lifetime: what set() and add() are given is copied. Views that come out live until the header is cleared, assigned or
+// destroyed. The header of a server's request looks into the connection's buffer: its views live until the handler
+// returns, and a copy of it (the copy constructor copies all text) lives as long as the copy. Nothing here blocks.
 class Header {
  public:
   struct Field {

@@ -16,8 +16,8 @@ void error(ResponseWriter& w, std::string_view message, int code);
 // "404 page not found"
 void not_found(ResponseWriter& w, Request& r);
 
-// Sends the client to `url`, with a 3xx code. A relative one is resolved against the request's path and cleaned; a '/' at the end and
-// the query stay. GET gets a line of HTML too, unless Content-Type is set.
+// Sends the client to `url`, with a 3xx code. A relative one is resolved against the request's path and cleaned; a '/'
+// at the end and the query stay. GET gets a line of HTML too, unless Content-Type is set.
 void redirect(ResponseWriter& w, Request& r, std::string_view url, int code);
 
 // `text` for HTML: & < > " ' escaped.

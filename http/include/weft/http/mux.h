@@ -6,13 +6,14 @@
 //   mux.handle("/static/{path...}", serve_file);           // any method, the rest of the path
 //   mux.handle("admin.example.com/", admin);               // one host only, everything below "/"
 //
-// A pattern is "[METHOD ][HOST]/[PATH]". `{name}` matches one whole segment, `{name...}` at the end all that is left, `{$}` at the
-// end nothing more; a path that ends in '/' matches everything below it. Segments are compared unescaped, but only a '/' that the client
-// sent as '/' separates them: "%2F" stays inside its segment. A port in the request's host doesn't count.
+// A pattern is "[METHOD ][HOST]/[PATH]". `{name}` matches one whole segment, `{name...}` at the end all that is left,
+// `{$}` at the end nothing more; a path that ends in '/' matches everything below it. Segments are compared unescaped,
+// but only a '/' that the client sent as '/' separates them: "%2F" stays inside its segment. A port in the request's
+// host doesn't count.
 //
-// When several patterns match, the most specific one wins: the one whose requests are a part of the other's. A pattern with a host
-// beats one without. Two patterns that overlap where neither is more specific can't both be registered. The order of registration
-// never matters.
+// When several patterns match, the most specific one wins: the one whose requests are a part of the other's. A pattern
+// with a host beats one without. Two patterns that overlap where neither is more specific can't both be registered. The
+// order of registration never matters.
 #pragma once
 
 #include <memory>
@@ -25,7 +26,8 @@
 
 namespace weft::http {
 
-// A pattern that can't be registered: its syntax, or its conflict with another one. The text names both and where they come from.
+// A pattern that can't be registered: its syntax, or its conflict with another one. The text names both and where they
+// come from.
 class PatternError : public Panic {
  public:
   using Panic::Panic;
@@ -33,7 +35,8 @@ class PatternError : public Panic {
 
 // Thread safety: a ServeMux is a handle; copies name the same table. handle() and requests may run at the same time.
 // Lifetime: as long as a handle; handlers live as long as the table.
-// Blocking: only what the handlers do. Looking up a request takes no lock and allocates nothing unless the path holds escapes.
+// Blocking: only what the handlers do. Looking up a request takes no lock and allocates nothing unless the path holds
+// escapes.
 class ServeMux {
  public:
   ServeMux();

@@ -13,6 +13,7 @@
 
 #include <weft/context.h>
 #include <weft/error.h>
+#include <weft/http/detail/context_hook.h>
 #include <weft/http/detail/request_head.h>
 #include <weft/http/detail/text_arena.h>
 #include <weft/http/header.h>
@@ -24,22 +25,23 @@ namespace detail {
 struct RequestAccess;
 }
 
-// The content of a request, as it comes in. Middleware that limits, counts or decodes it implements this too (Request::set_body).
-// Thread safety: none; one goroutine at a time. Lifetime: until the handler returns.
+// The content of a request, as it comes in. Middleware that limits, counts or decodes it implements this too
+// (Request::set_body). Thread safety: none; one goroutine at a time. Lifetime: until the handler returns.
 class Body {
  public:
   virtual ~Body() = default;
 
-  // n > 0 bytes, or n == 0 and ec: Condition::eof at the end; Errc::body_too_large, unexpected_eof or broken chunking, which stay;
-  // or what the connection says (a deadline, a reset). Parks until bytes are there. The first read of a request that carries
-  // "Expect: 100-continue" asks the client for the body, unless the response has begun.
+  // n > 0 bytes, or n == 0 and ec: Condition::eof at the end; Errc::body_too_large, unexpected_eof or broken chunking,
+  // which stay; or what the connection says (a deadline, a reset). Parks until bytes are there. The first read of a
+  // request that carries "Expect: 100-continue" asks the client for the body, unless the response has begun.
   virtual IoResult read(std::span<char> buffer) = 0;
 };
 
 // Thread safety: none; one goroutine at a time, but its Context may be used anywhere.
-// Lifetime: the server's; the request and every view that comes out of it live until the handler returns. Copy what must live longer.
-// Blocking: only what reads the body.
-// Cancellation: context() is done when the handler returns, when the connection is broken by a write, and at Server::close().
+// Lifetime: the server's; the request and every view that comes out of it live until the handler returns. Copy what
+// must live longer. Blocking: only what reads the body. Cancellation: context() is done when the handler returns, when
+// the client goes away, when a write to it fails, and at Server::close(). That the client went away is noticed once the
+// body was read to its end, unless the next request came first.
 class Request {
  public:
   Request();  // no request yet; the server fills it
@@ -102,6 +104,7 @@ class Request {
   Body* body_;
   const net::Conn* conn_ = nullptr;
   const Context* base_context_ = nullptr;
+  detail::ContextHook* context_hook_ = nullptr;
   std::optional<Context> context_;
   CancelFunc cancel_;
   std::string_view pattern_;

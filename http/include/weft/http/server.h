@@ -6,8 +6,9 @@
 //   weft::go([server] { signal.wait(); server.shutdown(weft::with_timeout(weft::background(), 10s).first); });
 //   auto error = server.listen_and_serve();                // returns once every connection is done
 //
-// A goroutine for each connection; its requests are served one after the other, also when they come pipelined. Responses of a burst
-// leave in one write. A request that can't be understood gets its 4xx or 5xx and the connection ends.
+// A goroutine for each connection; its requests are served one after the other, also when they come pipelined.
+// Responses of a burst leave in one write. A request that can't be understood gets its 4xx or 5xx and the connection
+// ends.
 #pragma once
 
 #include <chrono>
@@ -51,8 +52,8 @@ struct ServerOptions {
   // Bytes of a request's start line and header fields; more get 431, and so do more than 1024 fields. Zero: 1 MiB.
   std::size_t max_header_bytes = 1024 * 1024;
 
-  // Bytes of a request's body. A declared length beyond it gets 413 before the handler is asked; of a chunked body, the read that
-  // crosses it fails with Errc::body_too_large, and the connection ends after the response. Zero: no limit.
+  // Bytes of a request's body. A declared length beyond it gets 413 before the handler is asked; of a chunked body, the
+  // read that crosses it fails with Errc::body_too_large, and the connection ends after the response. Zero: no limit.
   std::uint64_t max_body_bytes = 64 * 1024 * 1024;
 
   // Told of failed accepts, handlers that throw, and misuse by handlers. Empty: lines on stderr.
@@ -70,10 +71,10 @@ struct ServerStats {
   std::size_t idle = 0;           // between two requests
 };
 
-// Thread safety: a Server is a handle; copies name the same server, and every method may be called from several goroutines.
-// Lifetime: connections keep what they need alive; what the handler captures by reference must outlive serve(). A server serves
-// once: after shutdown() or close() it stays closed.
-// Blocking and cancellation: see the methods.
+// Thread safety: a Server is a handle; copies name the same server, and every method may be called from several
+// goroutines. Lifetime: connections keep what they need alive; what the handler captures by reference must outlive
+// serve(). A server serves once: after shutdown() or close() it stays closed. Blocking and cancellation: see the
+// methods.
 class Server {
  public:
   explicit Server(ServerOptions options);
@@ -81,16 +82,16 @@ class Server {
   // Listens on options.address and serves. Errors: net::listen's, else serve()'s.
   Error listen_and_serve() const;
 
-  // Accepts and serves connections until shutdown() or close(), then waits until the last connection is done, and returns
-  // Errc::server_closed. May run for several listeners at the same time; closes the listener at the end. When accept fails for
-  // good, returns its error at once and leaves the connections alone; when it fails for want of files or memory, waits 5 ms,
-  // doubling to 1 s, and tries again. Goroutines only.
+  // Accepts and serves connections until shutdown() or close(), then waits until the last connection is done, and
+  // returns Errc::server_closed. May run for several listeners at the same time; closes the listener at the end. When
+  // accept fails for good, returns its error at once and leaves the connections alone; when it fails for want of files
+  // or memory, waits 5 ms, doubling to 1 s, and tries again. Goroutines only.
   Error serve(net::Listener listener) const;
 
-  // The graceful end: closes the listeners, runs the on_shutdown functions, closes idle connections, and lets the others finish the
-  // request they are at, whose response says "Connection: close". A connection that has sent nothing yet gets half a second to begin.
-  // Returns no error when all connections are done; when `ctx` is done first, returns its error, and connections go on until they
-  // end or close() is called.
+  // The graceful end: closes the listeners, runs the on_shutdown functions, closes idle connections, and lets the
+  // others finish the request they are at, whose response says "Connection: close". A connection that has sent nothing
+  // yet gets half a second to begin. Returns no error when all connections are done; when `ctx` is done first, returns
+  // its error, and connections go on until they end or close() is called.
   Error shutdown(const Context& ctx) const;
 
   // The hard end: closes listeners and connections and cancels the contexts of all requests. Doesn't wait for handlers.

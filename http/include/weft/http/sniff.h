@@ -1,4 +1,5 @@
-// detect_content_type: guesses a media type from the first bytes (the WHATWG's MIME sniffing; Go's http.DetectContentType).
+// detect_content_type: guesses a media type from the first bytes (the WHATWG's MIME sniffing; Go's
+// http.DetectContentType).
 #pragma once
 
 #include <string_view>

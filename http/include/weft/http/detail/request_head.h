@@ -17,7 +17,7 @@ struct RequestHead {
   std::string_view host;    // of an absolute target, else of the Host field
   // The path has neither escapes nor empty segments nor segments that begin with '.'.
   bool plain_path = false;
-  int version_minor = 1;    // the major version is 1
+  int version_minor = 1;  // the major version is 1
   // Bytes of body: 0 for none, -1 for a chunked one.
   std::int64_t content_length = 0;
   // The connection ends after the response: the client says so, HTTP/1.0 without keep-alive, or framing that RFC 9112

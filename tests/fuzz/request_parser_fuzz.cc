@@ -1,0 +1,73 @@
+// libFuzzer entry for the request parser. Built by hand:
+//
+//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Ihttp/include -Ihttp/src -Iruntime/include
+//       tests/fuzz/request_parser_fuzz.cc http/src/parser/request_parser.cc http/src/message/{header,text_arena}.cc
+//   ./a.out tests/fuzz/corpus/request_parser
+//
+// The first byte says where the input is cut. Whatever the bytes are: the verdict doesn't depend on the cut, and every
+// view lies inside the head.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "parser/request_parser.h"
+
+namespace {
+
+using namespace weft::http;
+using namespace weft::http::detail;
+
+constexpr std::size_t kLimit = 2048;
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+bool inside(std::string_view outer, std::string_view inner) {
+  return inner.empty() || inner == "/" ||
+         (inner.data() >= outer.data() && inner.data() + inner.size() <= outer.data() + outer.size());
+}
+
+std::string describe(const RequestParser& parser, ParseStatus status, std::string_view input) {
+  if (status == ParseStatus::need_more) return "more";
+  if (status == ParseStatus::failed) {
+    return std::to_string(parser.error().status) + " " + std::string(parser.error().detail);
+  }
+  require(parser.head_size() <= input.size() && parser.head_size() <= kLimit);
+  const std::string_view whole = input.substr(0, parser.head_size());
+  RequestHead head;
+  Header header;
+  parser.resolve(input, head, header);
+  std::string text = std::to_string(parser.head_size()) + " " + std::to_string(head.content_length) +
+                     (head.close ? " close" : "") + " " + std::to_string(head.version_minor);
+  for (const std::string_view view : {head.method, head.target, head.path, head.query, head.host}) {
+    require(inside(whole, view));
+    text.append("\n").append(view);
+  }
+  for (const Header::Field& field : header) {
+    require(!field.name.empty() && inside(whole, field.name) && inside(whole, field.value));
+    text.append("\n").append(field.name).append(":").append(field.value);
+  }
+  return text;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const std::string input(reinterpret_cast<const char*>(data + 1), size - 1);
+  RequestParser whole(kLimit);
+  const std::string want = describe(whole, whole.parse(input), input);
+
+  const std::size_t cut = input.size() * data[0] / 256;
+  RequestParser split(kLimit);
+  const std::string front = input.substr(0, cut);
+  ParseStatus status = split.parse(front);
+  // A head that is whole in front of the cut is judged there.
+  const std::string got =
+      status == ParseStatus::need_more ? describe(split, split.parse(input), input) : describe(split, status, front);
+  require(got == want);
+  return 0;
+}

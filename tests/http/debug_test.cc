@@ -1,0 +1,135 @@
+#include "weft/http/debug.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "http/exchange.h"
+#include "support/matrix.h"
+#include "support/parked.h"
+#include "weft/chan.h"
+#include "weft/go.h"
+#include "weft/sync.h"
+
+namespace weft::http {
+namespace {
+
+using test::RawRequest;
+using test::Recorder;
+
+struct Page {
+  int status;
+  std::string type;
+  std::string body;
+};
+
+Page ask(const Handler& handler, std::string_view method, std::string_view target) {
+  RawRequest raw(method, target);
+  Recorder recorder;
+  handler(recorder, raw.request);
+  return {recorder.status, std::string(recorder.header().get("Content-Type")), recorder.body};
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find('\n', start), text.size());
+    lines.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return lines;
+}
+
+TEST(Debug, VarsAreSortedJsonOneALine) {
+  const Page page = ask(debug::handler({.name = "users", .version = "1.4.0"}), "GET", "/debug/vars");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.type, "application/json; charset=utf-8");
+  const std::vector<std::string> lines = lines_of(page.body);
+  EXPECT_EQ(lines.front(), "{");
+  EXPECT_EQ(lines.back(), "}");
+  EXPECT_TRUE(std::is_sorted(lines.begin() + 1, lines.end() - 1)) << page.body;
+  const nlohmann::json vars = nlohmann::json::parse(page.body);
+  EXPECT_EQ(vars.size(), lines.size() - 2);
+  EXPECT_EQ(vars["name"], "users");
+  EXPECT_EQ(vars["version"], "1.4.0");
+  EXPECT_EQ(vars["connections"]["total"], 0);
+  EXPECT_GT(vars["rss_bytes"], 0);
+  EXPECT_GE(vars["threads"], 1);
+  EXPECT_GE(vars["cmdline"].size(), 1U);
+}
+
+TEST(Debug, TextThatIsNoUtf8DoesNotBreakTheJson) {
+  const Page page = ask(debug::handler({.name = "caf\xe9 \"x\"\n"}), "GET", "/debug/vars");
+  EXPECT_EQ(nlohmann::json::parse(page.body)["name"], "caf\xef\xbf\xbd \"x\"\n");
+}
+
+TEST(Debug, VarsShowTheServersOfTheOptions) {
+  const Handler handler = debug::handler(
+      {.server_stats = [] { return ServerStats{.connections = 7, .requests = 9, .open = 3, .active = 1, .idle = 2}; }});
+  const nlohmann::json vars = nlohmann::json::parse(ask(handler, "GET", "/debug/vars").body);
+  EXPECT_EQ(vars["connections"], (nlohmann::json{{"total", 7}, {"active", 1}, {"idle", 2}}));
+  EXPECT_EQ(vars["requests"], 9);
+}
+
+TEST(Debug, OnlyGetAndHead) {
+  const Handler handler = debug::handler();
+  for (const char* const page : {"/debug/", "/debug/vars", "/debug/goroutines"}) {
+    EXPECT_EQ(ask(handler, "GET", page).status, 200) << page;
+    EXPECT_EQ(ask(handler, "HEAD", page).status, 200) << page;
+    EXPECT_EQ(ask(handler, "POST", page).status, 405) << page;
+  }
+  EXPECT_EQ(ask(handler, "GET", "/debug/nope").status, 404);
+  EXPECT_EQ(ask(handler, "GET", "/").status, 404);
+}
+
+TEST(Debug, PagesAreNotSniffedAndNotKept) {
+  RawRequest raw("GET", "/debug/goroutines");
+  Recorder recorder;
+  debug::handler()(recorder, raw.request);
+  EXPECT_EQ(recorder.header().get("X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(recorder.header().get("Cache-Control"), "no-store");
+  EXPECT_EQ(recorder.body, "goroutines: total 0\n");
+}
+
+TEST(Debug, TheIndexLinksTheOthers) {
+  const Page page = ask(debug::handler(), "GET", "/debug/");
+  EXPECT_EQ(page.type, "text/html; charset=utf-8");
+  EXPECT_NE(page.body.find("href=\"/debug/vars\""), std::string::npos);
+  EXPECT_NE(page.body.find("href=\"/debug/goroutines\""), std::string::npos);
+}
+
+WEFT_PROCS_TEST(Debug, VarsShowTheRuntime) {
+  const nlohmann::json vars = nlohmann::json::parse(ask(debug::handler(), "GET", "/debug/vars").body);
+  EXPECT_EQ(vars["procs"], procs());
+  EXPECT_EQ(vars["goroutines"], 1);
+  EXPECT_GE(vars["threads"], procs());
+  EXPECT_NE(vars["poller"], "");
+}
+
+WEFT_PROCS_TEST(Debug, GoroutinesAreListedOneALine) {
+  constexpr std::size_t kMany = 1000;
+  const auto gate = make_chan<int>();
+  WaitGroup group;
+  for (std::size_t i = 0; i < kMany; ++i) group.go([gate] { (void)gate.recv(); });
+  ASSERT_TRUE(weft::testing::wait_until_parked(kMany, "chan receive"));
+  const Page page = ask(debug::handler(), "GET", "/debug/goroutines");
+  gate.close();
+  group.wait();
+  EXPECT_EQ(page.type, "text/plain; charset=utf-8");
+  const std::vector<std::string> lines = lines_of(page.body);
+  EXPECT_EQ(lines[0], "goroutines: total " + std::to_string(kMany + 1));
+  ASSERT_EQ(lines.size(), kMany + 2);
+  EXPECT_EQ(lines[1], "goroutine 1 parent=0 state=running");
+  for (std::size_t i = 2; i < lines.size(); ++i) {
+    EXPECT_NE(lines[i].find(" parent=1 state=waiting reason=\"chan receive\" since="), std::string::npos) << lines[i];
+  }
+  EXPECT_EQ(std::set<std::string>(lines.begin(), lines.end()).size(), lines.size());
+}
+
+}  // namespace
+}  // namespace weft::http
