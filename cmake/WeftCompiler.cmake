@@ -34,11 +34,8 @@ endif()
 if(WEFT_SANITIZE STREQUAL "address")
   set(weft_sanitizer_flags -fsanitize=address,undefined -fno-sanitize-recover=all)
   add_compile_definitions(WEFT_ASAN=1)
-  # One name for every file, also for the uninstrumented one that tells the sanitizer about stack switches.
-  add_compile_definitions(WEFT_ASAN=1)
 elseif(WEFT_SANITIZE STREQUAL "thread")
   set(weft_sanitizer_flags -fsanitize=thread)
-  add_compile_definitions(WEFT_TSAN=1)
   add_compile_definitions(WEFT_TSAN=1)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC warns at each std::atomic_thread_fence, which its TSan does not model.

@@ -38,9 +38,10 @@ Result<HostPort> split_host_port(std::string_view address) {
   } else if (host.find(':') != std::string_view::npos) {
     return address_error(address, "too many colons in address");
   }
-  if (host.find('[') != std::string_view::npos) return address_error(address, "unexpected '[' in address");
-  if (host.find(']') != std::string_view::npos) return address_error(address, "unexpected ']' in address");
-  return HostPort{std::string(host), std::string(address.substr(colon + 1))};
+  const std::string_view port = address.substr(colon + 1);
+  if (host.find('[') != std::string_view::npos || port.find('[') != std::string_view::npos) return address_error(address, "unexpected '[' in address");
+  if (host.find(']') != std::string_view::npos || port.find(']') != std::string_view::npos) return address_error(address, "unexpected ']' in address");
+  return HostPort{std::string(host), std::string(port)};
 }
 
 std::string join_host_port(std::string_view host, std::string_view port) {

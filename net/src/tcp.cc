@@ -2,7 +2,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <cstring>
+#include <cerrno>
+#include <string>
 #include <utility>
 
 #include "socket.h"
@@ -97,7 +98,7 @@ IoResult Conn::read_full(std::span<char> buffer) {
 }
 
 Error Conn::error(std::string_view operation, std::error_code ec) const {
-  if (!ec) return {};
+  if (!ec || ec == Condition::eof) return ec;  // the end of a stream is bare, as Go has it
   return {ec, std::string(operation) + " tcp " + to_string(local_endpoint()) + "->" + to_string(remote_endpoint())};
 }
 

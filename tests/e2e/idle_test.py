@@ -2,7 +2,6 @@
 """10,000 connections that do nothing cost memory and nothing else: few threads, no CPU time."""
 
 import contextlib
-import json
 import os
 import resource
 import sys
@@ -29,10 +28,6 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def connections(server):
-    return json.loads(weft.get(server.debug_address, "/debug/vars").body)["connections"]
-
-
 class Idle:
     @classmethod
     def setUpClass(cls):
@@ -52,8 +47,8 @@ class Idle:
                 for client in batch:
                     self.assertEqual(client.response().status, 200)
                 clients += batch
-            weft.wait_until(lambda: connections(server)["idle"] == CONNECTIONS, "all connections are idle")
-            self.assertEqual(connections(server)["active"], 0)
+            weft.wait_until(lambda: server.vars()["connections"]["idle"] == CONNECTIONS, "all connections are idle")
+            self.assertEqual(server.vars()["connections"]["active"], 0)
 
             time.sleep(0.5)
             threads = status(server.pid, "Threads")

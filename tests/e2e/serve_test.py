@@ -6,6 +6,7 @@ import ctypes
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -17,8 +18,9 @@ import urllib.request
 
 import weft_program as weft
 
-KEYS = {"cmdline", "connections", "descriptors", "goroutines", "idle_procs", "name", "parks", "poller", "poller_reason", "polls",
-        "procs", "requests", "rounds", "rss_bytes", "spawned", "stacks", "steals", "threads", "timers", "uptime_seconds", "version"}
+KEYS = {"cmdline", "connections", "descriptors", "goroutines", "idle_procs", "name", "parks", "poller", "poller_reason",
+        "polls", "procs", "requests", "rounds", "rss_bytes", "spawned", "stacks", "steals", "threads", "timers",
+        "uptime_seconds", "version"}
 
 
 class Routes:
@@ -177,7 +179,8 @@ class Routes:
         poller = [line for line in lines if line.startswith("poller ")]
         self.assertEqual(len(poller), 1)
         self.assertTrue(poller[0].startswith(f"poller name={self.poller} reason="), poller)
-        self.assertRegex(self.server.lines()[0], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info \[g\d+\] starting name=weft version=\S+")
+        self.assertRegex(self.server.lines()[0],
+                         r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info \[g\d+\] starting name=weft version=\S+")
 
     def test_debug_vars(self):
         with weft.Client(self.address) as client:
@@ -206,7 +209,8 @@ class Routes:
         lines = response.body.decode().splitlines()
         self.assertEqual(lines[0], f"goroutines: total {len(lines) - 1}")
         for line in lines[1:]:
-            self.assertRegex(line, r'^goroutine \d+ parent=\d+ state=(running|runnable|waiting reason="[^"]+" since=\d+\.\d{3}s)$')
+            self.assertRegex(line, r'^goroutine \d+ parent=\d+ '
+                                   r'state=(running|runnable|waiting reason="[^"]+" since=\d+\.\d{3}s)$')
         self.assertTrue(lines[1].startswith("goroutine 1 parent=0 "))
 
     def test_debug_pages_are_only_read(self):
@@ -244,8 +248,7 @@ class Ends:
     def request_in_flight(self, server, target):
         with weft.Client(server.address) as client:
             client.send(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
-            weft.wait_until(lambda: json.loads(weft.get(server.debug_address, "/debug/vars").body)["connections"]["active"] == 1,
-                            "the request is active")
+            weft.wait_until(lambda: server.vars()["connections"]["active"] == 1, "the request is active")
             yield client
 
     def test_requests_in_flight_are_finished(self):
@@ -387,7 +390,8 @@ class CommandLine(unittest.TestCase):
                 self.fails(1, text, "serve", "--address", "127.0.0.1:0", "--debug-address", address, "--poller", poller)
 
     def test_an_unknown_poller_in_the_environment(self):
-        self.fails(1, "unknown poller", "serve", "--address", "127.0.0.1:0", environment=weft.clean_environment(WEFT_POLLER="kqueue"))
+        environment = weft.clean_environment(WEFT_POLLER="kqueue")
+        self.fails(1, "unknown poller", "serve", "--address", "127.0.0.1:0", environment=environment)
 
     def test_the_flag_beats_the_environment(self):
         with weft.Server("--poller", "epoll", environment=weft.clean_environment(WEFT_POLLER="kqueue")) as server:
@@ -403,9 +407,18 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(weft.get(server.address, "/healthz").status, 200)
             self.assertEqual(server.log().count("listening "), 1)
 
+    def test_the_soft_limit_of_descriptors_is_raised(self):
+        def lower_soft_limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+        with weft.Server(preexec=lower_soft_limit) as server, contextlib.ExitStack() as stack:
+            for client in [stack.enter_context(weft.Client(server.address)) for _ in range(200)]:
+                self.assertEqual(client.get("/healthz").status, 200)
+
     def test_quiet(self):
-        process = subprocess.Popen([weft.WEFT, "serve", "--address", "127.0.0.1:0", "--debug-address", "", "--log-level", "warn"],
-                                   env=weft.clean_environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        command = [weft.WEFT, "serve", "--address", "127.0.0.1:0", "--debug-address", "", "--log-level", "warn"]
+        process = subprocess.Popen(command, env=weft.clean_environment(), stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE)
         time.sleep(1)
         process.terminate()
         self.assertEqual(process.communicate(timeout=weft.PATIENCE)[1], b"")
@@ -445,16 +458,21 @@ class Check(unittest.TestCase):
         self.assertEqual(self.check(self.base + "/healthz"), (0, ""))
         self.assertEqual(self.check(self.base), (0, ""))
         self.assertEqual(self.check(self.base + "/hello/a%20b?q=1#fragment"), (0, ""))
-        self.assertEqual(self.check(self.reply_with(b"HTTP/1.1 204 No Content\r\n\r\n")), (0, ""))
-        self.assertEqual(self.check(self.reply_with(b"HTTP/1.1 200\r\n\r\n")), (0, ""))
-        self.assertEqual(self.check(self.reply_with(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.0 200 OK\r\n\r\n")), (0, ""))
+        for reply in (b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200\r\n\r\n",
+                      b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"):
+            self.assertEqual(self.check(self.reply_with(reply)), (0, ""), reply)
 
     def test_other_answers_fail(self):
         url = self.base + "/nope"
         self.assertEqual(self.check(url), (1, f"weft: check {url}: 404 Not Found\n"))
-        for reply, text in ((b"HTTP/1.1 301 Moved\r\nLocation: /\r\n\r\n", "301 Moved"), (b"HTTP/1.1 503 Busy\r\n\r\n", "503 Busy"),
-                            (b"SSH-2.0-OpenSSH\r\n", "not HTTP/1.1"), (b"HTTP/1.1 2000 OK\r\n\r\n", "not HTTP/1.1"),
-                            (b"", "hung up"), (b"HTTP/1.1 20", "hung up")):
+        for reply, text in (
+            (b"HTTP/1.1 301 Moved\r\nLocation: /\r\n\r\n", "301 Moved"),
+            (b"HTTP/1.1 503 Busy\r\n\r\n", "503 Busy"),
+            (b"SSH-2.0-OpenSSH\r\n", "not HTTP/1.1"),
+            (b"HTTP/1.1 2000 OK\r\n\r\n", "not HTTP/1.1"),
+            (b"", "hung up"),
+            (b"HTTP/1.1 20", "hung up"),
+        ):
             url = self.reply_with(reply)
             status, line = self.check(url)
             self.assertEqual(status, 1, reply)
@@ -464,9 +482,9 @@ class Check(unittest.TestCase):
     def test_nobody_there(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-        status, line = self.check(f"http://127.0.0.1:{port}/")
-        self.assertEqual((status, line),
-                         (1, f"weft: check http://127.0.0.1:{port}/: dial tcp 127.0.0.1:{port}: connect: connection refused\n"))
+        url = f"http://127.0.0.1:{port}/"
+        self.assertEqual(self.check(url),
+                         (1, f"weft: check {url}: dial tcp 127.0.0.1:{port}: connect: connection refused\n"))
 
     def test_it_does_not_wait_for_ever(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:

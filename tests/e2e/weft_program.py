@@ -1,5 +1,6 @@
 """What the program tests share: `weft serve` as a child process, and a client that sees every byte."""
 
+import json
 import os
 import re
 import signal
@@ -83,6 +84,9 @@ class Server:
 
     def lines(self):
         return self.log().splitlines()
+
+    def vars(self):
+        return json.loads(get(self.debug_address, "/debug/vars").body)
 
     def wait_for_line(self, text):
         deadline = time.monotonic() + PATIENCE

@@ -107,7 +107,7 @@ WEFT_PROCS_TEST(Debug, VarsShowTheRuntime) {
   const nlohmann::json vars = nlohmann::json::parse(ask(debug::handler(), "GET", "/debug/vars").body);
   EXPECT_EQ(vars["procs"], procs());
   EXPECT_EQ(vars["goroutines"], 1);
-  EXPECT_GE(vars["threads"], procs());
+  EXPECT_GE(vars["threads"], 1);
   EXPECT_NE(vars["poller"], "");
 }
 

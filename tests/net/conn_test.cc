@@ -1,8 +1,13 @@
 #include "weft/net/conn.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
-#include <numeric>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,6 +26,16 @@ using weft::Condition;
 using weft::net::Conn;
 
 std::chrono::steady_clock::time_point in(std::chrono::nanoseconds d) { return std::chrono::steady_clock::now() + d; }
+
+struct IoResultOf {
+  weft::IoResult result;
+  char byte = 0;
+};
+
+void spin_for(std::chrono::nanoseconds d) {
+  for (const auto end = in(d); std::chrono::steady_clock::now() < end;) {
+  }
+}
 
 struct Pair {
   Conn client;
@@ -332,6 +347,148 @@ WEFT_MATRIX_TEST(Conn, ErrorTextNamesTheAddresses) {
   const std::string text = p.server.error("read", ec).message();
   EXPECT_EQ(text, "read tcp 127.0.0.1:" + std::to_string(p.server.local_endpoint().port()) + "->127.0.0.1:" +
                       std::to_string(p.client.local_endpoint().port()) + ": i/o timeout");
+}
+
+// A deadline and data that come at the same moment: whoever wins, the data is still there when the deadline has been moved.
+WEFT_MATRIX_TEST(Conn, DeadlineAndDataTogetherLoseNothing) {
+  for (int i = 0; i < 40; ++i) {
+    Pair p = connect_pair();
+    char byte = 0;
+    ASSERT_FALSE(p.client.write("a").ec);
+    ASSERT_EQ(p.server.read({&byte, 1}).n, 1u);
+    weft::WaitGroup wg;
+    IoResultOf first;
+    wg.go([&] { first.result = p.server.read({&first.byte, 1}); });
+    if (i % 2 == 0) weft::sleep(1ms);
+    ASSERT_FALSE(p.client.write("b").ec);
+    spin_for(200us);  // the event is there, and nobody has looked
+    p.server.set_read_deadline(in(-1s));
+    wg.wait();
+    if (first.result.n == 1) continue;
+    ASSERT_EQ(first.result.ec, Condition::deadline_exceeded);
+    p.server.set_read_deadline(in(5s));
+    ASSERT_EQ(p.server.read({&byte, 1}).n, 1u) << "round " << i;
+    ASSERT_EQ(byte, 'b');
+  }
+}
+
+WEFT_MATRIX_TEST(Conn, DeadlineOfThisMomentHasPassed) {
+  Pair p = connect_pair();
+  ASSERT_FALSE(p.client.write("x").ec);
+  weft::sleep(2ms);
+  for (int i = 0; i < 20; ++i) {
+    spin_for(50us);
+    p.server.set_read_deadline(std::chrono::steady_clock::now());
+    char byte = 0;
+    ASSERT_EQ(p.server.read({&byte, 1}).ec, Condition::deadline_exceeded);
+  }
+}
+
+// A goroutine that yields for ever leaves room for another's I/O.
+WEFT_MATRIX_TEST(Conn, YieldingGoroutineDoesNotStarveIo) {
+  Pair p = connect_pair();
+  std::atomic<bool> done{false};
+  weft::WaitGroup wg;
+  wg.go([&] {
+    char byte = 0;
+    for (int i = 0; i < 50; ++i) {
+      ASSERT_EQ(p.server.read({&byte, 1}).n, 1u);
+      ASSERT_EQ(p.server.write("k").n, 1u);
+    }
+    done.store(true, std::memory_order_release);
+  });
+  wg.go([&] {
+    char byte = 0;
+    for (int i = 0; i < 50; ++i) {
+      ASSERT_EQ(p.client.write("x").n, 1u);
+      ASSERT_EQ(p.client.read({&byte, 1}).n, 1u);
+    }
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  while (!done.load(std::memory_order_acquire)) {
+    weft::yield();
+    ASSERT_LT(std::chrono::steady_clock::now() - begin, 20s);
+  }
+  wg.wait();
+}
+
+// Short messages and the end of stream together, read by a goroutine that moves between processors: the last bytes arrive.
+WEFT_MATRIX_TEST(Conn, DataBeforeTheEndOfStreamArrives) {
+  weft::WaitGroup wg;
+  for (int g = 0; g < 4; ++g) {
+    wg.go([] {
+      for (int i = 0; i < 15; ++i) {
+        Pair p = connect_pair();
+        weft::WaitGroup reader;
+        std::string got;
+        reader.go([&] { got = read_all(p.server, 3); });
+        ASSERT_FALSE(p.client.write("hello ").ec);
+        if (i % 2 == 0) weft::yield();
+        ASSERT_FALSE(p.client.write("world").ec);
+        ASSERT_FALSE(p.client.close());
+        reader.wait();
+        ASSERT_EQ(got, "hello world");
+      }
+    });
+  }
+  wg.wait();
+}
+
+// TCP's urgent byte splits what the kernel hands out; what is behind it must not wait for more to come.
+WEFT_MATRIX_TEST(Conn, UrgentDataDoesNotStallTheStream) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  const int raw = ::socket(AF_INET, SOCK_STREAM, 0);
+  const auto endpoint = listener.endpoint();
+  ASSERT_EQ(::connect(raw, endpoint.data(), static_cast<socklen_t>(endpoint.size())), 0);
+  Conn server = listener.accept().value();
+  ASSERT_EQ(::send(raw, "abc", 3, 0), 3);
+  ASSERT_EQ(::send(raw, "!", 1, MSG_OOB), 1);
+  ASSERT_EQ(::send(raw, "def", 3, 0), 3);
+  server.set_read_deadline(in(5s));
+  std::string got(6, '\0');
+  EXPECT_EQ(server.read_full(got).n, 6u);
+  EXPECT_EQ(got, "abcdef");
+  ::close(raw);
+}
+
+std::size_t open_files() {
+  std::size_t n = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++n;
+  return n;
+}
+
+// Handles may outlive the runtime, and even meet the next one, which may have another poller.
+TEST(Conn, OutlivesItsRuntime) {
+  const auto use = [](const char* poller, const std::function<void()>& body) {
+    ::setenv("WEFT_POLLER", poller, 1);
+    EXPECT_EQ(weft::run(body, {.procs = 2}), 0);
+  };
+  std::size_t files = 0;
+  for (int i = 0; i < 4; ++i) {
+    for (const char* const poller : {"io_uring", "io_uring_plain", "epoll"}) {
+      Pair p;
+      use(poller, [&] {
+        p = connect_pair();
+        char byte = 0;
+        p.server.set_read_deadline(in(1ms));
+        EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::deadline_exceeded);
+        p.server.set_read_deadline(in(1h));
+      });
+      use(poller == std::string("epoll") ? "io_uring" : "epoll", [&] {
+        char byte = 0;
+        p.server.set_read_deadline(in(5s));
+        EXPECT_EQ(p.server.read({&byte, 1}).ec, Condition::closed);
+      });
+      use(poller, [&] {
+        char byte = 0;
+        p.server.set_read_deadline(in(20ms));
+        EXPECT_TRUE(p.server.read({&byte, 1}).ec);
+      });
+    }
+    if (i == 1) files = open_files();
+  }
+  EXPECT_LE(open_files(), files);
+  ::unsetenv("WEFT_POLLER");
 }
 
 }  // namespace

@@ -104,4 +104,23 @@ WEFT_MATRIX_TEST(Listener, SaysWhatIsWrongWithAnAddress) {
   EXPECT_EQ(error_of("tcp", "192.0.2.1:0"), "listen tcp 192.0.2.1:0: bind: cannot assign requested address");
 }
 
+// Clients that were never accepted learn of the close, though a handle of the listener lives on.
+WEFT_MATRIX_TEST(Listener, CloseDropsWhoWasNotAccepted) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  std::vector<weft::net::Conn> clients;
+  const auto connect = [&] { clients.push_back(weft::net::dial(weft::background(), "tcp", address_of(listener)).value()); };
+  connect();
+  auto accepted = listener.accept();  // io_uring goes on accepting by itself from here on
+  ASSERT_TRUE(accepted.has_value());
+  for (int i = 0; i < 5; ++i) connect();
+  weft::sleep(5ms);
+  EXPECT_FALSE(listener.close());
+  for (std::size_t i = 1; i < clients.size(); ++i) {
+    char byte = 0;
+    clients[i].set_read_deadline(std::chrono::steady_clock::now() + 5s);
+    const auto [n, ec] = clients[i].read({&byte, 1});
+    EXPECT_TRUE(ec == Condition::eof || ec == std::errc::connection_reset) << ec.message();
+  }
+}
+
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/matrix.h"
+#include "weft/chan.h"
 #include "weft/stats.h"
 #include "weft/time.h"
 
@@ -49,6 +50,58 @@ TEST(Scheduler, MainDoesNotWaitForOthers) {
             }),
             0);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+}
+
+// Main's return is the end, whatever thread a goroutine that does not come back is on.
+TEST(Scheduler, MainDoesNotWaitForAGoroutineThatSpins) {
+  static std::atomic<bool> stop;
+  stop.store(false, std::memory_order_relaxed);
+  static std::atomic<int> spinning;
+  spinning.store(0, std::memory_order_relaxed);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(weft::run(
+                [] {
+                  weft::go([] {
+                    spinning.store(1, std::memory_order_release);
+                    while (!stop.load(std::memory_order_acquire)) {
+                    }
+                    spinning.store(2, std::memory_order_release);
+                  });
+                  while (spinning.load(std::memory_order_acquire) == 0) weft::yield();
+                  return 3;
+                },
+                {.procs = 2}),
+            3);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  stop.store(true, std::memory_order_release);
+  while (spinning.load(std::memory_order_acquire) != 2) std::this_thread::yield();
+}
+
+// A plain thread that talks to goroutines while main returns.
+TEST(Scheduler, PlainThreadsMaySendAcrossTheEnd) {
+  for (int i = 0; i < 50; ++i) {
+    std::thread sender;
+    std::atomic<bool> stop{false};
+    EXPECT_EQ(weft::run(
+                  [&] {
+                    auto ch = weft::make_chan<int>(1);
+                    weft::go([ch]() mutable {
+                      while (ch.recv()) {
+                      }
+                    });
+                    sender = std::thread([&stop, ch]() mutable {
+                      while (!stop.load(std::memory_order_acquire)) {
+                        ch.try_send(1);
+                        static_cast<void>(weft::goroutine_count());
+                      }
+                    });
+                    weft::sleep(1ms);
+                  },
+                  {.procs = 2}),
+              0);
+    stop.store(true, std::memory_order_release);
+    sender.join();
+  }
 }
 
 WEFT_PROCS_TEST(Scheduler, EveryGoroutineRunsOnce) {

@@ -1,5 +1,6 @@
 #include "lifecycle/http_server.h"
 
+#include <mutex>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,27 +12,33 @@ namespace weft::app::detail {
 
 HttpServer::HttpServer(std::string name, http::ServerOptions options)
     : name_(std::move(name)),
-      wanted_address_(options.address.empty() ? ":80" : options.address),
+      address_(options.address.empty() ? ":80" : options.address),
       server_(std::move(options)) {}
 
 Error HttpServer::listen() {
-  Result<net::Listener> listener = net::listen("tcp", wanted_address_);
+  Result<net::Listener> listener = net::listen("tcp", address_);
   if (!listener) return listener.error();
+  address_ = net::to_string(listener->endpoint());
+  const std::lock_guard lock(mutex_);
   listener_ = std::move(*listener);
   return {};
 }
 
-std::string HttpServer::address() const { return net::to_string(listener_.endpoint()); }
-
 Error HttpServer::serve() {
-  const Error error = server_.serve(listener_);
+  net::Listener listener = take_listener();
+  if (!listener) return {};  // close() was faster
+  const Error error = server_.serve(std::move(listener));
   return error.code() == http::Errc::server_closed ? Error() : error;
 }
 
 void HttpServer::close() {
   server_.close();
-  // One that never came to serve() doesn't know its listener.
-  if (listener_) listener_.close();
+  if (net::Listener listener = take_listener()) listener.close();
+}
+
+net::Listener HttpServer::take_listener() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(listener_, {});
 }
 
 std::string HttpServer::busy() const {

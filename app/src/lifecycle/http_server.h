@@ -5,6 +5,7 @@
 
 #include "weft/app/server.h"
 #include "weft/http/server.h"
+#include "weft/mutex.h"
 #include "weft/net/listener.h"
 
 namespace weft::app::detail {
@@ -15,7 +16,7 @@ class HttpServer final : public Server {
 
   std::string name() const override { return name_; }
   Error listen() override;
-  std::string address() const override;
+  std::string address() const override { return address_; }
   Error serve() override;
   Error stop(const Context& ctx) override { return server_.shutdown(ctx); }
   void close() override;
@@ -24,10 +25,15 @@ class HttpServer final : public Server {
   const http::Server& server() const noexcept { return server_; }
 
  private:
+  net::Listener take_listener();
+
   const std::string name_;
-  const std::string wanted_address_;
+  std::string address_;  // what was asked for; from listen() on, the real one
   const http::Server server_;
-  net::Listener listener_;  // set by listen()
+  Mutex mutex_;
+  // From listen() until serve() or close() takes it: no handle is left when the runtime ends, however long the App
+  // lives.
+  net::Listener listener_;  // under mutex_
 };
 
 }  // namespace weft::app::detail

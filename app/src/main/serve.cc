@@ -1,5 +1,7 @@
 #include "main/serve.h"
 
+#include <sys/resource.h>
+
 #include <cstdlib>
 
 #include "main/routes.h"
@@ -17,9 +19,18 @@ PollerChoice choose_poller(const std::string& poller) {
   return PollerChoice::automatic;
 }
 
+// The usual soft limit of 1024 descriptors is meant for programs that use select(2).
+void raise_file_limit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int serve(const ServeCommand& command) {
+  raise_file_limit();
   app::set_up_log({.level = spdlog::level::from_str(command.log_level)});
   app::App app({
       .name = "weft",

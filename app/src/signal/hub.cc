@@ -3,11 +3,11 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
+#include "poll/errno.h"
 #include "weft/go.h"
 
 namespace weft::app::detail {
@@ -43,12 +43,18 @@ std::shared_ptr<SignalSubscription> SignalHub::subscribe(SignalMask signals, Sig
 }
 
 void SignalHub::unsubscribe(const SignalSubscription& subscription) noexcept {
-  const std::lock_guard lock(mutex_);
-  const auto place = std::ranges::find(subscriptions_, &subscription, &std::shared_ptr<SignalSubscription>::get);
-  if (place == subscriptions_.end()) return;
-  unhook_locked(subscription.signals);
-  subscriptions_.erase(place);
-  if (subscriptions_.empty()) stop_reader_locked();
+  Chan<int> reader_done;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto place = std::ranges::find(subscriptions_, &subscription, &std::shared_ptr<SignalSubscription>::get);
+    if (place == subscriptions_.end()) return;
+    unhook_locked(subscription.signals);
+    subscriptions_.erase(place);
+    if (!subscriptions_.empty()) return;
+    reader_done = reader_done_;
+    stop_reader_locked();
+  }
+  if (this_goroutine::id() != 0) (void)reader_done.recv();
 }
 
 void SignalHub::hook_locked(SignalMask signals) {
@@ -73,11 +79,12 @@ void SignalHub::unhook_locked(SignalMask signals) noexcept {
 
 void SignalHub::start_reader_locked() {
   const int fd = ::fcntl(signal_event_fd(), F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) throw std::system_error(errno, std::system_category(), "signal: eventfd");
+  if (fd < 0) throw std::system_error(rt::last_system_error(), "signal: eventfd");
   descriptor_ = rt::make_descriptor(fd);
   descriptor_->add_owner();  // the goroutine's
   take_signals();            // nobody's: they came when the last subscription ended
-  go([this, descriptor = descriptor_] { read_until_closed(descriptor); });
+  reader_done_ = make_chan<int>();
+  go([this, descriptor = descriptor_, done = reader_done_] { read_until_closed(descriptor, done); });
 }
 
 void SignalHub::stop_reader_locked() noexcept {
@@ -86,10 +93,11 @@ void SignalHub::stop_reader_locked() noexcept {
   descriptor->drop_owner();
 }
 
-void SignalHub::read_until_closed(rt::Descriptor* descriptor) {
+void SignalHub::read_until_closed(rt::Descriptor* descriptor, const Chan<int>& done) {
   std::array<char, sizeof(std::uint64_t)> count;
   while (!descriptor->read(count).ec) deliver(take_signals());
   descriptor->drop_owner();
+  done.close();
 }
 
 void SignalHub::deliver(SignalMask signals) {

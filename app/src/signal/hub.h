@@ -12,6 +12,7 @@
 
 #include "poll/descriptor.h"
 #include "signal/handler.h"
+#include "weft/chan.h"
 #include "weft/context.h"
 #include "weft/mutex.h"
 
@@ -32,7 +33,8 @@ class SignalHub {
 
   // Throws std::system_error.
   std::shared_ptr<SignalSubscription> subscribe(SignalMask signals, SignalSubscription::Deliver deliver);
-  // When it returns, nothing is delivered to it any more. A second call does nothing.
+  // When it returns, nothing is delivered to it any more. A second call does nothing. The last one of all parks until
+  // the delivering goroutine is gone, so that a runtime that ends next leaves nothing behind.
   void unsubscribe(const SignalSubscription& subscription) noexcept;
 
  private:
@@ -40,13 +42,14 @@ class SignalHub {
   void unhook_locked(SignalMask signals) noexcept;
   void start_reader_locked();
   void stop_reader_locked() noexcept;
-  void read_until_closed(rt::Descriptor* descriptor);
+  void read_until_closed(rt::Descriptor* descriptor, const Chan<int>& done);
   void deliver(SignalMask signals);
 
   Mutex mutex_;  // guards all below
   std::list<std::shared_ptr<SignalSubscription>> subscriptions_;
   std::array<int, kMaxSignal> users_{};   // subscriptions for each signal
   rt::Descriptor* descriptor_ = nullptr;  // null without subscriptions
+  Chan<int> reader_done_;                 // closed by the goroutine that reads descriptor_, at its end
 };
 
 }  // namespace weft::app::detail

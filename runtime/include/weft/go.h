@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <string>
 #include <type_traits>
@@ -23,7 +24,7 @@ enum class PollerChoice { automatic, io_uring, epoll };
 struct RuntimeOptions {
   // Processors (Ps): how many goroutines run at the same time. 0: WEFT_PROCS, else the affinity mask and the cgroup's CPU quota.
   int procs = 0;
-  // `automatic`: WEFT_POLLER (auto|io_uring|epoll) decides, else the best that the kernel lets us have.
+  // `automatic`: WEFT_POLLER (auto|io_uring|io_uring_plain|epoll) decides, else the best that the kernel lets us have.
   PollerChoice poller = PollerChoice::automatic;
   // Bytes reserved for each goroutine's stack, committed as they are touched. Rounded up to pages; at least 16 KiB.
   std::size_t stack_size = 256 * 1024;
@@ -51,7 +52,8 @@ inline constexpr std::size_t kMaxInlineClosure = 1024;
 
 // Starts `fn()` in a new goroutine and returns at once. The closure is moved or copied in the caller; what it captures by
 // reference must outlive the goroutine. An exception that leaves `fn` ends the process with status 2.
-// May be called from any thread while the runtime runs. Throws std::bad_alloc when no stack can be had.
+// May be called from any thread while the runtime runs. Throws std::bad_alloc when there is no memory for a stack; where each guard costs
+// a mapping (kernels before 6.13) and no more may be had, the process ends with a line that names vm.max_map_count.
 template <typename F>
 void go(F&& fn);
 
@@ -113,11 +115,7 @@ void go(F&& fn) {
     ::new (spawn.closure) Fn(std::forward<F>(fn));
     detail::start_goroutine(spawn);
   } else {
-    auto* const heap = new Fn(std::forward<F>(fn));
-    weft::go([heap] {
-      (*heap)();
-      delete heap;
-    });
+    weft::go([body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); });
   }
 }
 

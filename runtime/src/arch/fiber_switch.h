@@ -7,6 +7,21 @@
 
 #include <cstddef>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEFT_HAS_ASAN
+#endif
+#if __has_feature(thread_sanitizer)
+#define WEFT_HAS_TSAN
+#endif
+#endif
+#if (defined(__SANITIZE_ADDRESS__) || defined(WEFT_HAS_ASAN)) && !defined(WEFT_ASAN)
+#error "AddressSanitizer must know of stack switches: configure with WEFT_SANITIZE=address instead of adding the flag"
+#endif
+#if (defined(__SANITIZE_THREAD__) || defined(WEFT_HAS_TSAN)) && !defined(WEFT_TSAN)
+#error "ThreadSanitizer must know of stack switches: configure with WEFT_SANITIZE=thread instead of adding the flag"
+#endif
+
 namespace weft::rt {
 
 // The layout of __cxa_eh_globals in the Itanium C++ ABI.

@@ -44,7 +44,11 @@ Result<std::unique_ptr<Backend>> choose_backend(PollerChoice choice) {
   }
   const char* const variable = std::getenv("WEFT_POLLER");
   const std::string_view wish = variable == nullptr ? "auto" : variable;
-  if (wish.empty() || wish == "auto") return best_available();
+  if (wish.empty() || wish == "auto") {
+    Result<std::unique_ptr<Backend>> best = best_available();
+    if (best) (*best)->set_chosen_freely();
+    return best;
+  }
   const std::string asked = "WEFT_POLLER=" + std::string(wish);
   if (wish == "epoll") return with_reason(make_epoll_backend(), asked);
   if (wish == "io_uring") return any_uring(asked);

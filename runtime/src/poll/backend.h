@@ -22,12 +22,17 @@ class Backend {
   // Takes over a non-blocking socket (or another pollable file), also when it throws.
   virtual Descriptor* make_descriptor(int fd) = 0;
 
-  // Why this one, for the log and the debug page: "io_uring_setup: operation not permitted; using epoll".
+  // Why this one, for the log and the debug page: "io_uring_setup: operation not permitted".
   const std::string& reason() const noexcept { return reason_; }
   void set_reason(std::string reason) { reason_ = std::move(reason); }
 
+  // Nobody asked for this one: another may take its place when it fails later.
+  bool chosen_freely() const noexcept { return chosen_freely_; }
+  void set_chosen_freely() noexcept { chosen_freely_ = true; }
+
  private:
   std::string reason_;
+  bool chosen_freely_ = false;
 };
 
 std::unique_ptr<Backend> make_epoll_backend();

@@ -1,5 +1,7 @@
 #include "poll/descriptor.h"
 
+#include <netinet/in.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +9,8 @@
 #include <cerrno>
 #include <mutex>
 
+#include "poll/backend.h"
+#include "poll/errno.h"
 #include "poll/socket_calls.h"
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
@@ -17,8 +21,6 @@ namespace {
 // Descriptors whose number is not closed yet.
 std::atomic<std::size_t> open_descriptors{0};
 
-std::error_code system_error(int code) noexcept { return {code, std::system_category()}; }
-
 bool would_block(int code) noexcept { return code == EAGAIN || code == EWOULDBLOCK; }
 
 bool is_socket_fd(int fd) noexcept {
@@ -27,10 +29,22 @@ bool is_socket_fd(int fd) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
 }
 
-// The processor's clock is fresh enough to tell a deadline in the past; one that passed since it was read fires at once.
-Nanos coarse_now() noexcept {
+bool is_tcp_stream(int fd) noexcept {
+  int protocol = 0;
+  socklen_t length = sizeof(protocol);
+  return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
+}
+
+// Deadlines closer than this to the processor's clock, which may be old, are compared with the real one.
+constexpr Nanos kClockSlack = 1'000'000'000;
+
+bool has_passed(Nanos when) noexcept {
   Machine* const machine = current_machine();
-  return machine != nullptr ? machine->processor()->clock.load(std::memory_order_relaxed) : now();
+  if (machine != nullptr) {
+    const Nanos coarse = machine->processor()->clock.load(std::memory_order_relaxed);
+    if (when > saturating_add(coarse, kClockSlack)) return false;
+  }
+  return when <= now();
 }
 
 }  // namespace
@@ -38,14 +52,21 @@ Nanos coarse_now() noexcept {
 std::size_t live_descriptors() noexcept { return open_descriptors.load(std::memory_order_relaxed); }
 
 Descriptor* make_descriptor(int fd) {
-  Scheduler* const scheduler = current_scheduler();
-  if (scheduler == nullptr) fatal("network I/O needs a running runtime: call it inside weft::run");
-  return scheduler->backend().make_descriptor(fd);
+  Machine* const machine = current_machine();
+  if (machine == nullptr) fatal("network I/O outside a goroutine: call it inside weft::run");
+  try {
+    return machine->scheduler().backend().make_descriptor(fd);
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
 }
 
-Descriptor::Descriptor(int fd)
+Descriptor::Descriptor(int fd, const Backend& backend)
     : fd_(fd),
       is_socket_(is_socket_fd(fd)),
+      short_read_drains_(is_tcp_stream(fd)),
+      backend_name_(backend.name()),
       deadlines_{Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read); }, this),
                  Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write); }, this)} {
   open_descriptors.fetch_add(1, std::memory_order_relaxed);
@@ -87,6 +108,11 @@ void Descriptor::close_number() noexcept {
   number_closed_.release();
 }
 
+std::error_code Descriptor::ended_with_its_runtime() const noexcept {
+  // Names are literals: one address per backend.
+  return current_machine()->scheduler().backend().name() == backend_name_ ? std::error_code() : make_error_code(Errc::closed);
+}
+
 std::error_code Descriptor::interrupted(Side side) const noexcept {
   if (fd_mutex_.closed()) return Errc::closed;
   // seq_cst: the mirror of deadline_passed(), see wait_word.h.
@@ -103,7 +129,7 @@ void Descriptor::set_deadline(Side side, Nanos when) noexcept {
     if (fd_mutex_.closed()) return;
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.when = when;
-    const bool past = when <= coarse_now();
+    const bool past = has_passed(when);
     expired.store(past, std::memory_order_seq_cst);  // before interrupt() looks for a waiter
     if (!past && when < d.armed) {
       d.armed = when;
@@ -145,13 +171,14 @@ IoResult Descriptor::do_read(std::span<char> buffer) {
   bool& drained = drained_[static_cast<unsigned>(Side::read)];
   for (;;) {
     if (drained) {
+      drained = false;  // also when the wait is interrupted: it may have used up the event
       if (const std::error_code ec = wait(Side::read)) return {0, ec};
     }
     const ssize_t n = is_socket_ ? socket_receive(fd_, buffer.data(), buffer.size(), 0) : ::read(fd_, buffer.data(), buffer.size());
-    const int error = errno;
+    const int error = last_errno();
     if (n > 0) {
-      // A short read has emptied the socket: the next one would find nothing, so it waits first.
-      drained = static_cast<std::size_t>(n) < buffer.size() && !hung_up();
+      // A short read has emptied a TCP socket: the next one would find nothing, so it waits first.
+      drained = short_read_drains_ && static_cast<std::size_t>(n) < buffer.size() && !must_try();
       return {static_cast<std::size_t>(n), {}};
     }
     drained = n < 0 && would_block(error);
@@ -172,13 +199,13 @@ std::error_code Descriptor::do_wait_readable() {
   bool& drained = drained_[static_cast<unsigned>(Side::read)];
   for (;;) {
     if (drained) {
-      if (const std::error_code ec = wait(Side::read)) return ec;
-      drained = false;
-      return {};
+      drained = false;  // as in do_read()
+      return wait(Side::read);
     }
-    char byte = 0;
-    if (::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (!would_block(errno) && errno != EINTR)) return {};
-    drained = would_block(errno);
+    pollfd now{fd_, POLLIN, 0};
+    const int n = ::poll(&now, 1, 0);
+    if (n > 0 || (n < 0 && last_errno() != EINTR)) return {};
+    drained = n == 0;
   }
 }
 
@@ -219,7 +246,7 @@ IoResult Descriptor::do_writev(iovec* parts, std::size_t count) {
     }
     const ssize_t n = send_some(parts, count);
     if (n < 0) {
-      const int error = errno;
+      const int error = last_errno();
       if (error == EINTR) continue;
       if (!would_block(error)) return {done, system_error(error)};
       if (const std::error_code ec = wait(Side::write)) return {done, ec};
@@ -252,7 +279,7 @@ AcceptResult Descriptor::do_accept() {
   for (;;) {
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) return {fd, {}};
-    const int error = errno;
+    const int error = last_errno();
     if (error == EINTR || error == ECONNABORTED) continue;  // that peer is gone; the next one may be there
     if (!would_block(error)) return {-1, system_error(error)};
     if (const std::error_code ec = wait(Side::read)) return {-1, ec};
@@ -269,12 +296,12 @@ std::error_code Descriptor::connect(const sockaddr* address, socklen_t length) {
 
 std::error_code Descriptor::do_connect(const sockaddr* address, socklen_t length) {
   if (::connect(fd_, address, length) == 0) return {};
-  int error = errno;
+  int error = last_errno();
   // Interrupted, the attempt goes on in the background, like one that takes time.
   while (error == EINPROGRESS || error == EALREADY || error == EINTR) {
     if (const std::error_code ec = wait(Side::write)) return ec;
     socklen_t size = sizeof(error);
-    if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = last_errno();
     if (error != 0) continue;
     sockaddr_storage peer;
     socklen_t peer_size = sizeof(peer);

@@ -32,6 +32,8 @@ struct AcceptResult {
   std::error_code ec;
 };
 
+class Backend;
+
 class Descriptor {
  public:
   Descriptor(const Descriptor&) = delete;
@@ -66,7 +68,7 @@ class Descriptor {
   void drop_owner() noexcept;
 
  protected:
-  explicit Descriptor(int fd);
+  Descriptor(int fd, const Backend& backend);
   virtual ~Descriptor();
 
   // --- what a backend provides ---
@@ -74,8 +76,8 @@ class Descriptor {
   virtual std::error_code wait(Side side) = 0;
   // Makes an operation in flight on that side look at interrupted(); any thread, also scheduler stacks.
   virtual void interrupt(Side side) noexcept = 0;
-  // The peer hung up, so that a short read does not mean that the next one would wait.
-  virtual bool hung_up() const noexcept { return false; }
+  // Something came that ends a read early (the peer hung up, urgent data), so that a short read does not mean that the next would wait.
+  virtual bool must_try() const noexcept { return false; }
   // Ends what the backend keeps for the fd, before the number is closed. Nothing is in flight.
   virtual void detach() noexcept {}
   // Ends kernel requests that hold the number beyond one operation (multishot ones). After the closed bit, before the last reference goes.
@@ -89,6 +91,9 @@ class Descriptor {
   virtual std::error_code do_wait_readable();
   IoResult do_writev(iovec* parts, std::size_t count);
   std::error_code do_connect(const sockaddr* address, socklen_t length);
+
+  // Errc::closed when the descriptor was made in an earlier runtime with another backend.
+  std::error_code ended_with_its_runtime() const noexcept;
 
   // Errc::closed, Errc::timeout, or none.
   std::error_code interrupted(Side side) const noexcept;
@@ -115,7 +120,9 @@ class Descriptor {
   ssize_t send_some(iovec* parts, std::size_t count) const noexcept;
 
   const int fd_;
-  bool is_socket_ = true;
+  const bool is_socket_;
+  const bool short_read_drains_;
+  const char* const backend_name_;
   // The last attempt found the side drained: wait before the next. Guarded by the side's lock.
   bool drained_[2] = {false, false};
   FdMutex fd_mutex_;

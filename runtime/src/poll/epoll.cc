@@ -3,12 +3,13 @@
 //
 // Reclamation. An event carries a pointer to its descriptor. A descriptor leaves the epoll set before its number is closed (detach), and its
 // memory is put on the set's retired list; poll() frees that list before its next epoll_wait, when every event fetched earlier has been
-// handled and no later one can name it.
+// handled and no later one can name it. When the poller is gone, no event is handled any more, and memory is freed at once.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <mutex>
@@ -17,6 +18,7 @@
 
 #include "poll/backend.h"
 #include "poll/descriptor.h"
+#include "poll/errno.h"
 #include "poll/wait_word.h"
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
@@ -25,8 +27,6 @@ namespace weft::rt {
 namespace {
 
 constexpr int kEventsPerWait = 128;
-
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
 class EpollDescriptor;
 
@@ -40,6 +40,8 @@ class EpollSet {
   void remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
   void retire(EpollDescriptor* descriptor);
   void free_retired() noexcept;
+  void end_polling() noexcept;
+  bool polled() const noexcept { return polled_.load(std::memory_order_relaxed); }
   void poll(Nanos timeout) noexcept;
   void interrupt() noexcept;
 
@@ -51,12 +53,13 @@ class EpollSet {
   std::atomic<bool> interrupted_{false};  // the eventfd has been written and not yet read
   SpinMutex retired_mutex_;
   std::vector<EpollDescriptor*> retired_;  // guarded by retired_mutex_
+  std::atomic<bool> polled_{true};         // false when the poller is gone; written under retired_mutex_
 };
 
 class EpollPoller final : public Poller {
  public:
   explicit EpollPoller(std::shared_ptr<EpollSet> set) : set_(std::move(set)) {}
-  ~EpollPoller() override { set_->free_retired(); }
+  ~EpollPoller() override { set_->end_polling(); }
   void poll(Nanos timeout) noexcept override { set_->poll(timeout); }
   void interrupt() noexcept override { set_->interrupt(); }
   const std::shared_ptr<EpollSet>& set() const noexcept { return set_; }
@@ -67,12 +70,13 @@ class EpollPoller final : public Poller {
 
 class EpollDescriptor final : public Descriptor {
  public:
-  explicit EpollDescriptor(int fd) : Descriptor(fd) {}
+  EpollDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
   ~EpollDescriptor() override = default;
 
   void on_event(std::uint32_t events) noexcept {
-    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_.store(true, std::memory_order_release);
-    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) words_[0].notify();
+    constexpr std::uint32_t kEndsReads = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+    if ((events & kEndsReads) != 0) must_try_.store(true, std::memory_order_release);
+    if ((events & (EPOLLIN | kEndsReads)) != 0) words_[0].notify();
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) words_[1].notify();
   }
 
@@ -83,8 +87,8 @@ class EpollDescriptor final : public Descriptor {
     return interrupted(side);
   }
   void interrupt(Side side) noexcept override { words_[static_cast<unsigned>(side)].interrupt(); }
-  // The edge of a hang-up that came together with data is spent; the next read must not wait for another.
-  bool hung_up() const noexcept override { return hung_up_.load(std::memory_order_acquire); }
+  // The edge of a hang-up that came together with data is spent; the next read must not wait for another. Urgent data cuts reads short.
+  bool must_try() const noexcept override { return must_try_.load(std::memory_order_acquire); }
   void detach() noexcept override {
     if (set_ != nullptr) set_->remove(fd());
   }
@@ -100,7 +104,8 @@ class EpollDescriptor final : public Descriptor {
  private:
   // Registers with the current processor's set, the first time somebody must wait. The kernel reports at once what is ready already.
   std::error_code enroll() {
-    if (enrolled_.load(std::memory_order_acquire)) return {};
+    if (enrolled_.load(std::memory_order_acquire)) return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
+    if (const std::error_code ec = ended_with_its_runtime()) return ec;
     const std::lock_guard lock(enroll_mutex_);
     if (set_ != nullptr) return {};
     std::shared_ptr<EpollSet> set = static_cast<EpollPoller&>(*current_machine()->processor()->poller).set();
@@ -111,7 +116,7 @@ class EpollDescriptor final : public Descriptor {
   }
 
   WaitWord words_[2];
-  std::atomic<bool> hung_up_{false};
+  std::atomic<bool> must_try_{false};
   std::atomic<bool> enrolled_{false};
   SpinMutex enroll_mutex_;  // a reader and a writer may both be the first to wait
   std::shared_ptr<EpollSet> set_;
@@ -122,32 +127,45 @@ class EpollDescriptor final : public Descriptor {
 Result<std::shared_ptr<EpollSet>> EpollSet::make() {
   auto set = std::make_shared<EpollSet>();
   set->epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  if (set->epoll_ < 0) return Unexpected(Error(last_error(), "epoll_create1"));
+  if (set->epoll_ < 0) return Unexpected(Error(last_system_error(), "epoll_create1"));
   set->wakeup_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (set->wakeup_ < 0) return Unexpected(Error(last_error(), "eventfd"));
+  if (set->wakeup_ < 0) return Unexpected(Error(last_system_error(), "eventfd"));
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;
-  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wakeup_, &event) != 0) return Unexpected(Error(last_error(), "epoll_ctl"));
+  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wakeup_, &event) != 0) return Unexpected(Error(last_system_error(), "epoll_ctl"));
   return set;
 }
 
 EpollSet::~EpollSet() {
-  free_retired();
   if (wakeup_ >= 0) ::close(wakeup_);
   if (epoll_ >= 0) ::close(epoll_);
 }
 
 std::error_code EpollSet::add(EpollDescriptor& descriptor, int fd) noexcept {
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
   event.data.ptr = &descriptor;
-  return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? std::error_code() : last_error();
+  return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? std::error_code() : last_system_error();
 }
 
 void EpollSet::retire(EpollDescriptor* descriptor) {
-  const std::lock_guard lock(retired_mutex_);
-  retired_.push_back(descriptor);
+  {
+    const std::lock_guard lock(retired_mutex_);
+    if (polled()) {
+      retired_.push_back(descriptor);
+      return;
+    }
+  }
+  delete descriptor;
+}
+
+void EpollSet::end_polling() noexcept {
+  {
+    const std::lock_guard lock(retired_mutex_);
+    polled_.store(false, std::memory_order_relaxed);
+  }
+  free_retired();
 }
 
 void EpollSet::free_retired() noexcept {
@@ -166,7 +184,7 @@ int EpollSet::wait(epoll_event* events, Nanos timeout) noexcept {
   if (timeout > 0 && timeout != kNever && has_pwait2.load(std::memory_order_relaxed)) {
     const timespec limit{static_cast<time_t>(timeout / 1'000'000'000), static_cast<long>(timeout % 1'000'000'000)};
     const long n = ::syscall(SYS_epoll_pwait2, epoll_, events, kEventsPerWait, &limit, nullptr, 0);
-    if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(n);
+    if (n >= 0 || (last_errno() != ENOSYS && last_errno() != EPERM)) return static_cast<int>(n);
     has_pwait2.store(false, std::memory_order_relaxed);
   }
 #endif
@@ -190,7 +208,7 @@ void EpollSet::poll(Nanos timeout) noexcept {
     std::uint64_t count = 0;
     static_cast<void>(::read(wakeup_, &count, sizeof(count)));
     // After the read: an interrupt() that finds the flag still set is answered by this wake-up.
-    interrupted_.store(false, std::memory_order_seq_cst);
+    interrupted_.exchange(false, std::memory_order_acq_rel);
   }
 }
 
@@ -211,7 +229,7 @@ class EpollBackend final : public Backend {
     if (!set) return Unexpected(set.error());
     return std::make_unique<EpollPoller>(std::move(*set));
   }
-  Descriptor* make_descriptor(int fd) override { return new EpollDescriptor(fd); }
+  Descriptor* make_descriptor(int fd) override { return new EpollDescriptor(fd, *this); }
 };
 
 }  // namespace

@@ -65,6 +65,7 @@ bool FdMutex::lock(Side side) noexcept {
     std::uint64_t next = 0;
     do {
       if ((word & kClosed) != 0) return false;
+      WEFT_CHECK((word & kRefs) != kRefs && (word & waiters(side)) != waiters(side), "too many operations on one descriptor");
       // The lock comes with a reference; waiting for it does not, for the closed bit is looked at again afterwards.
       next = (word & bit) == 0 ? (word | bit) + kRef : word + waiter_unit(side);
     } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed));

@@ -23,6 +23,7 @@ constexpr std::uint16_t kBuffers = kPerturb ? 8 : 256;
 constexpr std::size_t kBufferSize = kPerturb ? 256 : 4096;
 
 constexpr Nanos kDrainLimit = 1'000'000'000;
+constexpr Nanos kSubmitLimit = 1'000'000'000;
 
 std::error_code code_of(int negative_errno) noexcept { return {-negative_errno, std::system_category()}; }
 
@@ -83,10 +84,12 @@ Ring::~Ring() {
 
 io_uring_sqe* Ring::next_sqe() noexcept {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-  if (sqe == nullptr) {
-    submit();
-    sqe = io_uring_get_sqe(&ring_);
-    WEFT_CHECK(sqe != nullptr, "io_uring took no submissions");
+  // A full queue goes to the kernel, which may be short of memory for a moment.
+  for (const Nanos end = now() + kSubmitLimit; sqe == nullptr; sqe = io_uring_get_sqe(&ring_)) {
+    if (io_uring_submit(&ring_) < 0) {
+      WEFT_CHECK(now() < end, "io_uring takes no submissions");
+      relax_thread();
+    }
   }
   return sqe;
 }
@@ -148,7 +151,7 @@ void Ring::poll(Nanos timeout) noexcept {
 }
 
 void Ring::reap() noexcept {
-  // One entry at a time: what a completion does may reap, too.
+  // Each entry is given back before it is delivered: what a completion does may need room in the queues.
   io_uring_cqe* next = nullptr;
   while (io_uring_cq_ready(&ring_) > 0 && io_uring_peek_cqe(&ring_, &next) == 0) {
     const io_uring_cqe cqe = *next;
@@ -161,11 +164,18 @@ void Ring::reap() noexcept {
 }
 
 void Ring::drain() noexcept {
+  const std::size_t left_behind = in_flight_ > 0 ? in_flight_ - 1 : 0;  // all but the wake-up
   const Nanos end = now() + kDrainLimit;
-  io_uring_sqe* const sqe = next_sqe();
-  io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-  io_uring_sqe_set_data(sqe, nullptr);
-  while (in_flight_ > 0 && now() < end) {
+  prepare_cancel(&wakeup_request_);
+  // Kernels before 5.19 can't cancel all at once; there, requests of goroutines that were left behind end with the ring.
+  struct CancelAll : Request {
+    CancelAll() noexcept : Request([](Request& self, Ring&, const io_uring_cqe& cqe) noexcept {
+      static_cast<CancelAll&>(self).refused = cqe.res == -EINVAL;
+    }) {}
+    bool refused = false;
+  } cancel_all;
+  start(cancel_all, [](io_uring_sqe* sqe) { io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL); });
+  while (in_flight_ > 0 && !(cancel_all.refused && in_flight_ <= left_behind) && now() < end) {
     io_uring_cqe* cqe = nullptr;
     __kernel_timespec limit{0, 10'000'000};
     io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &limit, nullptr);
@@ -184,8 +194,8 @@ void Ring::on_wakeup(Request&, Ring& ring, const io_uring_cqe& cqe) noexcept {
   static_cast<void>(::read(ring.wakeup_, &count, sizeof(count)));
   // After the read: an interrupt() that finds the flag still set is answered by this wake-up, and its cancel is in the mailbox that the
   // next poll() empties.
-  ring.interrupted_.store(false, std::memory_order_seq_cst);
-  if ((cqe.flags & IORING_CQE_F_MORE) == 0 && cqe.res >= 0) ring.watch_wakeups();
+  ring.interrupted_.exchange(false, std::memory_order_acq_rel);
+  if ((cqe.flags & IORING_CQE_F_MORE) == 0 && cqe.res != -ECANCELED) ring.watch_wakeups();
 }
 
 void Ring::interrupt() noexcept {

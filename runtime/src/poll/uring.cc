@@ -7,19 +7,20 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
+#include "poll/errno.h"
 #include "poll/socket_calls.h"
 #include "sched/constants.h"
+#include "sched/fatal.h"
 #include "sched/machine.h"
 
 namespace weft::rt {
 namespace {
 
-// Arrivals that a descriptor may hoard before its request is cancelled and the rest stays in the kernel, where TCP's window slows the
+// Arrivals that lie unread before a descriptor's request is cancelled and the rest stays in the kernel, where TCP's window slows the
 // peer: one connection that is not read must not take every buffer.
 constexpr std::size_t kMaxArrivals = kPerturb ? 4 : 16;
-
-std::error_code system_error(int code) noexcept { return {code, std::system_category()}; }
 
 }  // namespace
 
@@ -29,6 +30,7 @@ RingDescriptor::PollRequest::PollRequest(RingDescriptor& d, Side s) noexcept
     : Request(&RingDescriptor::poll_done), descriptor(d), side(s), waiter(current_waiter()) {}
 
 std::error_code RingDescriptor::wait(Side side) {
+  if (const std::error_code ec = ended_with_its_runtime()) return ec;
   PollRequest request(*this, side);
   park(&start_poll, &request, WaitReason::io_wait);
   if (const std::error_code ec = interrupted(side)) return ec;
@@ -69,11 +71,14 @@ void RingDescriptor::interrupt(Side side) noexcept {
 
 // --- StreamDescriptor: multishot requests ----------------------------------------------------------------------------
 
-StreamDescriptor::StreamDescriptor(int fd) : RingDescriptor(fd), request_(&StreamDescriptor::delivered, *this) {}
+StreamDescriptor::StreamDescriptor(int fd, const Backend& backend)
+    : RingDescriptor(fd, backend), request_(&StreamDescriptor::delivered, *this) {}
 
 StreamDescriptor::~StreamDescriptor() { discard_arrivals(); }
 
+// Nobody reads any more: buffers go back to the ring, and sockets that were never accepted are closed.
 void StreamDescriptor::discard_arrivals() noexcept {
+  const std::lock_guard lock(mutex_);
   for (; first_ < arrived_.size(); ++first_) {
     const Arrival& arrival = arrived_[first_];
     if (kind_ == Kind::receive) {
@@ -128,8 +133,7 @@ bool StreamDescriptor::arm(Kind kind) {
   const std::shared_ptr<Ring> ring = current_ring();
   {
     const std::lock_guard lock(mutex_);
-    arrived_.clear();
-    first_ = 0;
+    WEFT_CHECK(first_ == arrived_.size(), "a receive request was armed over unread bytes");
     kind_ = kind;
     armed_ = true;
     cancelling_ = false;
@@ -151,14 +155,26 @@ bool StreamDescriptor::arm(Kind kind) {
 }
 
 std::error_code StreamDescriptor::wait_for_arrival(Kind kind) {
+  if constexpr (kPerturb) yield_local();
   bool armed = false;
   {
     const std::lock_guard lock(mutex_);
     armed = armed_;
+    // The request may have delivered and ended since the caller looked.
+    if (!armed && (first_ < arrived_.size() || failure_ || ended_)) return {};
   }
-  if (!armed && !arm(kind)) return Errc::closed;
+  if (!armed) {
+    if (const std::error_code ec = ended_with_its_runtime()) return ec;
+    if (!arm(kind)) return Errc::closed;
+  }
   arrivals_.wait([&] { return static_cast<bool>(interrupted(Side::read)); });
   return interrupted(Side::read);
+}
+
+void StreamDescriptor::forget_taken_locked() noexcept {
+  if (first_ < arrived_.size() && first_ < kMaxArrivals) return;
+  arrived_.erase(arrived_.begin(), arrived_.begin() + static_cast<std::ptrdiff_t>(first_));
+  first_ = 0;
 }
 
 std::size_t StreamDescriptor::take_bytes_locked(std::span<char> buffer) noexcept {
@@ -175,10 +191,7 @@ std::size_t StreamDescriptor::take_bytes_locked(std::span<char> buffer) noexcept
     ring_->recycle(id);
     ++first_;
   }
-  if (first_ == arrived_.size()) {
-    arrived_.clear();
-    first_ = 0;
-  }
+  forget_taken_locked();
   return n;
 }
 
@@ -195,7 +208,7 @@ IoResult StreamDescriptor::do_read(std::span<char> buffer) {
     // Before the first wait, and when the ring had no buffer left: the data may be there for the taking.
     if (!armed) {
       const ssize_t n = socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-      const int error = errno;
+      const int error = last_errno();
       if (n > 0) return {static_cast<std::size_t>(n), {}};
       if (n == 0) return {0, Errc::eof};
       if (error == EINTR) continue;
@@ -217,8 +230,9 @@ std::error_code StreamDescriptor::do_wait_readable() {
     if (starved) {
       char byte = 0;
       if (::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return {};
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return {};
+      const int error = last_errno();
+      if (error == EINTR) continue;
+      if (error != EAGAIN && error != EWOULDBLOCK) return {};
     }
     if (const std::error_code ec = wait_for_arrival(Kind::receive)) return ec;
   }
@@ -230,11 +244,8 @@ AcceptResult StreamDescriptor::do_accept() {
     {
       const std::lock_guard lock(mutex_);
       if (first_ < arrived_.size()) {
-        const int fd = arrived_[first_].id;
-        if (++first_ == arrived_.size()) {
-          arrived_.clear();
-          first_ = 0;
-        }
+        const int fd = arrived_[first_++].id;
+        forget_taken_locked();
         return {fd, {}};
       }
       if (failure_) {
@@ -247,7 +258,7 @@ AcceptResult StreamDescriptor::do_accept() {
     if (!armed) {
       const int fd = ::accept4(this->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) return {fd, {}};
-      const int error = errno;
+      const int error = last_errno();
       if (error == EINTR || error == ECONNABORTED) continue;
       if (error != EAGAIN && error != EWOULDBLOCK) return {-1, system_error(error)};
     }

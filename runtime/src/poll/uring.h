@@ -21,7 +21,7 @@ namespace weft::rt {
 
 class RingDescriptor : public Descriptor {
  public:
-  explicit RingDescriptor(int fd) : Descriptor(fd) {}
+  RingDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
 
  protected:
   std::error_code wait(Side side) override;
@@ -36,7 +36,6 @@ class RingDescriptor : public Descriptor {
     Waiter waiter;
     std::shared_ptr<Ring> ring;
     int result = 0;
-    bool refused = false;
   };
   static bool start_poll(void* request) noexcept;
   static void poll_done(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
@@ -52,7 +51,7 @@ class RingDescriptor : public Descriptor {
 // All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
-  explicit StreamDescriptor(int fd);
+  StreamDescriptor(int fd, const Backend& backend);
   ~StreamDescriptor() override;
 
  protected:
@@ -61,6 +60,7 @@ class StreamDescriptor final : public RingDescriptor {
   std::error_code do_wait_readable() override;
   void interrupt(Side side) noexcept override;
   void cancel_requests() noexcept override;
+  void detach() noexcept override { discard_arrivals(); }
 
  private:
   // A buffer of the ring with bytes in it, or an accepted socket.
@@ -78,6 +78,7 @@ class StreamDescriptor final : public RingDescriptor {
   static void delivered(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
   bool deliver_locked(Ring& ring, const io_uring_cqe& cqe);
 
+  void forget_taken_locked() noexcept;
   std::size_t take_bytes_locked(std::span<char> buffer) noexcept;
   // Waits for an arrival; arms the request first when it is not in flight.
   std::error_code wait_for_arrival(Kind kind);

@@ -9,13 +9,12 @@
 #include <utility>
 
 #include "poll/backend.h"
+#include "poll/errno.h"
 #include "poll/ring.h"
 #include "poll/uring.h"
 
 namespace weft::rt {
 namespace {
-
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
 class FdGuard {
  public:
@@ -51,6 +50,11 @@ struct Trial : Request {
     while (completions < n && now() < end) ring.poll(10'000'000);
     return completions >= n;
   }
+  // Ends what is in flight when a trial's scope does, before the trial itself goes.
+  struct Drain {
+    Ring& ring;
+    ~Drain() { ring.drain(); }
+  };
   int completions = 0;
   int result = 0;
   bool more = false;
@@ -59,10 +63,11 @@ struct Trial : Request {
 
 Error try_multishot_receive(Ring& ring) {
   int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return Error(last_error(), "socketpair");
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return Error(last_system_error(), "socketpair");
   const FdGuard reader(pair[0]);
   FdGuard writer(pair[1]);
   Trial trial;
+  const Trial::Drain drain{ring};
   ring.start(trial, [&](io_uring_sqe* sqe) {
     io_uring_prep_recv_multishot(sqe, reader.get(), nullptr, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
@@ -72,14 +77,12 @@ Error try_multishot_receive(Ring& ring) {
   for (int i = 1; i <= 2; ++i) {
     static_cast<void>(::write(writer.get(), "x", 1));
     if (!trial.await(ring, i) || trial.result != 1 || !trial.more || !trial.with_buffer) {
-      ring.drain();
-      const std::error_code ec(trial.result < 0 ? -trial.result : EOPNOTSUPP, std::system_category());
-      return Error(ec, "io_uring: multishot receive");
+      return Error(system_error(trial.result < 0 ? -trial.result : EOPNOTSUPP), "io_uring: multishot receive");
     }
   }
   ::close(writer.get());
   writer.reset(-1);
-  return trial.await(ring, 3) ? Error() : Error(std::error_code(EIO, std::system_category()), "io_uring: end of multishot receive");
+  return trial.await(ring, 3) ? Error() : Error(system_error(EIO), "io_uring: end of multishot receive");
 }
 
 Error try_multishot_accept(Ring& ring) {
@@ -88,23 +91,20 @@ Error try_multishot_accept(Ring& ring) {
   address.sun_family = AF_UNIX;
   socklen_t length = sizeof(sa_family_t);  // the kernel picks an abstract name
   if (listener.get() < 0 || ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener.get(), 4) != 0) {
-    return Error(last_error(), "io_uring: a socket to try accept on");
+    return Error(last_system_error(), "io_uring: a socket to try accept on");
   }
   length = sizeof(address);
   ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length);
   Trial trial;
+  const Trial::Drain drain{ring};
   ring.start(trial, [&](io_uring_sqe* sqe) { io_uring_prep_multishot_accept(sqe, listener.get(), nullptr, nullptr, SOCK_CLOEXEC); });
   ring.submit();
   const FdGuard client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   static_cast<void>(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), length));
   const bool came = trial.await(ring, 1);
-  const bool multishot = came && trial.result >= 0 && trial.more;
-  if (trial.result >= 0 && came) ::close(trial.result);
-  const int refused = trial.result < 0 ? -trial.result : EOPNOTSUPP;
-  if (came && !trial.more) return multishot ? Error() : Error(std::error_code(refused, std::system_category()), "io_uring: multishot accept");
-  ring.cancel(trial);  // no machine runs yet, so this goes by the mailbox, which poll() empties
-  trial.await(ring, trial.completions + 1);
-  return multishot ? Error() : Error(std::error_code(refused, std::system_category()), "io_uring: multishot accept");
+  if (came && trial.result >= 0) ::close(trial.result);
+  if (came && trial.result >= 0 && trial.more) return {};
+  return Error(system_error(trial.result < 0 ? -trial.result : EOPNOTSUPP), "io_uring: multishot accept");
 }
 
 // A plain ring must at least wake us up.
@@ -113,7 +113,7 @@ Error try_wake_up(Ring& ring) {
   const Nanos before = now();
   ring.poll(1'000'000'000);
   if (now() - before < 900'000'000) return {};
-  return Error(std::error_code(EIO, std::system_category()), "io_uring: no completion for a poll on an eventfd");
+  return Error(system_error(EIO), "io_uring: no completion for a poll on an eventfd");
 }
 
 template <Ring::Tier kTier>
@@ -131,9 +131,9 @@ class UringBackend final : public Backend {
     if (kTier == Ring::Tier::full) {
       int type = 0;
       socklen_t length = sizeof(type);
-      if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM) return new StreamDescriptor(fd);
+      if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM) return new StreamDescriptor(fd, *this);
     }
-    return new RingDescriptor(fd);
+    return new RingDescriptor(fd, *this);
   }
 };
 

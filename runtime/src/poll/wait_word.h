@@ -27,7 +27,7 @@ class WaitWord {
   bool wait(Stop stop) noexcept {
     std::uintptr_t expected = kNone;
     // seq_cst: before stop() reads the flags.
-    if (!word_.compare_exchange_strong(expected, kPending, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+    if (!word_.compare_exchange_strong(expected, kPending, std::memory_order_seq_cst, std::memory_order_acquire)) {
       WEFT_CHECK(expected == kReady, "two goroutines wait for one event");
       word_.store(kNone, std::memory_order_release);
       return true;

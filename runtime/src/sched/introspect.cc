@@ -28,8 +28,8 @@ GoroutineState public_state(rt::Status status) {
 
 std::vector<GoroutineInfo> goroutines() {
   std::vector<GoroutineInfo> all;
-  rt::Scheduler* const scheduler = rt::current_scheduler();
-  if (scheduler == nullptr) return all;
+  const rt::SchedulerUse scheduler;
+  if (!scheduler) return all;
   const rt::Nanos now = rt::now();
   scheduler->stacks().for_each([&](const rt::G& g) {
     const rt::Status status = g.status();
@@ -49,16 +49,16 @@ std::vector<GoroutineInfo> goroutines() {
 }
 
 std::size_t goroutine_count() noexcept {
-  rt::Scheduler* const scheduler = rt::current_scheduler();
-  if (scheduler == nullptr) return 0;
+  const rt::SchedulerUse scheduler;
+  if (!scheduler) return 0;
   const rt::Scheduler::Totals totals = scheduler->totals();
   return static_cast<std::size_t>(totals.spawned - totals.exited);
 }
 
 RuntimeStats runtime_stats() {
   RuntimeStats stats;
-  rt::Scheduler* const scheduler = rt::current_scheduler();
-  if (scheduler == nullptr) return stats;
+  const rt::SchedulerUse scheduler;
+  if (!scheduler) return stats;
   const rt::Scheduler::Totals totals = scheduler->totals();
   stats.goroutines = static_cast<std::size_t>(totals.spawned - totals.exited);
   stats.procs = scheduler->procs();
@@ -73,7 +73,7 @@ RuntimeStats runtime_stats() {
   stats.rounds = totals.rounds;
   stats.timers = totals.timers;
   stats.descriptors = rt::live_descriptors();
-  scheduler->stacks().for_each([&](const rt::G&) { ++stats.stacks; });
+  stats.stacks = scheduler->stacks().size();
   return stats;
 }
 

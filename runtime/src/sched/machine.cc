@@ -13,8 +13,8 @@ thread_local Machine* this_threads_machine [[gnu::tls_model("initial-exec")]] = 
 // A processor that always finds work looks at its poller this often all the same.
 constexpr Nanos kPollAtLeastEvery = 1'000'000;
 
-// Rounds between two looks at the clock while timers are armed and goroutines keep coming.
-constexpr std::uint32_t kClockTick = 4;
+// Rounds between two looks at the clock while goroutines keep coming: what is due is at most this many turns late.
+constexpr std::uint32_t kClockTick = 8;
 
 // Rounds in a row that may come from runnext while others wait in the queue: two goroutines that wake each other share a turn.
 constexpr std::uint32_t kRunnextStreak = 64;
@@ -180,12 +180,9 @@ G* Machine::find_runnable() noexcept {
     if (scheduler_.stopping()) return nullptr;
     ++p.tick;
     p.rounds.add();
+    if (p.tick % kClockTick == 0) periodic_check();
     if (p.tick % kGlobalQueueTick == 0) {
-      if (G* const g = periodic_check()) return g;
-    }
-    if (p.tick % kClockTick == 0 && p.timers.next() != kNever) {
-      refresh_clock();
-      if (p.timers.next() <= p.clock.load(std::memory_order_relaxed)) fire_timers(p);
+      if (G* const g = scheduler_.take_global(*this, 1)) return g;
     }
     if (G* const g = next_local()) return g;
     if (G* const g = scheduler_.take_global(*this, kGlobalGrab)) return g;
@@ -197,14 +194,16 @@ G* Machine::find_runnable() noexcept {
   }
 }
 
-// What must not starve while the local queue never runs empty: the global queue and the poller.
-G* Machine::periodic_check() noexcept {
-  if (!scheduler_.global_empty()) {
-    if (G* const g = scheduler_.take_global(*this, 1)) return g;
-  }
+// What must not starve while there is always a goroutine to run: the poller and the timers.
+void Machine::periodic_check() noexcept {
+  Processor& p = *processor_;
   refresh_clock();
-  if (processor_->clock.load(std::memory_order_relaxed) - processor_->last_poll > kPollAtLeastEvery) poll(0);
-  return nullptr;
+  const Nanos t = p.clock.load(std::memory_order_relaxed);
+  if (t - p.last_poll > kPollAtLeastEvery) {
+    poll(0);
+  } else if (p.timers.next() <= t) {
+    fire_timers(p);
+  }
 }
 
 bool Machine::poll(Nanos timeout) noexcept {

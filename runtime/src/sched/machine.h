@@ -50,7 +50,7 @@ class Machine {
 
   G* find_runnable() noexcept;
   G* next_local() noexcept;
-  G* periodic_check() noexcept;
+  void periodic_check() noexcept;
   // Timers that are due and what the poller has, waiting up to `timeout`; true when a goroutine became runnable.
   bool poll(Nanos timeout) noexcept;
   bool fire_timers(Processor& owner) noexcept;

@@ -49,7 +49,9 @@ bool on_goroutine() noexcept {
 }
 
 Waiter current_waiter() noexcept {
-  G* const g = current_machine()->current();
+  Machine* const machine = current_machine();
+  if (machine == nullptr) fatal("sleep or I/O outside a goroutine: call it inside weft::run");
+  G* const g = machine->current();
   return {g, g->epoch() + 1};
 }
 
@@ -63,7 +65,7 @@ bool ready(Waiter waiter) noexcept {
   if (!waiter.g->try_ready(waiter.epoch)) return false;
   if (Machine* const machine = current_machine()) {
     machine->enqueue(waiter.g);
-  } else if (Scheduler* const scheduler = current_scheduler()) {
+  } else if (const SchedulerUse scheduler; scheduler) {
     scheduler->push_global(waiter.g);
   }
   return true;

@@ -14,8 +14,6 @@
 namespace weft::rt {
 namespace {
 
-constexpr int kMaxProcs = 1024;
-
 int affinity_cpus() noexcept {
   cpu_set_t set;
   if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;

@@ -5,4 +5,6 @@ namespace weft::rt {
 
 int default_procs() noexcept;
 
+inline constexpr int kMaxProcs = 1024;
+
 }  // namespace weft::rt

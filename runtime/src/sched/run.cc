@@ -1,8 +1,9 @@
 // run(), go(), yield() and the identity functions of weft/go.h.
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "poll/backend.h"
@@ -47,6 +48,23 @@ G* current_goroutine() noexcept {
   return machine == nullptr ? nullptr : machine->current();
 }
 
+// A kernel that lets us have one ring may refuse the next (locked memory, files): then epoll serves, unless a ring was asked for.
+Result<std::unique_ptr<rt::Scheduler>> make_scheduler(const RuntimeOptions& options) {
+  Result<std::unique_ptr<rt::Backend>> backend = rt::choose_backend(options.poller);
+  if (!backend) return Unexpected(backend.error());
+  const bool may_fall_back = (*backend)->chosen_freely();
+  auto scheduler = std::make_unique<rt::Scheduler>(options, std::move(*backend));
+  Error error = scheduler->prepare();
+  if (error && may_fall_back) {
+    std::unique_ptr<rt::Backend> epoll = rt::make_epoll_backend();
+    epoll->set_reason(error.message());
+    scheduler = std::make_unique<rt::Scheduler>(options, std::move(epoll));
+    error = scheduler->prepare();
+  }
+  if (error) return Unexpected(error.wrap("can't start " + std::to_string(options.procs) + " processors"));
+  return scheduler;
+}
+
 struct MainFrame {
   detail::ClosureEntry entry;
   void* closure;
@@ -59,8 +77,8 @@ namespace detail {
 
 Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry) {
   rt::Machine* const machine = rt::current_machine();
-  rt::Scheduler* const scheduler = machine != nullptr ? &machine->scheduler() : rt::current_scheduler();
-  if (scheduler == nullptr) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
+  const rt::SchedulerUse scheduler;
+  if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
   G* const g = make_goroutine(*scheduler, machine != nullptr ? machine->processor() : nullptr, size, alignment, entry);
   return {g, g->closure};
 }
@@ -70,27 +88,23 @@ void start_goroutine(Spawn spawn) noexcept {
   g->set_status(rt::Status::runnable);
   if (rt::Machine* const machine = rt::current_machine()) {
     machine->enqueue(g);
-  } else if (rt::Scheduler* const scheduler = rt::current_scheduler()) {
+  } else if (const rt::SchedulerUse scheduler; scheduler) {
     scheduler->push_global(g);
   }
 }
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
-  if (rt::current_scheduler() != nullptr) rt::fatal("weft::run inside a running runtime");
+  if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
   rt::install_terminate_handler();
   RuntimeOptions effective = options;
-  if (effective.procs <= 0) effective.procs = rt::default_procs();
+  effective.procs = effective.procs > 0 ? std::min(effective.procs, rt::kMaxProcs) : rt::default_procs();
 
-  Result<std::unique_ptr<rt::Backend>> backend = rt::choose_backend(effective.poller);
-  if (!backend) {
-    std::fprintf(stderr, "weft: %s\n", backend.error().message().c_str());
+  Result<std::unique_ptr<rt::Scheduler>> made = make_scheduler(effective);
+  if (!made) {
+    std::fprintf(stderr, "weft: %s\n", made.error().message().c_str());
     return 1;
   }
-  auto scheduler = std::make_unique<rt::Scheduler>(effective, std::move(*backend));
-  if (const Error error = scheduler->prepare()) {
-    std::fprintf(stderr, "weft: can't start %d processors: %s\n", effective.procs, error.message().c_str());
-    return 1;
-  }
+  std::unique_ptr<rt::Scheduler> scheduler = std::move(*made);
 
   MainFrame frame{entry, closure, scheduler.get()};
   G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), [](void* slot) {
@@ -115,8 +129,8 @@ void yield() {
 }
 
 int procs() noexcept {
-  rt::Scheduler* const scheduler = rt::current_scheduler();
-  return scheduler == nullptr ? 0 : scheduler->procs();
+  const rt::SchedulerUse scheduler;
+  return scheduler ? scheduler->procs() : 0;
 }
 
 int processor_id() noexcept {

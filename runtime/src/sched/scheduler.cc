@@ -4,6 +4,7 @@
 #include <bit>
 #include <chrono>
 #include <string>
+#include <system_error>
 
 #include "sched/fatal.h"
 #include "sched/seed.h"
@@ -11,14 +12,30 @@
 namespace weft::rt {
 namespace {
 
+// A plain thread that uses the scheduler counts itself in scheduler_users before it reads running_scheduler; the end of run() stores null
+// and then waits for the count to be zero. Each writes before it reads what the other wrote (seq_cst): either the thread sees null or
+// run() sees the thread.
 std::atomic<Scheduler*> running_scheduler{nullptr};
+std::atomic<int> scheduler_users{0};
 
 // How long run() waits for machines that are in the middle of a goroutine when main returns.
 constexpr std::chrono::milliseconds kStopGrace{100};
 
 }  // namespace
 
-Scheduler* current_scheduler() noexcept { return running_scheduler.load(std::memory_order_acquire); }
+SchedulerUse::SchedulerUse() noexcept {
+  if (Machine* const machine = current_machine()) {
+    scheduler_ = &machine->scheduler();
+    return;
+  }
+  counted_ = true;
+  scheduler_users.fetch_add(1, std::memory_order_seq_cst);
+  scheduler_ = running_scheduler.load(std::memory_order_seq_cst);
+}
+
+SchedulerUse::~SchedulerUse() {
+  if (counted_) scheduler_users.fetch_sub(1, std::memory_order_release);
+}
 
 int IdleSet::take_any() noexcept {
   for (std::size_t w = 0; w < words_.size(); ++w) {
@@ -57,24 +74,28 @@ Error Scheduler::prepare() {
 }
 
 bool Scheduler::run(G* main) {
-  running_scheduler.store(this, std::memory_order_release);
+  running_scheduler.store(this, std::memory_order_seq_cst);
   push_global(main);
   running_machines_ = procs_;
-  for (std::size_t i = 1; i < machines_.size(); ++i) {
-    threads_.emplace_back([this, i] {
-      machines_[i]->run();
-      machine_stopped();
-    });
+  for (const auto& machine : machines_) {
+    try {
+      threads_.emplace_back([this, m = machine.get()] {
+        m->run();
+        machine_stopped();
+      });
+    } catch (const std::system_error&) {
+      fatal("can't start a thread: raise the limit of processes (ulimit -u, pids.max) or lower WEFT_PROCS");
+    }
   }
-  machines_[0]->run();
-  machine_stopped();
 
   bool all_stopped = false;
   {
     std::unique_lock lock(stopped_mutex_);
+    stopped_.wait(lock, [this] { return stopping(); });
     all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
   }
-  running_scheduler.store(nullptr, std::memory_order_release);
+  running_scheduler.store(nullptr, std::memory_order_seq_cst);
+  while (scheduler_users.load(std::memory_order_seq_cst) != 0) relax_thread();
   for (std::thread& thread : threads_) {
     if (all_stopped) {
       thread.join();
@@ -92,7 +113,11 @@ void Scheduler::machine_stopped() noexcept {
 }
 
 void Scheduler::stop() noexcept {
-  stopping_.store(true, std::memory_order_release);
+  {
+    const std::lock_guard lock(stopped_mutex_);
+    stopping_.store(true, std::memory_order_release);
+  }
+  stopped_.notify_all();
   for (const auto& p : processors_) p->poller->interrupt();
 }
 
@@ -139,16 +164,18 @@ void Scheduler::wake_if_needed() noexcept {
   if (procs_ == 1 && current_machine() != nullptr) return;
   // Between the queue and the look at the sleepers; mirrors the fence in Machine::idle().
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (idle_.count() == 0 || spinning_.load(std::memory_order_seq_cst) != 0) return;
-  int none = 0;
-  // seq_cst: against the sleeper's decrement, which precedes its look at the queues.
-  if (!spinning_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
-  const int id = idle_.take_any();
-  if (id < 0) {
+  while (idle_.count() != 0 && spinning_.load(std::memory_order_seq_cst) == 0) {
+    int none = 0;
+    // seq_cst: against the sleeper's decrement, which precedes its look at the queues.
+    if (!spinning_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
+    if (const int id = idle_.take_any(); id >= 0) {
+      processors_[static_cast<std::size_t>(id)]->poller->interrupt();
+      return;
+    }
+    // Nobody to wake after all. While we counted as a searcher another submitter may have relied on us, and a processor may have gone to
+    // sleep: look again.
     spinning_.fetch_sub(1, std::memory_order_seq_cst);
-    return;
   }
-  processors_[static_cast<std::size_t>(id)]->poller->interrupt();
 }
 
 bool Scheduler::any_work() noexcept {
@@ -204,9 +231,7 @@ void Scheduler::count_spawn(Processor* processor) noexcept {
 
 Scheduler::Totals Scheduler::totals() noexcept {
   Totals t;
-  for (const auto& p : processors_) {
-    t.exited += p->exited.get();  // before spawned, so that the difference is never negative
-  }
+  for (const auto& p : processors_) t.exited += p->exited.get();
   t.spawned = spawned_elsewhere_.load(std::memory_order_relaxed);
   for (const auto& p : processors_) {
     t.spawned += p->spawned.get();
@@ -216,6 +241,7 @@ Scheduler::Totals Scheduler::totals() noexcept {
     t.rounds += p->rounds.get();
     t.timers += p->timers.size();
   }
+  t.spawned = std::max(t.spawned, t.exited);  // read one after the other, they may disagree by a moment
   t.idle = idle_.count();
   t.spinning = spinning_.load(std::memory_order_relaxed);
   t.global_queue = global_size_.load(std::memory_order_relaxed);
@@ -226,16 +252,16 @@ Scheduler::Totals Scheduler::totals() noexcept {
 
 TimerHeap& current_timer_heap() noexcept {
   if (Machine* const machine = current_machine()) return machine->processor()->timers;
-  Scheduler* const scheduler = current_scheduler();
-  WEFT_CHECK(scheduler != nullptr, "a timer needs a running runtime");
+  const SchedulerUse scheduler;
+  WEFT_CHECK(scheduler, "a timer needs a running runtime");
   return scheduler->processors().front()->timers;
 }
 
 void timer_moved_ahead(TimerHeap& heap) noexcept {
   // The owner looks at its heap before it sleeps; anybody else's sleep must be broken.
   if (current_machine() != nullptr) return;
-  Scheduler* const scheduler = current_scheduler();
-  if (scheduler == nullptr) return;
+  const SchedulerUse scheduler;
+  if (!scheduler) return;
   for (const auto& p : scheduler->processors()) {
     if (&p->timers == &heap) p->poller->interrupt();
   }

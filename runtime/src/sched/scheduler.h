@@ -70,7 +70,7 @@ class Scheduler {
 
   // Makes every processor's poller. An error names what the kernel refused.
   Error prepare();
-  // Runs `main` and the machines; returns when main has returned and the machines have stopped. True when all of them did within
+  // Runs `main` on the machines, each in a thread of its own; returns when main has returned and the machines have stopped. True when all of them did within
   // the grace time: then the scheduler may be destroyed.
   bool run(G* main);
   // Any thread: makes every machine return from run() at its next scheduling point.
@@ -134,8 +134,22 @@ class Scheduler {
   int running_machines_ = 0;  // guarded by stopped_mutex_
 };
 
-// The running scheduler; null when none runs. Any thread.
-Scheduler* current_scheduler() noexcept;
+// The running scheduler, held for as long as this lives; null when none runs. Any thread, for a moment: the end of run() waits.
+class SchedulerUse {
+ public:
+  SchedulerUse() noexcept;
+  ~SchedulerUse();
+  SchedulerUse(const SchedulerUse&) = delete;
+  SchedulerUse& operator=(const SchedulerUse&) = delete;
+
+  explicit operator bool() const noexcept { return scheduler_ != nullptr; }
+  Scheduler* operator->() const noexcept { return scheduler_; }
+  Scheduler& operator*() const noexcept { return *scheduler_; }
+
+ private:
+  Scheduler* scheduler_;
+  bool counted_ = false;
+};
 
 // --- for timers ---
 // The heap for timers that the caller arms: its processor's, or the first's on a plain thread.

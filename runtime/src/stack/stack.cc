@@ -8,7 +8,12 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <new>
+
+#if defined(WEFT_ASAN)
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include "sched/fatal.h"
 #include "sched/goroutine.h"
@@ -25,7 +30,7 @@
 namespace weft::rt {
 namespace {
 
-constexpr std::size_t kPage = 4096;
+const std::size_t kPage = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 constexpr std::size_t kMinStack = 16 * 1024;
 
 // Slots of the first and of the largest slab; each slab is twice the one before.
@@ -73,6 +78,10 @@ G* StackPool::make_slot(Slab& slab) {
   install_guard(low);
   G* const g = ::new (goroutine_at(slab, slab.made)) G;
   g->stack_low = low + kPage;
+#if defined(WEFT_ASAN)
+  // What only a parked goroutine's stack points to is no leak.
+  __lsan_register_root_region(g->stack_low, stack_size_);
+#endif
   ++slab.made;
   return g;
 }
@@ -86,12 +95,29 @@ G* StackPool::take(std::size_t n, G* head) {
     head = g;
   }
   for (; n > 0 && (head == nullptr || (!slabs_.empty() && slabs_.back().made < slabs_.back().slots)); --n) {
-    if (slabs_.empty() || slabs_.back().made == slabs_.back().slots) add_slab();
-    G* const g = make_slot(slabs_.back());
-    g->link = head;
-    head = g;
+    try {
+      if (slabs_.empty() || slabs_.back().made == slabs_.back().slots) add_slab();
+      G* const g = make_slot(slabs_.back());
+      g->link = head;
+      head = g;
+    } catch (const std::bad_alloc&) {
+      if (head == nullptr) throw;
+      break;
+    }
   }
   return head;
+}
+
+std::vector<StackPool::Slab> StackPool::slabs() const {
+  const std::lock_guard lock(mutex_);
+  return slabs_;
+}
+
+std::size_t StackPool::size() const noexcept {
+  const std::lock_guard lock(mutex_);
+  std::size_t n = 0;
+  for (const Slab& slab : slabs_) n += slab.made;
+  return n;
 }
 
 void StackPool::give(G* head) noexcept {

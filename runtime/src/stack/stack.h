@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
 #include <vector>
 
 #include "sync/spin_mutex.h"
@@ -37,11 +36,13 @@ class StackPool {
   // Calls visit(G&) for every slot that was ever in use; the caller sorts out which goroutines live.
   template <typename Visit>
   void for_each(Visit visit) {
-    const std::lock_guard lock(mutex_);
-    for (const Slab& slab : slabs_) {
+    for (const Slab& slab : slabs()) {
       for (std::size_t i = 0; i < slab.made; ++i) visit(*goroutine_at(slab, i));
     }
   }
+
+  // Slots that were ever in use.
+  std::size_t size() const noexcept;
 
   std::size_t stack_size() const noexcept { return stack_size_; }
 
@@ -52,13 +53,14 @@ class StackPool {
     std::size_t made;  // slots below this one hold a G
   };
 
+  std::vector<Slab> slabs() const;  // a copy: slots stay where they are
   G* goroutine_at(const Slab& slab, std::size_t slot) const noexcept;
   void add_slab();
   G* make_slot(Slab& slab);
 
   const std::size_t stack_size_;
   const std::size_t stride_;
-  SpinMutex mutex_;  // guards all below
+  mutable SpinMutex mutex_;  // guards all below; held over the system calls that make a slot
   std::vector<Slab> slabs_;
   G* free_ = nullptr;
 };

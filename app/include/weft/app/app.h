@@ -24,6 +24,8 @@
 // connections, goroutines and what they wait for), closes the servers by force, waits half a second for the goroutines
 // that notice, and returns 1. The second signal ends the process at once with status 128 + signal, also when no
 // goroutine gets to run.
+//
+// Not in it: service registration (use after_start and before_stop), configuration, TLS.
 #pragma once
 
 #include <chrono>

@@ -8,8 +8,9 @@
 
 namespace weft::app {
 
-// The App calls listen() once, then serve() once in a goroutine of its own, then stop() once while serve() runs, then
-// close() if time is up; a Server whose listen() failed or was never called gets no other call but close().
+// The App calls listen() once, then serve() once in a goroutine of its own, then stop() once, which may find that
+// serve() has returned, then close() if time is up or stop() failed. A start that fails before serve() leads to close()
+// alone, also for a Server whose listen() failed or was never called.
 // Thread safety: stop(), close() and busy() are called while serve() runs, close() and busy() also while stop() does.
 // Lifetime: shared with the App, and with goroutines that may outlive App::run() when a server doesn't end.
 class Server {

@@ -60,7 +60,8 @@ class Conn {
   // The parts one after the other, as one write.
   [[nodiscard]] IoResult writev(std::span<const std::string_view> parts) { return stream_->writev(parts); }
 
-  // Returns when a read would not wait (data, end of stream or an error), so that an idle connection needs no buffer.
+  // Waits until a read has something to tell (data, end of stream or an error), so that an idle connection needs no buffer. It may
+  // return early; the read after it then waits.
   std::error_code wait_readable() { return stream_->wait_readable(); }
 
   // Wakes every call in flight with Condition::closed; a second close returns Errc::closed.

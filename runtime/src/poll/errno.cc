@@ -1,0 +1,12 @@
+#include "poll/errno.h"
+
+#include <cerrno>
+
+namespace weft::rt {
+
+int last_errno() noexcept {
+  asm volatile("");  // keeps calls apart
+  return errno;
+}
+
+}  // namespace weft::rt
