@@ -21,9 +21,12 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// How long a client whose request was refused may go on sending before the connection is closed under it. Closing at
-// once would reset the connection, and the client could lose the reply.
+// How long a client may go on sending after the server has ended its side, before the connection is closed under it. Closing over bytes
+// that were not read resets the connection, and the client could lose a reply that it has not read yet.
 constexpr std::chrono::milliseconds kLinger{500};
+
+// A deadline that has always passed.
+constexpr net::TimePoint kPast{};
 
 // Timeouts from here on may be up to a second early.
 constexpr std::chrono::seconds kLongTimeout{30};
@@ -70,21 +73,26 @@ void Connection::run() {
 void Connection::end_if(ConnectionState expected) {
   if (state_.compare_exchange_strong(expected, ConnectionState::closing, std::memory_order_seq_cst,
                                      std::memory_order_relaxed)) {
-    (void)conn_.close();
+    conn_.set_read_deadline(kPast);
   }
 }
 
 void Connection::serve() {
   arm_head_deadline();
-  bool more = await_request(ConnectionState::fresh);
-  while (more && serve_burst() == Next::wait) more = become_idle() && await_request(ConnectionState::idle);
+  if (await_request(ConnectionState::fresh)) {
+    do {
+      if (serve_burst() == Next::close) return;
+    } while (become_idle() && await_request(ConnectionState::idle));
+  }
+  // Ended between two requests, by a timeout or a shutdown. A request that is on its way finds the end of the stream, not a reset.
+  linger();
 }
 
-// Parks without a buffer until the client sends something. False when the connection is to be closed instead.
+// Parks without a buffer until the client sends something. False when the connection is to be closed instead. The state is looked at after
+// the deadline was armed, and end_if() does both in the same order: its deadline in the past stands, or its state is seen here.
 bool Connection::await_request(ConnectionState from) {
-  if (conn_.wait_readable()) return false;
-  return state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel,
-                                        std::memory_order_relaxed);
+  return state_.load(std::memory_order_acquire) == from && !conn_.wait_readable() &&
+         state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
 bool Connection::become_idle() {
@@ -160,7 +168,7 @@ bool Connection::serve_request(Workspace& ws) {
   head_start_ = 0;
   if (ws.response.closes()) {
     const bool heard_out = ws.body.finished() && ws.in.unread().empty();
-    if (!ws.out.flush() && !heard_out) linger(ws);
+    if (!ws.out.flush() && !heard_out) linger();
     return false;
   }
   return ws.out.size() < kFlushAt ? !ws.out.error() : !ws.out.flush();
@@ -246,16 +254,16 @@ void Connection::refuse(Workspace& ws, const ParseError& error) {
   out.append("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n");
   if (!error.detail.empty()) reply.append(": ").append(error.detail);
   out.append(reply);
-  if (!ws.out.flush()) linger(ws);
+  if (!ws.out.flush()) linger();
 }
 
 // Ends the stream to the client and reads what it still sends, for a while.
-void Connection::linger(Workspace& ws) {
+[[gnu::noinline]] void Connection::linger() {  // its buffer is not for the frames that an idle connection parks in
   if (conn_.close_write()) return;
   set_read_deadline(after(rt::now(), kLinger));
-  do {
-    ws.in.reset();
-  } while (ws.in.fill(conn_).n > 0);
+  char scratch[512];
+  while (!conn_.read(scratch).ec) {
+  }
 }
 
 std::string Connection::peer() const { return net::to_string(conn_.remote_endpoint()); }

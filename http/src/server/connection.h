@@ -40,7 +40,7 @@ class Connection {
 
   // For the server, any goroutine.
   ConnectionState state() const noexcept { return state_.load(std::memory_order_seq_cst); }
-  // Closes the connection if it is `expected`, fresh or idle.
+  // Ends the connection if it is `expected`, fresh or idle: its goroutine says goodbye to the client and closes.
   void end_if(ConnectionState expected);
   void close() { (void)conn_.close(); }
   std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
@@ -64,7 +64,7 @@ class Connection {
   void arm_head_deadline();
   void arm_request_deadlines(std::int64_t length, std::size_t buffered);
   void refuse(Workspace& ws, const ParseError& error);
-  void linger(Workspace& ws);
+  void linger();
   std::string peer() const;
 
   const std::shared_ptr<Server::Impl> server_;
