@@ -33,14 +33,17 @@ Result<HostPort> split_host_port(std::string_view address) {
     const std::size_t end = address.find(']');
     if (end == std::string_view::npos) return address_error(address, "missing ']' in address");
     if (end + 1 == address.size()) return address_error(address, "missing port in address");
-    if (end + 1 != colon) return address_error(address, address[end + 1] == ':' ? "too many colons in address" : "missing port in address");
+    if (end + 1 != colon)
+      return address_error(address, address[end + 1] == ':' ? "too many colons in address" : "missing port in address");
     host = address.substr(1, end - 1);
   } else if (host.find(':') != std::string_view::npos) {
     return address_error(address, "too many colons in address");
   }
   const std::string_view port = address.substr(colon + 1);
-  if (host.find('[') != std::string_view::npos || port.find('[') != std::string_view::npos) return address_error(address, "unexpected '[' in address");
-  if (host.find(']') != std::string_view::npos || port.find(']') != std::string_view::npos) return address_error(address, "unexpected ']' in address");
+  if (host.find('[') != std::string_view::npos || port.find('[') != std::string_view::npos)
+    return address_error(address, "unexpected '[' in address");
+  if (host.find(']') != std::string_view::npos || port.find(']') != std::string_view::npos)
+    return address_error(address, "unexpected ']' in address");
   return HostPort{std::string(host), std::string(port)};
 }
 
@@ -80,7 +83,8 @@ Result<std::vector<Endpoint>> resolve(std::string_view network, std::string_view
     asio::error_code ec;
     const asio::ip::address ip = asio::ip::make_address(parts->host, ec);
     if (ec) {
-      return Unexpected(Error::text("lookup " + parts->host + ": no such host: names other than localhost are not resolved, give an IP address"));
+      return Unexpected(Error::text("lookup " + parts->host +
+                                    ": no such host: names other than localhost are not resolved, give an IP address"));
     }
     add(ip);
   }

@@ -15,13 +15,16 @@ constexpr rt::Nanos kPast = 0;
 
 rt::Nanos dial_deadline(const Context& ctx, const DialOptions& options) {
   rt::Nanos deadline = rt::kNever;
-  if (options.timeout > std::chrono::nanoseconds::zero()) deadline = rt::saturating_add(rt::now(), options.timeout.count());
+  if (options.timeout > std::chrono::nanoseconds::zero())
+    deadline = rt::saturating_add(rt::now(), options.timeout.count());
   if (const auto limit = ctx.deadline()) deadline = std::min(deadline, rt::to_nanos(*limit));
   return deadline;
 }
 
 // A context that ends wakes the connect by a deadline in the past.
-void abort_connect(void* descriptor) noexcept { static_cast<rt::Descriptor*>(descriptor)->set_deadline(rt::Side::write, kPast); }
+void abort_connect(void* descriptor) noexcept {
+  static_cast<rt::Descriptor*>(descriptor)->set_deadline(rt::Side::write, kPast);
+}
 
 Result<Conn> connect_to(const Context& ctx, const Endpoint& endpoint, rt::Nanos deadline) {
   const int fd = open_tcp_socket(endpoint);

@@ -97,7 +97,9 @@ Result<Listener> listen(std::string_view network, std::string_view address, List
     fd = open_listener_patiently(endpoint, dual_stack, options);
     if (fd) break;
     // The next candidate only where the first can't exist: a machine without IPv6.
-    if (fd.error().code() != std::errc::address_family_not_supported && fd.error().code() != std::errc::address_not_available) break;
+    if (fd.error().code() != std::errc::address_family_not_supported &&
+        fd.error().code() != std::errc::address_not_available)
+      break;
   }
   if (!fd) return Unexpected(fd.error().wrap(what + " " + std::string(address)));
   const Endpoint local = local_endpoint_of(*fd);

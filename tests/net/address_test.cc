@@ -14,8 +14,13 @@ TEST(Address, SplitsHostAndPort) {
     const char* host;
     const char* port;
   } good[] = {
-      {"127.0.0.1:80", "127.0.0.1", "80"}, {"[::1]:80", "::1", "80"}, {":80", "", "80"},       {"localhost:", "localhost", ""},
-      {"[fe80::1%lo0]:1", "fe80::1%lo0", "1"}, {"a.b.c:http", "a.b.c", "http"}, {"[]:1", "", "1"},
+      {"127.0.0.1:80", "127.0.0.1", "80"},
+      {"[::1]:80", "::1", "80"},
+      {":80", "", "80"},
+      {"localhost:", "localhost", ""},
+      {"[fe80::1%lo0]:1", "fe80::1%lo0", "1"},
+      {"a.b.c:http", "a.b.c", "http"},
+      {"[]:1", "", "1"},
   };
   for (const auto& row : good) {
     const auto parts = split_host_port(row.address);
@@ -30,10 +35,11 @@ TEST(Address, RefusesWithGoReasons) {
     const char* address;
     const char* reason;
   } bad[] = {
-      {"", "missing port in address"},        {"host", "missing port in address"},      {"[::1]", "missing port in address"},
-      {"::1", "too many colons in address"},  {"::1:80", "too many colons in address"}, {"[::1", "missing ']' in address"},
-      {"[::1]x:80", "missing port in address"}, {"a[b:80", "unexpected '[' in address"}, {"a]b:80", "unexpected ']' in address"},
-      {"[a]:b:80", "too many colons in address"},
+      {"", "missing port in address"},          {"host", "missing port in address"},
+      {"[::1]", "missing port in address"},     {"::1", "too many colons in address"},
+      {"::1:80", "too many colons in address"}, {"[::1", "missing ']' in address"},
+      {"[::1]x:80", "missing port in address"}, {"a[b:80", "unexpected '[' in address"},
+      {"a]b:80", "unexpected ']' in address"},  {"[a]:b:80", "too many colons in address"},
   };
   for (const auto& row : bad) {
     const auto parts = split_host_port(row.address);

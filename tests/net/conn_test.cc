@@ -48,7 +48,8 @@ Pair connect_pair() {
   Pair pair;
   weft::WaitGroup wg;
   wg.go([&] { pair.server = listener.accept().value(); });
-  pair.client = weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.endpoint().port())).value();
+  pair.client =
+      weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.endpoint().port())).value();
   wg.wait();
   EXPECT_FALSE(listener.close());
   return pair;
@@ -345,8 +346,8 @@ WEFT_MATRIX_TEST(Conn, ErrorTextNamesTheAddresses) {
   char byte = 0;
   const auto [n, ec] = p.server.read({&byte, 1});
   const std::string text = p.server.error("read", ec).message();
-  EXPECT_EQ(text, "read tcp 127.0.0.1:" + std::to_string(p.server.local_endpoint().port()) + "->127.0.0.1:" +
-                      std::to_string(p.client.local_endpoint().port()) + ": i/o timeout");
+  EXPECT_EQ(text, "read tcp 127.0.0.1:" + std::to_string(p.server.local_endpoint().port()) +
+                      "->127.0.0.1:" + std::to_string(p.client.local_endpoint().port()) + ": i/o timeout");
 }
 
 // A deadline and data that come at the same moment: whoever wins, the data is still there when the deadline has been moved.

@@ -108,7 +108,9 @@ WEFT_MATRIX_TEST(Listener, SaysWhatIsWrongWithAnAddress) {
 WEFT_MATRIX_TEST(Listener, CloseDropsWhoWasNotAccepted) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   std::vector<weft::net::Conn> clients;
-  const auto connect = [&] { clients.push_back(weft::net::dial(weft::background(), "tcp", address_of(listener)).value()); };
+  const auto connect = [&] {
+    clients.push_back(weft::net::dial(weft::background(), "tcp", address_of(listener)).value());
+  };
   connect();
   auto accepted = listener.accept();  // io_uring goes on accepting by itself from here on
   ASSERT_TRUE(accepted.has_value());

@@ -67,7 +67,9 @@ TEST(RunQueue, NothingIsLostOrTakenTwiceUnderStealing) {
   for (int i = 0; i < kItems; ++i) items[static_cast<std::size_t>(i)].value = i;
   Queue queue(kNearWrap);
   std::atomic<bool> done{false};
-  const auto take = [&](Item* item) { taken[static_cast<std::size_t>(item->value)].fetch_add(1, std::memory_order_relaxed); };
+  const auto take = [&](Item* item) {
+    taken[static_cast<std::size_t>(item->value)].fetch_add(1, std::memory_order_relaxed);
+  };
 
   std::vector<std::thread> thieves;
   for (int t = 0; t < kThieves; ++t) {

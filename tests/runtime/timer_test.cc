@@ -89,7 +89,8 @@ WEFT_PROCS_TEST(Timer, CrowdFiresWhatWasNotStopped) {
     ASSERT_TRUE(stopped[i] || eventually([&] { return timers[i]->fired(); })) << i;
   }
   weft::sleep(10ms);
-  for (std::size_t i = 0; i < kTimers; ++i) ASSERT_EQ(timers[i]->count.load(std::memory_order_acquire), stopped[i] ? 0 : 1) << i;
+  for (std::size_t i = 0; i < kTimers; ++i)
+    ASSERT_EQ(timers[i]->count.load(std::memory_order_acquire), stopped[i] ? 0 : 1) << i;
 }
 
 // After stop_and_wait() the timer's memory may go at once, also when the timer was about to fire on another processor.

@@ -28,11 +28,11 @@ void expect_nothing_left() {
   const RuntimeStats stats = runtime_stats();
   if (clean(stats)) return;
   std::ostringstream report;
-  report << "left behind: " << stats.goroutines - 1 << " goroutines, " << stats.timers << " timers, " << stats.descriptors
-         << " descriptors\n";
+  report << "left behind: " << stats.goroutines - 1 << " goroutines, " << stats.timers << " timers, "
+         << stats.descriptors << " descriptors\n";
   for (const GoroutineInfo& g : goroutines()) {
-    report << "  goroutine " << g.id << " [" << (g.wait_reason.empty() ? "running" : g.wait_reason) << "], created by " << g.parent_id
-           << "\n";
+    report << "  goroutine " << g.id << " [" << (g.wait_reason.empty() ? "running" : g.wait_reason) << "], created by "
+           << g.parent_id << "\n";
   }
   ADD_FAILURE() << report.str();
 }
@@ -47,7 +47,8 @@ class VariantTest : public ::testing::Test {
   const Body body_;
 };
 
-int register_variant(const char* suite, const std::string& name, const char* file, int line, Body body, const Variant& v) {
+int register_variant(const char* suite, const std::string& name, const char* file, int line, Body body,
+                     const Variant& v) {
   ::testing::RegisterTest(suite, name.c_str(), nullptr, nullptr, file, line,
                           [=]() -> ::testing::Test* { return new VariantTest(v, body); });
   return 0;
@@ -79,7 +80,8 @@ int register_procs_test(const char* suite, const char* name, const char* file, i
 int register_matrix_test(const char* suite, const char* name, const char* file, int line, Body body) {
   for (const char* const poller : {"io_uring", "io_uring_plain", "epoll"}) {
     for (const int procs : {1, 2, 4}) {
-      register_variant(suite, std::string(name) + "/" + poller + "/" + std::to_string(procs), file, line, body, {poller, procs});
+      register_variant(suite, std::string(name) + "/" + poller + "/" + std::to_string(procs), file, line, body,
+                       {poller, procs});
     }
   }
   return 0;

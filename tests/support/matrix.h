@@ -30,10 +30,10 @@ int register_matrix_test(const char* suite, const char* name, const char* file, 
 
 }  // namespace weft::testing
 
-#define WEFT_REGISTER_TEST_(registrar, suite, name)                                                                        \
-  static void weft_test_##suite##_##name();                                                                                \
-  [[maybe_unused]] static const int weft_registered_##suite##_##name =                                                     \
-      ::weft::testing::registrar(#suite, #name, __FILE__, __LINE__, &weft_test_##suite##_##name);                          \
+#define WEFT_REGISTER_TEST_(registrar, suite, name)                                               \
+  static void weft_test_##suite##_##name();                                                       \
+  [[maybe_unused]] static const int weft_registered_##suite##_##name =                            \
+      ::weft::testing::registrar(#suite, #name, __FILE__, __LINE__, &weft_test_##suite##_##name); \
   static void weft_test_##suite##_##name()
 
 #define WEFT_PROCS_TEST(suite, name) WEFT_REGISTER_TEST_(register_procs_test, suite, name)

@@ -81,12 +81,12 @@ void refuse_method(ResponseWriter& w, const std::set<std::string_view>& methods)
 
 ServeMux::ServeMux() : table_(std::make_shared<Table>()) {}
 
-void ServeMux::handle(std::string_view pattern, Handler handler, std::source_location where) {
+void ServeMux::handle(std::string_view pattern, Handler handler, const char* file, int line) {
   auto route = std::make_unique<Route>();
   route->pattern = detail::parse_pattern(pattern);
   if (!handler) throw PatternError("http: empty handler for pattern \"" + std::string(pattern) + "\"");
   route->handler = std::move(handler);
-  route->where = std::string(where.file_name()) + ":" + std::to_string(where.line());
+  route->where = std::string(file) + ":" + std::to_string(line);
   const std::lock_guard lock(table_->mutex);
   for (const auto& other : table_->routes) {
     if (!detail::conflict(route->pattern, other->pattern)) continue;

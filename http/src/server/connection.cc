@@ -92,7 +92,8 @@ void Connection::serve() {
 // the deadline was armed, and end_if() does both in the same order: its deadline in the past stands, or its state is seen here.
 bool Connection::await_request(ConnectionState from) {
   return state_.load(std::memory_order_acquire) == from && !conn_.wait_readable() &&
-         state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel, std::memory_order_relaxed);
+         state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed);
 }
 
 bool Connection::become_idle() {

@@ -42,8 +42,8 @@ std::error_condition make_error_condition(Condition condition) noexcept;
 class [[nodiscard]] Error {
  public:
   Error() noexcept = default;
-  Error(std::error_code code) noexcept : code_(code) {}           // NOLINT(google-explicit-constructor)
-  Error(Errc code) noexcept : code_(make_error_code(code)) {}     // NOLINT(google-explicit-constructor)
+  Error(std::error_code code) noexcept : code_(code) {}        // NOLINT(google-explicit-constructor)
+  Error(Errc code) noexcept : code_(make_error_code(code)) {}  // NOLINT(google-explicit-constructor)
   // `context` is put before the code's own text, with ": " between them.
   Error(std::error_code code, std::string context);
   // An error that is nothing but its text, in the category of generic failures.

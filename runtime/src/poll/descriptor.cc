@@ -67,8 +67,9 @@ Descriptor::Descriptor(int fd, const Backend& backend)
       is_socket_(is_socket_fd(fd)),
       short_read_drains_(is_tcp_stream(fd)),
       backend_name_(backend.name()),
-      deadlines_{Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read); }, this),
-                 Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write); }, this)} {
+      deadlines_{
+          Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read); }, this),
+          Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write); }, this)} {
   open_descriptors.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -110,7 +111,8 @@ void Descriptor::close_number() noexcept {
 
 std::error_code Descriptor::ended_with_its_runtime() const noexcept {
   // Names are literals: one address per backend.
-  return current_machine()->scheduler().backend().name() == backend_name_ ? std::error_code() : make_error_code(Errc::closed);
+  return current_machine()->scheduler().backend().name() == backend_name_ ? std::error_code()
+                                                                          : make_error_code(Errc::closed);
 }
 
 std::error_code Descriptor::interrupted(Side side) const noexcept {
@@ -152,7 +154,8 @@ void Descriptor::deadline_passed(Side side) noexcept {
       d.timer.start_at(d.when);
       return;
     }
-    expired_[static_cast<unsigned>(side)].store(true, std::memory_order_seq_cst);  // before interrupt() looks for a waiter
+    expired_[static_cast<unsigned>(side)].store(true,
+                                                std::memory_order_seq_cst);  // before interrupt() looks for a waiter
   }
   interrupt(side);
 }
@@ -174,7 +177,8 @@ IoResult Descriptor::do_read(std::span<char> buffer) {
       drained = false;  // also when the wait is interrupted: it may have used up the event
       if (const std::error_code ec = wait(Side::read)) return {0, ec};
     }
-    const ssize_t n = is_socket_ ? socket_receive(fd_, buffer.data(), buffer.size(), 0) : ::read(fd_, buffer.data(), buffer.size());
+    const ssize_t n =
+        is_socket_ ? socket_receive(fd_, buffer.data(), buffer.size(), 0) : ::read(fd_, buffer.data(), buffer.size());
     const int error = last_errno();
     if (n > 0) {
       // A short read has emptied a TCP socket: the next one would find nothing, so it waits first.

@@ -49,7 +49,7 @@ class EpollSet {
   int wait(epoll_event* events, Nanos timeout) noexcept;
 
   int epoll_ = -1;
-  int wakeup_ = -1;                      // eventfd
+  int wakeup_ = -1;                       // eventfd
   std::atomic<bool> interrupted_{false};  // the eventfd has been written and not yet read
   SpinMutex retired_mutex_;
   std::vector<EpollDescriptor*> retired_;  // guarded by retired_mutex_
@@ -104,7 +104,8 @@ class EpollDescriptor final : public Descriptor {
  private:
   // Registers with the current processor's set, the first time somebody must wait. The kernel reports at once what is ready already.
   std::error_code enroll() {
-    if (enrolled_.load(std::memory_order_acquire)) return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
+    if (enrolled_.load(std::memory_order_acquire))
+      return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
     const std::lock_guard lock(enroll_mutex_);
     if (set_ != nullptr) return {};
@@ -133,7 +134,8 @@ Result<std::shared_ptr<EpollSet>> EpollSet::make() {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;
-  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wakeup_, &event) != 0) return Unexpected(Error(last_system_error(), "epoll_ctl"));
+  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wakeup_, &event) != 0)
+    return Unexpected(Error(last_system_error(), "epoll_ctl"));
   return set;
 }
 
@@ -202,7 +204,8 @@ void EpollSet::poll(Nanos timeout) noexcept {
   const int n = wait(events.data(), timeout);
   for (int i = 0; i < n; ++i) {
     if (events[static_cast<std::size_t>(i)].data.ptr != nullptr) {
-      static_cast<EpollDescriptor*>(events[static_cast<std::size_t>(i)].data.ptr)->on_event(events[static_cast<std::size_t>(i)].events);
+      static_cast<EpollDescriptor*>(events[static_cast<std::size_t>(i)].data.ptr)
+          ->on_event(events[static_cast<std::size_t>(i)].events);
       continue;
     }
     std::uint64_t count = 0;

@@ -65,7 +65,8 @@ bool FdMutex::lock(Side side) noexcept {
     std::uint64_t next = 0;
     do {
       if ((word & kClosed) != 0) return false;
-      WEFT_CHECK((word & kRefs) != kRefs && (word & waiters(side)) != waiters(side), "too many operations on one descriptor");
+      WEFT_CHECK((word & kRefs) != kRefs && (word & waiters(side)) != waiters(side),
+                 "too many operations on one descriptor");
       // The lock comes with a reference; waiting for it does not, for the closed bit is looked at again afterwards.
       next = (word & bit) == 0 ? (word | bit) + kRef : word + waiter_unit(side);
     } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed));
@@ -96,7 +97,8 @@ bool FdMutex::close() noexcept {
     // seq_cst: the closed bit is set before the closer looks for goroutines that wait; they look in the opposite order.
   } while (!word_.compare_exchange_weak(word, next, std::memory_order_seq_cst, std::memory_order_relaxed));
   for (const Side side : {Side::read, Side::write}) {
-    for (std::uint64_t n = (word & waiters(side)) / waiter_unit(side); n > 0; --n) turns_[static_cast<unsigned>(side)].release();
+    for (std::uint64_t n = (word & waiters(side)) / waiter_unit(side); n > 0; --n)
+      turns_[static_cast<unsigned>(side)].release();
   }
   return true;
 }

@@ -67,7 +67,9 @@ class FdMutex {
   static constexpr std::uint64_t kRefs = kField << 3;
 
   static constexpr std::uint64_t lock_bit(Side side) noexcept { return side == Side::read ? 2 : 4; }
-  static constexpr std::uint64_t waiter_unit(Side side) noexcept { return std::uint64_t{1} << (side == Side::read ? 23 : 43); }
+  static constexpr std::uint64_t waiter_unit(Side side) noexcept {
+    return std::uint64_t{1} << (side == Side::read ? 23 : 43);
+  }
   static constexpr std::uint64_t waiters(Side side) noexcept { return kField << (side == Side::read ? 23 : 43); }
 
   std::atomic<std::uint64_t> word_{kRef};

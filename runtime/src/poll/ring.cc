@@ -49,7 +49,8 @@ Result<std::shared_ptr<Ring>> Ring::make(Tier tier) {
     return Unexpected(Error(code_of(-ENOSYS), "io_uring_setup: this kernel's io_uring is too old (5.11 is needed)"));
   }
   if (tier == Tier::full) {
-    if (const std::error_code ec = ring->set_up_buffers()) return Unexpected(Error(ec, "io_uring_register: buffer ring"));
+    if (const std::error_code ec = ring->set_up_buffers())
+      return Unexpected(Error(ec, "io_uring_register: buffer ring"));
   }
   ring->wakeup_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (ring->wakeup_ < 0) return Unexpected(Error(code_of(-errno), "eventfd"));
@@ -169,12 +170,15 @@ void Ring::drain() noexcept {
   prepare_cancel(&wakeup_request_);
   // Kernels before 5.19 can't cancel all at once; there, requests of goroutines that were left behind end with the ring.
   struct CancelAll : Request {
-    CancelAll() noexcept : Request([](Request& self, Ring&, const io_uring_cqe& cqe) noexcept {
-      static_cast<CancelAll&>(self).refused = cqe.res == -EINVAL;
-    }) {}
+    CancelAll() noexcept
+        : Request([](Request& self, Ring&, const io_uring_cqe& cqe) noexcept {
+            static_cast<CancelAll&>(self).refused = cqe.res == -EINVAL;
+          }) {}
     bool refused = false;
   } cancel_all;
-  start(cancel_all, [](io_uring_sqe* sqe) { io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL); });
+  start(cancel_all, [](io_uring_sqe* sqe) {
+    io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+  });
   while (in_flight_ > 0 && !(cancel_all.refused && in_flight_ <= left_behind) && now() < end) {
     io_uring_cqe* cqe = nullptr;
     __kernel_timespec limit{0, 10'000'000};
@@ -213,7 +217,8 @@ std::string_view Ring::buffer(std::uint16_t id, std::size_t length) const noexce
 
 void Ring::recycle(std::uint16_t id) noexcept {
   const std::lock_guard lock(buffers_mutex_);
-  io_uring_buf_ring_add(buffer_ring_, buffers_ + id * kBufferSize, kBufferSize, id, io_uring_buf_ring_mask(kBuffers), 0);
+  io_uring_buf_ring_add(buffer_ring_, buffers_ + id * kBufferSize, kBufferSize, id, io_uring_buf_ring_mask(kBuffers),
+                        0);
   io_uring_buf_ring_advance(buffer_ring_, 1);
 }
 

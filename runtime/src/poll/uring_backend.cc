@@ -63,7 +63,8 @@ struct Trial : Request {
 
 Error try_multishot_receive(Ring& ring) {
   int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return Error(last_system_error(), "socketpair");
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
+    return Error(last_system_error(), "socketpair");
   const FdGuard reader(pair[0]);
   FdGuard writer(pair[1]);
   Trial trial;
@@ -90,14 +91,17 @@ Error try_multishot_accept(Ring& ring) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   socklen_t length = sizeof(sa_family_t);  // the kernel picks an abstract name
-  if (listener.get() < 0 || ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener.get(), 4) != 0) {
+  if (listener.get() < 0 || ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      ::listen(listener.get(), 4) != 0) {
     return Error(last_system_error(), "io_uring: a socket to try accept on");
   }
   length = sizeof(address);
   ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length);
   Trial trial;
   const Trial::Drain drain{ring};
-  ring.start(trial, [&](io_uring_sqe* sqe) { io_uring_prep_multishot_accept(sqe, listener.get(), nullptr, nullptr, SOCK_CLOEXEC); });
+  ring.start(trial, [&](io_uring_sqe* sqe) {
+    io_uring_prep_multishot_accept(sqe, listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
+  });
   ring.submit();
   const FdGuard client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   static_cast<void>(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), length));
@@ -131,7 +135,8 @@ class UringBackend final : public Backend {
     if (kTier == Ring::Tier::full) {
       int type = 0;
       socklen_t length = sizeof(type);
-      if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM) return new StreamDescriptor(fd, *this);
+      if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
+        return new StreamDescriptor(fd, *this);
     }
     return new RingDescriptor(fd, *this);
   }

@@ -67,8 +67,8 @@ void fatal(const char* text) noexcept {
 }
 
 void check_failed(const char* file, int line, const char* condition, const char* text) noexcept {
-  report("weft: " + std::string(file) + ":" + std::to_string(line) + ": check failed: " + condition + ": " + text + "\n" +
-         goroutine_header());
+  report("weft: " + std::string(file) + ":" + std::to_string(line) + ": check failed: " + condition + ": " + text +
+         "\n" + goroutine_header());
   std::abort();
 }
 

@@ -17,11 +17,11 @@ void install_terminate_handler() noexcept;
 }  // namespace weft::rt
 
 // On in release: corrupt state words, double parks, negative counters.
-#define WEFT_CHECK(condition, text)                                                   \
-  do {                                                                                \
-    if (!(condition)) [[unlikely]] {                                                  \
-      ::weft::rt::check_failed(__FILE__, __LINE__, #condition, text);                 \
-    }                                                                                 \
+#define WEFT_CHECK(condition, text)                                   \
+  do {                                                                \
+    if (!(condition)) [[unlikely]] {                                  \
+      ::weft::rt::check_failed(__FILE__, __LINE__, #condition, text); \
+    }                                                                 \
   } while (false)
 
 // For what is too dear on a hot path; off when NDEBUG is defined.

@@ -40,7 +40,8 @@ std::vector<GoroutineInfo> goroutines() {
     info.state = public_state(status);
     if (status == rt::Status::waiting) {
       info.wait_reason = rt::wait_reason_text(g.reason.load(std::memory_order_relaxed));
-      info.waiting_for = std::chrono::nanoseconds(std::max<rt::Nanos>(0, now - g.since.load(std::memory_order_relaxed)));
+      info.waiting_for =
+          std::chrono::nanoseconds(std::max<rt::Nanos>(0, now - g.since.load(std::memory_order_relaxed)));
     }
     all.push_back(std::move(info));
   });

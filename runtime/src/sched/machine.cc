@@ -82,7 +82,8 @@ bool Machine::finish_park(G* g) noexcept {
     processor_->parks.add();
     return true;
   }
-  WEFT_CHECK(g->state.load(std::memory_order_relaxed) == G::pack(epoch, Status::waiting), "commit refused a goroutine that was readied");
+  WEFT_CHECK(g->state.load(std::memory_order_relaxed) == G::pack(epoch, Status::waiting),
+             "commit refused a goroutine that was readied");
   g->state.store(G::pack(epoch, Status::running), std::memory_order_release);
   current_ = g;
   return false;
@@ -275,8 +276,9 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
   if (next == nullptr) return nullptr;
   for (const Nanos end = now() + kRunnextGraceNanoseconds; now() < end;) relax_cpu();
   if (victim.runnext.load(std::memory_order_acquire) != next) return nullptr;
-  return victim.runnext.compare_exchange_strong(next, nullptr, std::memory_order_acq_rel, std::memory_order_relaxed) ? next
-                                                                                                                  : nullptr;
+  return victim.runnext.compare_exchange_strong(next, nullptr, std::memory_order_acq_rel, std::memory_order_relaxed)
+             ? next
+             : nullptr;
 }
 
 // The sleeper's half of the protocol at the top of scheduler.h.

@@ -38,7 +38,7 @@ struct alignas(64) Processor {
   Processor& operator=(const Processor&) = delete;
 
   const int id;
-  std::uint32_t tick = 0;          // scheduling rounds
+  std::uint32_t tick = 0;            // scheduling rounds
   std::uint32_t runnext_streak = 0;  // rounds in a row that ran runnext
   Nanos last_poll = 0;
 

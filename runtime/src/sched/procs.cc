@@ -43,7 +43,8 @@ int default_procs() noexcept {
   if (const char* const text = std::getenv("WEFT_PROCS")) {
     int n = 0;
     const char* const end = text + std::strlen(text);
-    if (const auto [p, ec] = std::from_chars(text, end, n); ec == std::errc() && p == end && n > 0) return std::min(n, kMaxProcs);
+    if (const auto [p, ec] = std::from_chars(text, end, n); ec == std::errc() && p == end && n > 0)
+      return std::min(n, kMaxProcs);
   }
   const int cpus = affinity_cpus();
   try {

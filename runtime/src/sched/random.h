@@ -15,7 +15,9 @@ class Random {
     state_ ^= state_ >> 27;
     return static_cast<std::uint32_t>((state_ * 0x2545f4914f6cdd1du) >> 32);
   }
-  std::uint32_t below(std::uint32_t n) noexcept { return static_cast<std::uint32_t>((std::uint64_t{next()} * n) >> 32); }
+  std::uint32_t below(std::uint32_t n) noexcept {
+    return static_cast<std::uint32_t>((std::uint64_t{next()} * n) >> 32);
+  }
 
  private:
   std::uint64_t state_;

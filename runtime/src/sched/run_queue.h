@@ -43,7 +43,8 @@ class RunQueue {
       const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
       if (tail == head) return nullptr;
       T* const item = slots_[head % kSlots].load(std::memory_order_relaxed);
-      if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_acquire)) return item;
+      if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+        return item;
     }
   }
 
@@ -54,8 +55,10 @@ class RunQueue {
     std::uint32_t head = head_.load(std::memory_order_acquire);
     const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
     if (tail - head < kSlots) return false;
-    for (std::uint32_t i = 0; i < kSlots / 2; ++i) batch[i] = slots_[(head + i) % kSlots].load(std::memory_order_relaxed);
-    if (!head_.compare_exchange_strong(head, head + kSlots / 2, std::memory_order_acq_rel, std::memory_order_relaxed)) return false;
+    for (std::uint32_t i = 0; i < kSlots / 2; ++i)
+      batch[i] = slots_[(head + i) % kSlots].load(std::memory_order_relaxed);
+    if (!head_.compare_exchange_strong(head, head + kSlots / 2, std::memory_order_acq_rel, std::memory_order_relaxed))
+      return false;
     for (T* const item : batch) sink(item);
     return true;
   }
@@ -76,7 +79,8 @@ class RunQueue {
         slots_[(to + i) % kSlots].store(victim.slots_[(head + i) % kSlots].load(std::memory_order_relaxed),
                                         std::memory_order_relaxed);
       }
-      if (victim.head_.compare_exchange_strong(head, head + n, std::memory_order_acq_rel, std::memory_order_relaxed)) break;
+      if (victim.head_.compare_exchange_strong(head, head + n, std::memory_order_acq_rel, std::memory_order_relaxed))
+        break;
     }
     --n;
     T* const item = slots_[(to + n) % kSlots].load(std::memory_order_relaxed);
@@ -85,9 +89,7 @@ class RunQueue {
   }
 
   // Any thread; a moment old.
-  bool empty() const noexcept {
-    return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire);
-  }
+  bool empty() const noexcept { return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire); }
   std::uint32_t size() const noexcept {
     const std::uint32_t head = head_.load(std::memory_order_acquire);
     const std::uint32_t n = tail_.load(std::memory_order_acquire) - head;

@@ -67,7 +67,8 @@ Error Scheduler::prepare() {
   for (int i = 0; i < procs_; ++i) {
     Result<std::unique_ptr<Poller>> poller = backend_->make_poller();
     if (!poller) return poller.error();
-    processors_.push_back(std::make_unique<Processor>(i, std::move(*poller), schedule_seed() + static_cast<unsigned>(i)));
+    processors_.push_back(
+        std::make_unique<Processor>(i, std::move(*poller), schedule_seed() + static_cast<unsigned>(i)));
     machines_.push_back(std::make_unique<Machine>(*this, i, *processors_.back()));
   }
   return {};

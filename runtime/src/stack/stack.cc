@@ -47,7 +47,9 @@ void install_guard(char* page) {
   if (::madvise(page, kPage, MADV_GUARD_INSTALL) == 0) return;
   if (::mprotect(page, kPage, PROT_NONE) == 0) return;
   if (errno == ENOMEM) {
-    fatal("no room for another guarded stack: raise vm.max_map_count (sysctl -w vm.max_map_count=262144) or run a kernel >= 6.13");
+    fatal(
+        "no room for another guarded stack: raise vm.max_map_count (sysctl -w vm.max_map_count=262144) or run a kernel "
+        ">= 6.13");
   }
   throw std::bad_alloc();
 }

@@ -35,7 +35,8 @@ void check(bool condition, const char* what) {
 // a wrong sum.
 void body(void* arg) {
   auto& flow = *static_cast<Flow*>(arg);
-  check(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) % 16 == 0, "stack of a new context is not aligned");
+  check(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) % 16 == 0,
+        "stack of a new context is not aligned");
   std::uint64_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6;
   double u = 0.5, v = 1.5, w = 2.5, x = 3.5, y = 4.5;
   const auto seed = static_cast<std::uint64_t>(flow.seed);

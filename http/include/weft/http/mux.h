@@ -17,7 +17,6 @@
 #pragma once
 
 #include <memory>
-#include <source_location>
 #include <string_view>
 
 #include <weft/http/request.h>
@@ -41,8 +40,9 @@ class ServeMux {
  public:
   ServeMux();
 
-  // Throws PatternError for a bad pattern, an empty handler, or a conflict.
-  void handle(std::string_view pattern, Handler handler, std::source_location where = std::source_location::current());
+  // Throws PatternError for a bad pattern, an empty handler, or a conflict. `file` and `line` are the caller's, for the text of a conflict.
+  void handle(std::string_view pattern, Handler handler, const char* file = __builtin_FILE(),
+              int line = __builtin_LINE());
 
   // Serves one request, so that a ServeMux is a Handler itself. What no pattern matches gets
   //   301 to the clean path ("//", "." and ".." removed), with the query;

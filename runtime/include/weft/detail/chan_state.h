@@ -185,7 +185,7 @@ class ChanState : public ChanCore {
     if (n != 0) {
       T& oldest = element(head);
       out.emplace(std::move(oldest));
-      oldest.~T();
+      oldest.~T();  // NOLINT(bugprone-use-after-move): a moved-from element is destroyed all the same
       advance(head);
       if (WaitNode* const sender = senders.pop_front()) {
         // The buffer was full: the slot that was freed is the next one to fill.
