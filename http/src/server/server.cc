@@ -192,6 +192,12 @@ bool Server::Impl::wait_drained(const Context& ctx) {
   return connections_.empty();
 }
 
+// The graceful end:
+//   1. shutting_down_ is set, the listeners are closed, the on_shutdown functions start. Responses from here on say "Connection: close".
+//   2. Idle connections are ended: each one's goroutine ends the stream to its client, hears out what is under way, and closes.
+//   3. Active ones finish the request they are at. A fresh one has kFreshGrace to begin; then it is ended like an idle one.
+//   4. The last connection to leave the list wakes who waits in wait_drained(); serve() returns.
+// When ctx is done first, 3 goes on without us.
 Error Server::Impl::shutdown(const Context& ctx) {
   begin_shutdown();
   end_connections(ConnectionState::idle);
