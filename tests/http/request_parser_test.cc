@@ -177,7 +177,7 @@ TEST(RequestParser, RefusesMalformedFields) {
       {"GET / HTTP/1.1\r\nHost: a\r\nnocolon\r\n\r\n", "400"},
       {"GET / HTTP/1.1\r\nHost: a\r\nX: a\x01z\r\n\r\n", "400 invalid header value"},
       {"GET / HTTP/1.1\r\nHost: a\r\nX: a\x7fz\r\n\r\n", "400 invalid header value"},
-      {std::string_view("GET / HTTP/1.1\r\nHost: a\r\nX: a\0z\r\n\r\n", 36), "400 invalid header value"},
+      {std::string_view("GET / HTTP/1.1\r\nHost: a\r\nX: a\0z\r\n\r\n", 35), "400 invalid header value"},
       {"GET / HTTP/1.1\r\nHost: a\r\nX: a\rz\r\n\r\n", "400 invalid header value"},
       {"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\r\n\r\n", "400 invalid header value"},
       {"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n folded\r\n\r\n", "400"},

@@ -217,7 +217,7 @@ WEFT_MATRIX_TEST(Conn, PastDeadlineFromAnotherGoroutineWakesARead) {
 WEFT_MATRIX_TEST(Conn, WriteDeadlineReportsWhatWasWritten) {
   Pair p = connect_pair();
   p.client.set_write_deadline(in(50ms));
-  const std::string data(30'000'000, 'x');
+  const std::string data = pattern(30'000'000);
   const auto [n, ec] = p.client.write(data);
   EXPECT_EQ(ec, Condition::deadline_exceeded);
   EXPECT_LT(n, data.size());
@@ -236,7 +236,7 @@ WEFT_MATRIX_TEST(Conn, CloseWakesReadersAndWriters) {
       });
     }
     wg.go([&] {
-      const std::string data(30'000'000, 'x');
+      const std::string data = pattern(30'000'000);
       EXPECT_EQ(p.server.write(data).ec, Condition::closed);
     });
     if (i % 2 == 0) weft::sleep(3ms);

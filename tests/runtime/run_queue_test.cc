@@ -72,6 +72,7 @@ TEST(RunQueue, NothingIsLostOrTakenTwiceUnderStealing) {
   };
 
   std::vector<std::thread> thieves;
+  thieves.reserve(kThieves);
   for (int t = 0; t < kThieves; ++t) {
     thieves.emplace_back([&] {
       Queue own(kNearWrap);

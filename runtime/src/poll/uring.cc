@@ -130,7 +130,7 @@ bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
 bool StreamDescriptor::arm(Kind kind) {
   if (!hold_number()) return false;
   add_owner();
-  const std::shared_ptr<Ring> ring = current_ring();
+  const std::shared_ptr<Ring>& ring = current_ring();
   {
     const std::lock_guard lock(mutex_);
     WEFT_CHECK(first_ == arrived_.size(), "a receive request was armed over unread bytes");
