@@ -61,6 +61,11 @@ std::string pattern(std::size_t n) {
   return s;
 }
 
+const std::string& more_than_buffers_hold() {
+  static const std::string data = pattern(30'000'000);
+  return data;
+}
+
 std::string read_all(Conn conn, std::size_t chunk = 1000) {
   std::string all;
   std::string buffer(chunk, '\0');
@@ -217,7 +222,7 @@ WEFT_MATRIX_TEST(Conn, PastDeadlineFromAnotherGoroutineWakesARead) {
 WEFT_MATRIX_TEST(Conn, WriteDeadlineReportsWhatWasWritten) {
   Pair p = connect_pair();
   p.client.set_write_deadline(in(50ms));
-  const std::string data = pattern(30'000'000);
+  const std::string& data = more_than_buffers_hold();
   const auto [n, ec] = p.client.write(data);
   EXPECT_EQ(ec, Condition::deadline_exceeded);
   EXPECT_LT(n, data.size());
@@ -236,7 +241,7 @@ WEFT_MATRIX_TEST(Conn, CloseWakesReadersAndWriters) {
       });
     }
     wg.go([&] {
-      const std::string data = pattern(30'000'000);
+      const std::string& data = more_than_buffers_hold();
       EXPECT_EQ(p.server.write(data).ec, Condition::closed);
     });
     if (i % 2 == 0) weft::sleep(3ms);
