@@ -73,6 +73,8 @@ std::string_view state_name(GoroutineState state) {
       return "runnable";
     case GoroutineState::running:
       return "running";
+    case GoroutineState::syscall:
+      return "syscall";
     case GoroutineState::waiting:
       break;
   }

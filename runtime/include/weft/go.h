@@ -28,6 +28,15 @@ struct RuntimeOptions {
   PollerChoice poller = PollerChoice::automatic;
   // Bytes reserved for each goroutine's stack, committed as they are touched. Rounded up to pages; at least 16 KiB.
   std::size_t stack_size = 256 * 1024;
+  // Threads that may run goroutines, those inside blocking() included. One more ends the process ("thread exhaustion"), as in Go: it is
+  // the sign of a leak.
+  std::size_t max_threads = 10'000;
+  // Ends the process with a report when every goroutine waits for another one. Never when a timer, I/O, a blocking call or a signal
+  // subscription is pending, nor when the process has threads of its own beside the one that called run().
+  bool deadlock_detection = true;
+  // Where the runtime's own warnings go, one line each, without a newline; null: to stderr. Called from a thread of the runtime's; it may
+  // not block for long.
+  void (*log)(const std::string& line) = nullptr;
 };
 
 namespace detail {
@@ -45,6 +54,31 @@ void start_goroutine(Spawn spawn) noexcept;
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options);
 
+// What exit_goroutine() throws.
+class GoroutineExit {
+ public:
+  GoroutineExit() noexcept = default;
+  GoroutineExit(const GoroutineExit&) = delete;
+  GoroutineExit& operator=(const GoroutineExit&) = delete;
+  ~GoroutineExit();
+  // At the goroutine's outermost frame.
+  void arrived() noexcept { under_way_ = false; }
+
+ private:
+  bool under_way_ = true;
+};
+
+class BlockingRegion {
+ public:
+  BlockingRegion() noexcept;
+  ~BlockingRegion();
+  BlockingRegion(const BlockingRegion&) = delete;
+  BlockingRegion& operator=(const BlockingRegion&) = delete;
+
+ private:
+  bool outermost_ = false;
+};
+
 // Largest closure that rides on the goroutine's own stack; a larger one goes to the heap.
 inline constexpr std::size_t kMaxInlineClosure = 1024;
 
@@ -60,6 +94,29 @@ void go(F&& fn);
 // Puts the goroutine at the tail of the global queue and lets others run (runtime.Gosched).
 void yield();
 
+// Ends the calling goroutine: unwinds its stack, so that destructors run, and lets the others go on (runtime.Goexit). It unwinds by an
+// exception of a type of its own; a `catch (...)` on the way must rethrow, else the process ends with a line that says so. In main the
+// others go on until the last has ended, which is reported as a deadlock. Goroutines only.
+[[noreturn]] void exit_goroutine();
+
+// Calls fn(), which may block its thread: a system call that has no goroutine form, a library that waits. Meanwhile the goroutine's
+// processor runs others on another thread: at once when others wait, else as soon as somebody needs it. Returns what fn returns; an
+// exception passes through. Nests, and costs some nanoseconds when nobody needs the processor, so that library code may use it freely.
+// Inside fn everything of weft's may be called. A signal-driven interruption (EINTR) of fn's system calls is possible, as always.
+// On a plain thread it just calls fn.
+template <typename F>
+decltype(auto) blocking(F&& fn) {
+  const detail::BlockingRegion region;
+  return std::forward<F>(fn)();
+}
+
+// Reserves the calling goroutine's thread for it: the goroutine runs on no other, and nothing else runs on the thread, until as many calls
+// of unlock_os_thread() (runtime.LockOSThread). For what is bound to a thread: its signal mask, affinity, namespaces, a library's
+// thread-locals. A goroutine that ends while it is locked ends the thread, too. Each switch to or from it is a switch of threads.
+void lock_os_thread();
+// Without a lock_os_thread() to undo it does nothing.
+void unlock_os_thread();
+
 // Starts the runtime, runs `main` in the first goroutine and returns its status (0 when it returns void) as soon as it
 // returns; other goroutines are not waited for. One runtime at a time; it may be run again after it returned.
 // When the runtime can't start, one line on stderr says why and the status is 1.
@@ -69,7 +126,16 @@ int run(F&& main, RuntimeOptions options = {});
 // Processors of the running runtime; 0 when none runs. Any thread.
 int procs() noexcept;
 
-// The processor that runs the caller, from 0; -1 outside a goroutine.
+// Changes their number while everything goes on (runtime.GOMAXPROCS), at most 1024; returns the number before. n < 1 changes nothing.
+// Goroutines that run on a processor which retires go on until they next give way. When the kernel refuses a poller for a new processor,
+// there are fewer than asked for, and a warning says why. Any thread; 0 and no effect when no runtime runs.
+int set_procs(int n);
+
+// Undoes the choice of set_procs(), of WEFT_PROCS and of RuntimeOptions::procs: from now on the number follows the affinity mask and the
+// cgroup's quota, as it does when nobody chose (runtime.SetDefaultGOMAXPROCS).
+void follow_default_procs();
+
+// The processor that runs the caller, from 0 (inside blocking(), the one that did before); -1 outside a goroutine.
 int processor_id() noexcept;
 
 // The thread (M) that runs the caller, from 0; -1 outside a goroutine.
@@ -83,7 +149,8 @@ std::uint64_t parent_id() noexcept;
 
 }  // namespace this_goroutine
 
-enum class GoroutineState { runnable, running, waiting };
+// syscall: inside blocking().
+enum class GoroutineState { runnable, running, syscall, waiting };
 
 struct GoroutineInfo {
   std::uint64_t id = 0;
@@ -91,6 +158,7 @@ struct GoroutineInfo {
   GoroutineState state = GoroutineState::runnable;
   std::string wait_reason;                 // Go's words ("chan receive", "IO wait"); empty unless waiting
   std::chrono::nanoseconds waiting_for{};  // since it parked; zero unless waiting
+  bool locked_to_thread = false;           // by lock_os_thread()
 };
 
 // Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.

@@ -40,8 +40,8 @@ constexpr Nanos kClockSlack = 1'000'000'000;
 
 bool has_passed(Nanos when) noexcept {
   Machine* const machine = current_machine();
-  if (machine != nullptr) {
-    const Nanos coarse = machine->processor()->clock.load(std::memory_order_relaxed);
+  if (const Processor* const p = machine != nullptr ? machine->processor() : nullptr) {
+    const Nanos coarse = p->clock.load(std::memory_order_relaxed);
     if (when > saturating_add(coarse, kClockSlack)) return false;
   }
   return when <= now();

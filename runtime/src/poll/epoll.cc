@@ -107,9 +107,10 @@ class EpollDescriptor final : public Descriptor {
     if (enrolled_.load(std::memory_order_acquire))
       return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
+    const Pin pin{Pin::WithProcessor()};
     const std::lock_guard lock(enroll_mutex_);
     if (set_ != nullptr) return {};
-    std::shared_ptr<EpollSet> set = static_cast<EpollPoller&>(*current_machine()->processor()->poller).set();
+    std::shared_ptr<EpollSet> set = static_cast<EpollPoller&>(*pin.processor()->poller).set();
     if (const std::error_code ec = set->add(*this, fd())) return ec;
     set_ = std::move(set);
     enrolled_.store(true, std::memory_order_release);

@@ -29,8 +29,8 @@ std::error_code code_of(int negative_errno) noexcept { return {-negative_errno, 
 
 }  // namespace
 
-const std::shared_ptr<Ring>& current_ring() noexcept {
-  return static_cast<RingPoller&>(*current_machine()->processor()->poller).ring();
+const std::shared_ptr<Ring>& ring_of(const Processor& processor) noexcept {
+  return static_cast<RingPoller&>(*processor.poller).ring();
 }
 
 // --- set-up ----------------------------------------------------------------------------------------------------------
@@ -101,13 +101,13 @@ void Ring::prepare_cancel(const Request* request) noexcept {
   io_uring_sqe_set_data(sqe, nullptr);  // its own completion says nothing of use
 }
 
-bool Ring::owned_by_caller() const noexcept {
-  Machine* const machine = current_machine();
-  return machine != nullptr && current_ring().get() == this;
+bool Ring::belongs_to(const Pin& pin) const noexcept {
+  return pin.processor() != nullptr && ring_of(*pin.processor()).get() == this;
 }
 
 void Ring::cancel(const Request& request) noexcept {
-  if (owned_by_caller()) {
+  const Pin pin;
+  if (belongs_to(pin)) {
     prepare_cancel(&request);
     submit();
     return;
@@ -120,8 +120,9 @@ void Ring::cancel(const Request& request) noexcept {
 }
 
 void Ring::cancel_and_reap(const Request& request) noexcept {
+  const Pin pin;
   cancel(request);
-  if (owned_by_caller()) reap();
+  if (belongs_to(pin)) reap();
 }
 
 // --- completion ------------------------------------------------------------------------------------------------------
@@ -167,6 +168,7 @@ void Ring::reap() noexcept {
 void Ring::drain() noexcept {
   const std::size_t left_behind = in_flight_ > 0 ? in_flight_ - 1 : 0;  // all but the wake-up
   const Nanos end = now() + kDrainLimit;
+  draining_ = true;
   prepare_cancel(&wakeup_request_);
   // Kernels before 5.19 can't cancel all at once; there, requests of goroutines that were left behind end with the ring.
   struct CancelAll : Request {
@@ -199,7 +201,8 @@ void Ring::on_wakeup(Request&, Ring& ring, const io_uring_cqe& cqe) noexcept {
   // After the read: an interrupt() that finds the flag still set is answered by this wake-up, and its cancel is in the mailbox that the
   // next poll() empties.
   ring.interrupted_.exchange(false, std::memory_order_acq_rel);
-  if ((cqe.flags & IORING_CQE_F_MORE) == 0 && cqe.res != -ECANCELED) ring.watch_wakeups();
+  // Also when the thread that asked for them has ended, which cancels the request.
+  if ((cqe.flags & IORING_CQE_F_MORE) == 0 && !ring.draining_) ring.watch_wakeups();
 }
 
 void Ring::interrupt() noexcept {

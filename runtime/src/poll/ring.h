@@ -25,7 +25,9 @@
 
 namespace weft::rt {
 
+class Pin;
 class Ring;
+struct Processor;
 
 // What a completion is delivered to. Runs on the ring's machine.
 struct Request {
@@ -75,7 +77,7 @@ class Ring {
  private:
   std::error_code set_up_buffers() noexcept;
   void tear_down() noexcept;
-  bool owned_by_caller() const noexcept;
+  bool belongs_to(const Pin& pin) const noexcept;
   io_uring_sqe* next_sqe() noexcept;
   void prepare_cancel(const Request* request) noexcept;
   void watch_wakeups() noexcept;
@@ -83,6 +85,7 @@ class Ring {
 
   struct io_uring ring_ {};
   bool ready_ = false;
+  bool draining_ = false;
   std::size_t in_flight_ = 0;
 
   Request wakeup_request_{&Ring::on_wakeup};
@@ -108,8 +111,8 @@ class RingPoller final : public Poller {
   const std::shared_ptr<Ring> ring_;
 };
 
-// The calling machine's ring. Where the backend is an io_uring one.
-const std::shared_ptr<Ring>& current_ring() noexcept;
+// The processor's ring, where the backend is an io_uring one. To be used by the machine that holds the processor, while it is pinned.
+const std::shared_ptr<Ring>& ring_of(const Processor& processor) noexcept;
 
 // The group that receive requests name to get a buffer.
 inline constexpr std::uint16_t kBufferGroup = 1;

@@ -32,7 +32,7 @@ RingDescriptor::PollRequest::PollRequest(RingDescriptor& d, Side s) noexcept
 std::error_code RingDescriptor::wait(Side side) {
   if (const std::error_code ec = ended_with_its_runtime()) return ec;
   PollRequest request(*this, side);
-  park(&start_poll, &request, WaitReason::io_wait);
+  park_with_processor(&start_poll, &request, WaitReason::io_wait);
   if (const std::error_code ec = interrupted(side)) return ec;
   // A cancel that was meant for an earlier wait at this address: looked at again, nothing is ready.
   if (request.result < 0 && request.result != -ECANCELED) return system_error(-request.result);
@@ -46,7 +46,7 @@ bool RingDescriptor::start_poll(void* arg) noexcept {
   RingDescriptor& d = request.descriptor;
   const std::lock_guard lock(d.polls_mutex_);
   if (d.interrupted(request.side)) return false;
-  request.ring = current_ring();
+  request.ring = ring_of(*current_machine()->processor());
   d.polls_[static_cast<unsigned>(request.side)] = &request;
   const unsigned events = request.side == Side::read ? POLLIN | POLLRDHUP : POLLOUT;
   request.ring->start(request, [&](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, d.fd(), events); });
@@ -130,7 +130,8 @@ bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
 bool StreamDescriptor::arm(Kind kind) {
   if (!hold_number()) return false;
   add_owner();
-  const std::shared_ptr<Ring>& ring = current_ring();
+  const Pin pin{Pin::WithProcessor()};
+  const std::shared_ptr<Ring>& ring = ring_of(*pin.processor());
   {
     const std::lock_guard lock(mutex_);
     WEFT_CHECK(first_ == arrived_.size(), "a receive request was armed over unread bytes");

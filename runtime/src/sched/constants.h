@@ -30,6 +30,28 @@ inline constexpr int kStealRounds = 4;
 // A goroutine in runnext is about to be run by its own processor, which takes some 50 ns; a thief waits this long before it takes it.
 inline constexpr long kRunnextGraceNanoseconds = 3000;
 
+// --- sysmon: how often it looks, and what it thinks too long ---
+
+// After it had to step in it looks this often; after so many looks in vain twice as seldom each time, down to the longest. Go's longest is
+// 10 ms; half of that finds a goroutine that computes within 15 ms of its start, and others' I/O is promised within 20.
+inline constexpr std::int64_t kSysmonShortest = 20'000;
+inline constexpr int kSysmonPatience = 50;
+inline constexpr std::int64_t kSysmonLongest = 5'000'000;
+
+// With every processor idle for this many looks it sleeps until a machine does something, at most kSysmonDeepSleep.
+inline constexpr int kSysmonIdleLooks = 5;
+inline constexpr std::int64_t kSysmonDeepSleep = 60'000'000'000;
+
+// Goroutines that wake each other share one time slice of this length; a goroutine that runs for longer without coming back loses its
+// processor, and so does a blocking call, whatever else there is to do.
+inline constexpr std::int64_t kTimeSlice = 10'000'000;
+
+// Timers that are overdue by this much on a processor that is busy are worth waking another for.
+inline constexpr std::int64_t kTimerLate = 1'000'000;
+
+// How often the default number of processors is worked out again.
+inline constexpr std::int64_t kProcsEvery = 1'000'000'000;
+
 // Dead goroutines that a processor keeps, and how many it trades with the pool at a time.
 inline constexpr std::size_t kFreeGoroutines = 64;
 inline constexpr std::size_t kFreeGoroutinesBatch = 32;

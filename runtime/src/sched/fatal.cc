@@ -66,6 +66,14 @@ void fatal(const char* text) noexcept {
   ::_exit(2);
 }
 
+void fatal_all(const char* text) noexcept {
+  std::string all;
+  for (const GoroutineInfo& g : goroutines())
+    all += "\ngoroutine " + std::to_string(g.id) + " [" + g.wait_reason + "]:\n";
+  report("fatal error: " + std::string(text) + "\n" + all);
+  ::_exit(2);
+}
+
 void check_failed(const char* file, int line, const char* condition, const char* text) noexcept {
   report("weft: " + std::string(file) + ":" + std::to_string(line) + ": check failed: " + condition + ": " + text +
          "\n" + goroutine_header());

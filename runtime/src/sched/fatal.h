@@ -7,6 +7,9 @@ namespace weft::rt {
 // recovered from (R12); any thread.
 [[noreturn]] void fatal(const char* text) noexcept;
 
+// The same, and all goroutines.
+[[noreturn]] void fatal_all(const char* text) noexcept;
+
 // A broken invariant of weft itself: prints "weft: FILE:LINE: check failed: CONDITION: TEXT" and aborts.
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const char* text) noexcept;
 

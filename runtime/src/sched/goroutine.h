@@ -18,10 +18,13 @@
 #include <cstdint>
 
 #include "arch/fiber_switch.h"
+#include "sched/lease.h"
 #include "sched/park.h"
 #include "weft/go.h"
 
 namespace weft::rt {
+
+class Machine;
 
 enum class Status : std::uint64_t { dead = 0, runnable = 1, running = 2, waiting = 3 };
 
@@ -55,6 +58,9 @@ struct G {
   detail::ClosureEntry entry = nullptr;
   void* closure = nullptr;
   char* stack_low = nullptr;
+  std::uint32_t thread_locks = 0;         // lock_os_thread() calls not undone; the goroutine's own
+  std::atomic<Machine*> locked{nullptr};  // the only machine that may run it; null: any
+  std::atomic<Mode> mode{Mode::user};     // blocking while inside blocking(); what its machine is in while it runs
 
   std::atomic<std::uint64_t> id{0};
   std::atomic<std::uint64_t> parent_id{0};

@@ -4,6 +4,7 @@
 
 #include "poll/descriptor.h"
 #include "sched/goroutine.h"
+#include "sched/hogs.h"
 #include "sched/scheduler.h"
 #include "weft/go.h"
 #include "weft/stats.h"
@@ -11,10 +12,10 @@
 namespace weft {
 namespace {
 
-GoroutineState public_state(rt::Status status) {
+GoroutineState public_state(rt::Status status, rt::Mode mode) {
   switch (status) {
     case rt::Status::running:
-      return GoroutineState::running;
+      return mode == rt::Mode::blocking ? GoroutineState::syscall : GoroutineState::running;
     case rt::Status::waiting:
       return GoroutineState::waiting;
     case rt::Status::dead:
@@ -37,7 +38,8 @@ std::vector<GoroutineInfo> goroutines() {
     GoroutineInfo info;
     info.id = g.id.load(std::memory_order_relaxed);
     info.parent_id = g.parent_id.load(std::memory_order_relaxed);
-    info.state = public_state(status);
+    info.state = public_state(status, g.mode.load(std::memory_order_relaxed));
+    info.locked_to_thread = g.locked.load(std::memory_order_relaxed) != nullptr;
     if (status == rt::Status::waiting) {
       info.wait_reason = rt::wait_reason_text(g.reason.load(std::memory_order_relaxed));
       info.waiting_for =
@@ -64,7 +66,10 @@ RuntimeStats runtime_stats() {
   stats.goroutines = static_cast<std::size_t>(totals.spawned - totals.exited);
   stats.procs = scheduler->procs();
   stats.idle_procs = totals.idle;
-  stats.machines = scheduler->procs();
+  const rt::Scheduler::MachineCount machines = scheduler->count_machines();
+  stats.machines = static_cast<int>(machines.all);
+  stats.idle_machines = static_cast<int>(machines.waiting);
+  stats.hogs = rt::hogs_seen();
   stats.poller = scheduler->backend().name();
   stats.poller_reason = scheduler->backend().reason();
   stats.spawned = totals.spawned;

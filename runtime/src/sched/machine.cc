@@ -1,9 +1,13 @@
 #include "sched/machine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
+#include "sync/futex.h"
 
 namespace weft::rt {
 namespace {
@@ -16,9 +20,6 @@ constexpr Nanos kPollAtLeastEvery = 1'000'000;
 // Rounds between two looks at the clock while goroutines keep coming: what is due is at most this many turns late.
 constexpr std::uint32_t kClockTick = 8;
 
-// Rounds in a row that may come from runnext while others wait in the queue: two goroutines that wake each other share a turn.
-constexpr std::uint32_t kRunnextStreak = 64;
-
 }  // namespace
 
 Machine* current_machine() noexcept {
@@ -28,26 +29,95 @@ Machine* current_machine() noexcept {
 
 void set_current_machine(Machine* machine) noexcept { this_threads_machine = machine; }
 
+int Machine::observed_processor() const noexcept {
+  const Processor* const p = lease_.observed_processor();
+  return p == nullptr ? -1 : p->id;
+}
+
 // --- on the scheduler stack ------------------------------------------------------------------------------------------
 
 void Machine::run() noexcept {
   set_current_machine(this);
+  thread_id_.store(::gettid(), std::memory_order_release);
   adopt_thread(fiber_);
   exception_globals_ = thread_exception_globals();
-  refresh_clock();
-  while (G* const g = find_runnable()) {
+  for (;;) {
+    if (locked() && assigned_ == nullptr && processor() != nullptr) give_processor_away();
+    if (processor() == nullptr && (ending_ || !wait_for_processor())) break;
+    G* const g = assigned_ != nullptr ? std::exchange(assigned_, nullptr) : find_runnable();
+    if (g == nullptr) {
+      if (processor() == nullptr) continue;  // given home
+      break;
+    }
     if (spinning_) stop_spinning();
+    if (g->locked.load(std::memory_order_relaxed) != nullptr && g != locked_.load(std::memory_order_relaxed)) {
+      hand_to_locked_machine(g);
+      continue;
+    }
     execute(g);
   }
   if (spinning_) stop_spinning();
   set_current_machine(nullptr);
 }
 
+// assign() writes what it assigns, then woken_, then wakes. The kernel compares woken_ before the sleep, so that a 1 which comes first
+// is not slept on.
+bool Machine::wait_for_processor() noexcept {
+  // A thread that has just begun has its first processor already, and must not be offered another.
+  if (woken_.load(std::memory_order_acquire) == 0 && !locked()) scheduler_.add_waiting(*this);
+  while (woken_.load(std::memory_order_acquire) == 0) {
+    if (scheduler_.stopping()) return false;
+    futex_wait(&woken_, 0);
+  }
+  woken_.store(0, std::memory_order_relaxed);
+  Processor* const p = next_processor_.exchange(nullptr, std::memory_order_acquire);
+  if (p == nullptr) return false;  // stopping
+  assigned_ = std::exchange(next_goroutine_, nullptr);
+  lease_.assign(p);
+  last_processor_.store(p->id, std::memory_order_relaxed);
+  p->machine.store(this, std::memory_order_release);
+  refresh_clock();
+  return true;
+}
+
+void Machine::assign(Processor& p, G* locked_goroutine) noexcept {
+  next_goroutine_ = locked_goroutine;
+  next_processor_.store(&p, std::memory_order_release);
+  wake();
+}
+
+void Machine::wake() noexcept {
+  woken_.store(1, std::memory_order_release);
+  futex_wake(&woken_, 1);
+}
+
+bool Machine::others_wait() noexcept {
+  const Processor& p = *processor();
+  return p.runnext.load(std::memory_order_relaxed) != nullptr || !p.queue.empty() || !scheduler_.global_empty();
+}
+
+void Machine::give_processor_away() noexcept {
+  Processor& p = *lease_.give();
+  p.machine.store(nullptr, std::memory_order_relaxed);
+  scheduler_.hand_off(p);
+}
+
+// Another machine is reserved for this goroutine: it gets the processor, too.
+void Machine::hand_to_locked_machine(G* g) noexcept {
+  Processor& p = *lease_.give();
+  p.machine.store(nullptr, std::memory_order_relaxed);
+  g->locked.load(std::memory_order_relaxed)->assign(p, g);
+}
+
 void Machine::execute(G* g) noexcept {
-  current_ = g;
+  Processor& p = *processor();
+  p.rounds.add();
+  if (!inherits_slice_) p.slices.add();
+  current_.store(g, std::memory_order_release);
   g->set_status(Status::running);
   bool again = true;
   while (again) {
+    lease_.leave(g->mode.load(std::memory_order_relaxed));
     switch_fiber(fiber_, g->fiber, exception_globals_);
     again = false;
     switch (departure_) {
@@ -55,17 +125,18 @@ void Machine::execute(G* g) noexcept {
         again = !finish_park(g);
         break;
       case Departure::yield_local:
-        current_ = nullptr;
+        current_.store(nullptr, std::memory_order_relaxed);
         g->set_status(Status::runnable);
         enqueue_last(g);
         break;
+      case Departure::requeue:  // without a processor
       case Departure::yield_global:
-        current_ = nullptr;
+        current_.store(nullptr, std::memory_order_relaxed);
         g->set_status(Status::runnable);
         scheduler_.push_global(g);
         break;
       case Departure::exit:
-        current_ = nullptr;
+        current_.store(nullptr, std::memory_order_relaxed);
         finish_exit(g);
         break;
     }
@@ -74,32 +145,52 @@ void Machine::execute(G* g) noexcept {
 
 // False when commit refused. After commit returned true the goroutine may run elsewhere already: nothing of it is touched.
 bool Machine::finish_park(G* g) noexcept {
-  g->since.store(processor_->clock.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  Processor* const p = processor();
+  g->since.store(p != nullptr ? p->clock.load(std::memory_order_relaxed) : now(), std::memory_order_relaxed);
   const std::uint64_t epoch = g->epoch() + 1;
   g->state.store(G::pack(epoch, Status::waiting), std::memory_order_release);
-  current_ = nullptr;
+  current_.store(nullptr, std::memory_order_relaxed);
   if (commit_(commit_arg_)) {
-    processor_->parks.add();
+    if (p != nullptr) p->parks.add();
     return true;
   }
   WEFT_CHECK(g->state.load(std::memory_order_relaxed) == G::pack(epoch, Status::waiting),
              "commit refused a goroutine that was readied");
   g->state.store(G::pack(epoch, Status::running), std::memory_order_release);
-  current_ = g;
+  current_.store(g, std::memory_order_release);
   return false;
 }
 
 void Machine::finish_exit(G* g) noexcept {
+  if (locked()) {
+    unlock_thread();
+    g->locked.store(nullptr, std::memory_order_relaxed);
+    ending_ = true;
+  }
   destroy_fiber(g->fiber);
   g->set_status(Status::dead);
-  processor_->exited.add();
-  scheduler_.give_dead(processor_, g);
+  processor()->exited.add();
+  scheduler_.give_dead(processor(), g);
+  if (ending_) give_processor_away();
 }
 
 // --- on the goroutine's stack ----------------------------------------------------------------------------------------
 
+Machine& Machine::enter() noexcept {
+  for (;;) {
+    Machine& machine = *current_machine();
+    if (machine.lease_.enter() || machine.lease_.settle()) return machine;
+    machine.requeue();
+  }
+}
+
+void Machine::requeue() noexcept {
+  departure_ = Departure::requeue;
+  switch_fiber(current()->fiber, fiber_, exception_globals_);
+}
+
 void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
-  G* const g = current_;
+  G* const g = current();
   WEFT_CHECK(g != nullptr, "park outside a goroutine");
   g->reason.store(reason, std::memory_order_relaxed);
   departure_ = Departure::park;
@@ -110,14 +201,13 @@ void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
 }
 
 void Machine::yield(YieldTo where) noexcept {
-  G* const g = current_;
   departure_ = where == YieldTo::local_queue ? Departure::yield_local : Departure::yield_global;
-  switch_fiber(g->fiber, fiber_, exception_globals_);
+  switch_fiber(current()->fiber, fiber_, exception_globals_);
 }
 
 void Machine::exit_goroutine() noexcept {
   departure_ = Departure::exit;
-  leave_fiber(current_->fiber, fiber_, exception_globals_);
+  leave_fiber(current()->fiber, fiber_, exception_globals_);
   __builtin_unreachable();
 }
 
@@ -128,7 +218,7 @@ void Machine::enqueue(G* g) noexcept {
     batch_->push_back(g);
     return;
   }
-  Processor& p = *processor_;
+  Processor& p = *processor();
   if (kPerturb && p.random.below(4) == 0) {
     enqueue_last(g);
   } else if (G* const kicked = p.runnext.exchange(g, std::memory_order_acq_rel); kicked != nullptr) {
@@ -138,7 +228,7 @@ void Machine::enqueue(G* g) noexcept {
 }
 
 void Machine::enqueue_last(G* g) noexcept {
-  Processor& p = *processor_;
+  Processor& p = *processor();
   while (!p.queue.push(g)) {
     GList half;
     if (!p.queue.take_half([&](G* older) { half.push_back(older); })) continue;
@@ -149,17 +239,19 @@ void Machine::enqueue_last(G* g) noexcept {
 }
 
 G* Machine::next_local() noexcept {
-  Processor& p = *processor_;
+  Processor& p = *processor();
+  inherits_slice_ = false;
   if (p.runnext.load(std::memory_order_relaxed) != nullptr) {
     // Only thieves race for it, and only the owner fills it.
     if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire); g != nullptr) {
-      if (++p.runnext_streak < kRunnextStreak) return g;
-      p.runnext_streak = 0;
+      if (!p.slice_over.load(std::memory_order_relaxed)) [[likely]] {
+        inherits_slice_ = true;
+        return g;
+      }
       enqueue_last(g);
     }
-  } else {
-    p.runnext_streak = 0;
   }
+  if (p.slice_over.load(std::memory_order_relaxed)) p.slice_over.store(false, std::memory_order_relaxed);
   return p.queue.pop();
 }
 
@@ -173,15 +265,22 @@ bool Machine::flush_batch(GList& batch) noexcept {
 
 // --- finding work ----------------------------------------------------------------------------------------------------
 
-void Machine::refresh_clock() noexcept { processor_->clock.store(now(), std::memory_order_relaxed); }
+void Machine::refresh_clock() noexcept { processor()->clock.store(now(), std::memory_order_relaxed); }
 
 G* Machine::find_runnable() noexcept {
-  Processor& p = *processor_;
+  Processor& p = *processor();
+  inherits_slice_ = false;
   for (;;) {
     if (scheduler_.stopping()) return nullptr;
+    if (p.retired.load(std::memory_order_relaxed)) [[unlikely]] {
+      if (p.retired.load(std::memory_order_acquire)) serve_retired_processor();
+      continue;
+    }
     ++p.tick;
-    p.rounds.add();
-    if (p.tick % kClockTick == 0) periodic_check();
+    if (p.tick % kClockTick == 0) {
+      if (p.home != this && give_processor_home()) return nullptr;
+      periodic_check();
+    }
     if (p.tick % kGlobalQueueTick == 0) {
       if (G* const g = scheduler_.take_global(*this, 1)) return g;
     }
@@ -191,13 +290,14 @@ G* Machine::find_runnable() noexcept {
     if (start_spinning()) {
       if (G* const g = steal()) return g;
     }
+    if (p.home != this && give_processor_home()) return nullptr;
     idle();
   }
 }
 
 // What must not starve while there is always a goroutine to run: the poller and the timers.
 void Machine::periodic_check() noexcept {
-  Processor& p = *processor_;
+  Processor& p = *processor();
   refresh_clock();
   const Nanos t = p.clock.load(std::memory_order_relaxed);
   if (t - p.last_poll > kPollAtLeastEvery) {
@@ -208,7 +308,7 @@ void Machine::periodic_check() noexcept {
 }
 
 bool Machine::poll(Nanos timeout) noexcept {
-  Processor& p = *processor_;
+  Processor& p = *processor();
   GList batch;
   batch_ = &batch;
   p.poller->poll(timeout);
@@ -224,7 +324,7 @@ bool Machine::poll(Nanos timeout) noexcept {
 bool Machine::fire_timers(Processor& owner) noexcept {
   GList batch;
   batch_ = &batch;
-  owner.timers.fire_due(processor_->clock.load(std::memory_order_relaxed));
+  owner.timers.fire_due(processor()->clock.load(std::memory_order_relaxed));
   batch_ = nullptr;
   return flush_batch(batch);
 }
@@ -235,29 +335,34 @@ bool Machine::start_spinning() noexcept {
   // Searchers cost CPU; half of the busy processors is enough of them.
   const int busy = scheduler_.procs() - scheduler_.idle_.count();
   if (2 * scheduler_.spinning_.load(std::memory_order_relaxed) >= busy) return false;
-  spinning_ = true;
+  set_spinning(true);
   scheduler_.spinning_.fetch_add(1, std::memory_order_seq_cst);
   return true;
 }
 
+void Machine::set_spinning(bool spinning) noexcept {
+  spinning_ = spinning;
+  observed_spinning_.store(spinning, std::memory_order_relaxed);
+}
+
 // Having found work: the last searcher to stop wakes another, for there may be more where this came from.
 void Machine::stop_spinning() noexcept {
-  spinning_ = false;
+  set_spinning(false);
   if (scheduler_.spinning_.fetch_sub(1, std::memory_order_seq_cst) == 1) scheduler_.wake_if_needed();
 }
 
 G* Machine::steal() noexcept {
-  auto& processors = scheduler_.processors();
+  const auto processors = scheduler_.processors();
   const auto n = static_cast<std::uint32_t>(processors.size());
   for (int round = 0; round < kStealRounds; ++round) {
     const bool last_round = round == kStealRounds - 1;
-    const std::uint32_t start = processor_->random.below(n);
+    const std::uint32_t start = processor()->random.below(n);
     for (std::uint32_t i = 0; i < n; ++i) {
       Processor& victim = *processors[(start + i) % n];
-      if (&victim == processor_) continue;
+      if (&victim == processor()) continue;
       if (scheduler_.stopping()) return nullptr;
       if (G* const g = steal_from(victim, last_round)) {
-        processor_->steals.add();
+        processor()->steals.add();
         return g;
       }
     }
@@ -266,7 +371,7 @@ G* Machine::steal() noexcept {
 }
 
 G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
-  Processor& p = *processor_;
+  Processor& p = *processor();
   if (last_round && victim.timers.next() <= p.clock.load(std::memory_order_relaxed) && fire_timers(victim)) {
     if (G* const g = next_local()) return g;
   }
@@ -283,22 +388,49 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
 
 // The sleeper's half of the protocol at the top of scheduler.h.
 void Machine::idle() noexcept {
-  Processor& p = *processor_;
+  Processor& p = *processor();
   if (spinning_) {
-    spinning_ = false;
+    set_spinning(false);
     scheduler_.spinning_.fetch_sub(1, std::memory_order_seq_cst);
   }
   scheduler_.idle_.add(p.id);
   // Between the bit and the look at the queues; mirrors the fence in wake_if_needed().
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (scheduler_.any_work() || scheduler_.stopping()) {
+  if (scheduler_.any_work() || scheduler_.stopping() || p.retired.load(std::memory_order_acquire)) {
     if (scheduler_.idle_.remove(p.id)) scheduler_.spinning_.fetch_add(1, std::memory_order_seq_cst);
-    spinning_ = true;  // counted by us just now, or by the waker that claimed us
+    set_spinning(true);  // counted by us just now, or by the waker that claimed us
     return;
   }
   const Nanos next = p.timers.next();
   poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
-  if (!scheduler_.idle_.remove(p.id)) spinning_ = true;
+  if (!scheduler_.idle_.remove(p.id)) set_spinning(true);
+  scheduler_.sysmon().note_activity();
+}
+
+// set_procs() took this processor out of service: what it has goes to the others. Its poller and its timers stay with it, so this
+// machine goes on serving them.
+void Machine::serve_retired_processor() noexcept {
+  Processor& p = *processor();
+  if (spinning_) stop_spinning();
+  GList all;
+  if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire)) all.push_back(g);
+  while (G* const g = p.queue.pop()) all.push_back(g);
+  if (!all.empty()) scheduler_.push_global(all);
+  const Nanos next = p.timers.next();
+  poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
+}
+
+// While a processor's own machine was away (in a blocking call, with a goroutine that computed), another served it. The kernel posts the
+// completions of io_uring requests by the thread that made them, so the processor goes back as soon as its own machine waits for one.
+bool Machine::give_processor_home() noexcept {
+  Processor& p = *processor();
+  if (p.home->ended_.load(std::memory_order_relaxed)) p.home = this;
+  if (!p.home->waits_.load(std::memory_order_relaxed) || !scheduler_.take_waiting(*p.home)) return false;
+  if (spinning_) stop_spinning();
+  lease_.give();
+  p.machine.store(nullptr, std::memory_order_relaxed);
+  p.home->assign(p, nullptr);
+  return true;
 }
 
 }  // namespace weft::rt

@@ -2,10 +2,22 @@
 //
 // The thread's own stack is the scheduler stack: run() finds a goroutine, switches to it, and when the goroutine has left its stack does
 // what it asked for (`departure`). So what is done to a goroutine that parks, yields or ends never runs on that goroutine's stack.
+//
+// There are as many machines as there are threads needed: one for each processor, and one for each goroutine that is inside blocking(),
+// computes for too long, or is locked to its thread. A machine without a processor sleeps in wait_for_processor() until somebody assigns
+// one. While goroutine code runs, sysmon may take the processor away (sched/lease.h). The goroutine then parks and readies others without;
+// for what needs a processor it first gets one again, by way of the global queue: enter().
 #pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
 
 #include "arch/fiber_switch.h"
 #include "sched/goroutine.h"
+#include "sched/lease.h"
 #include "sched/park.h"
 #include "time/clock.h"
 
@@ -16,34 +28,69 @@ class Scheduler;
 
 class Machine {
  public:
-  Machine(Scheduler& scheduler, int id, Processor& processor) noexcept
-      : scheduler_(scheduler), id_(id), processor_(&processor) {}
+  Machine(Scheduler& scheduler, int id) noexcept : scheduler_(scheduler), id_(id) {}
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
-  // Runs goroutines on the calling thread until the scheduler stops.
+  // The thread's body: until the scheduler stops, or the goroutine that was locked to the thread has ended.
   void run() noexcept;
 
+  // --- any thread ---
   int id() const noexcept { return id_; }
   Scheduler& scheduler() noexcept { return scheduler_; }
-  Processor* processor() noexcept { return processor_; }
-  G* current() noexcept { return current_; }
+  // The kernel's id of the thread; 0 before it runs.
+  pid_t thread_id() const noexcept { return thread_id_.load(std::memory_order_acquire); }
+  G* observed_current() const noexcept { return current_.load(std::memory_order_acquire); }
+  bool observed_spinning() const noexcept { return observed_spinning_.load(std::memory_order_relaxed); }
+  // The processor it holds, -1 without; a moment old.
+  int observed_processor() const noexcept;
+  const G* observed_locked() const noexcept { return locked_.load(std::memory_order_relaxed); }
+  // The processor it held last.
+  int last_processor() const noexcept { return last_processor_.load(std::memory_order_relaxed); }
+  Lease<Processor>& lease() noexcept { return lease_; }
+  // To a machine that waits for one or is about to; with a goroutine when the machine is locked to it. At most one until it is taken up.
+  void assign(Processor& processor, G* locked_goroutine) noexcept;
+  // Makes a waiting machine look at Scheduler::stopping().
+  void wake() noexcept;
 
-  // --- for the goroutine that runs here, on its own stack ---
+  // --- on this thread ---
+  // Steady only in runtime mode; null when it was given up or taken.
+  Processor* processor() noexcept { return lease_.processor(); }
+  G* current() noexcept { return current_.load(std::memory_order_relaxed); }
+
+  // --- for the goroutine that runs here, on its own stack; in runtime mode ---
+  // The calling goroutine's machine, in runtime mode. When the processor is gone the goroutine goes through the global queue, so that
+  // this may be another machine than before. Goroutines only, without locks.
+  static Machine& enter() noexcept;
   void park(CommitFn commit, void* arg, WaitReason reason) noexcept;
+  // From here on with a processor.
   enum class YieldTo { local_queue, global_queue };
   void yield(YieldTo where) noexcept;
   [[noreturn]] void exit_goroutine() noexcept;
+  // Back to user code.
+  void leave() noexcept { lease_.leave(current()->mode); }
+  // From now on no other goroutine runs on this thread, and the caller on no other, until unlock_thread().
+  void lock_thread() noexcept { locked_.store(current(), std::memory_order_relaxed); }
+  void unlock_thread() noexcept { locked_.store(nullptr, std::memory_order_relaxed); }
+  bool locked() const noexcept { return locked_.load(std::memory_order_relaxed) != nullptr; }
+  // Goroutines that this processor could run now.
+  bool others_wait() noexcept;
+  // Gives the processor to another machine, because the calling goroutine is about to block its thread.
+  void give_processor_away() noexcept;
 
-  // --- on this thread, from a goroutine or the scheduler ---
+  // --- in runtime mode with a processor, from a goroutine or the scheduler ---
   // Queues a goroutine that has become runnable: into the batch while the poller or timers run, else into runnext.
   void enqueue(G* g) noexcept;
   // To the tail of the processor's queue, or half of that to the global one.
   void enqueue_last(G* g) noexcept;
 
  private:
-  enum class Departure { park, yield_local, yield_global, exit };
+  friend class Scheduler;
+  enum class Departure : std::uint8_t { park, yield_local, yield_global, exit, requeue };
 
+  bool wait_for_processor() noexcept;
+  void hand_to_locked_machine(G* g) noexcept;
+  void requeue() noexcept;
   void execute(G* g) noexcept;
   bool finish_park(G* g) noexcept;
   void finish_exit(G* g) noexcept;
@@ -51,23 +98,42 @@ class Machine {
   G* find_runnable() noexcept;
   G* next_local() noexcept;
   void periodic_check() noexcept;
-  // Timers that are due and what the poller has, waiting up to `timeout`; true when a goroutine became runnable.
   bool poll(Nanos timeout) noexcept;
   bool fire_timers(Processor& owner) noexcept;
   bool flush_batch(GList& batch) noexcept;
   G* steal() noexcept;
   G* steal_from(Processor& victim, bool last_round) noexcept;
   void idle() noexcept;
+  void serve_retired_processor() noexcept;
+  bool give_processor_home() noexcept;
   bool start_spinning() noexcept;
+  void set_spinning(bool spinning) noexcept;
   void stop_spinning() noexcept;
   void refresh_clock() noexcept;
 
   Scheduler& scheduler_;
   const int id_;
-  Processor* processor_;
-  G* current_ = nullptr;
-  GList* batch_ = nullptr;  // set while the poller or timers run
-  bool spinning_ = false;   // this machine is counted in the scheduler's spinning
+  Lease<Processor> lease_;
+  std::atomic<G*> current_{nullptr};
+  GList* batch_ = nullptr;           // set while the poller or timers run
+  bool spinning_ = false;            // this machine is counted in the scheduler's spinning
+  bool inherits_slice_ = false;      // what find_runnable() returned came from runnext
+  bool ending_ = false;              // its locked goroutine ended: the thread is not clean and goes, too
+  std::atomic<G*> locked_{nullptr};  // the goroutine that this thread is reserved for; written here only
+  G* assigned_ = nullptr;            // the locked goroutine, when it came with the processor
+  std::atomic<pid_t> thread_id_{0};
+  std::atomic<int> last_processor_{-1};
+  std::atomic<bool> observed_spinning_{false};
+
+  // What wait_for_processor() sleeps on: 1 when there is something to look at, written after what was assigned.
+  std::atomic<std::uint32_t> woken_{0};
+  std::atomic<Processor*> next_processor_{nullptr};
+  G* next_goroutine_ = nullptr;
+
+  // Written by the scheduler under its machines_mutex_, read by anybody.
+  std::thread thread_;
+  std::atomic<bool> waits_{false};  // it is in the list of machines that wait for a processor
+  std::atomic<bool> ended_{false};  // its thread has ended or is about to
 
   Fiber fiber_;  // the thread's own stack
   ExceptionGlobals* exception_globals_ = nullptr;
@@ -81,5 +147,37 @@ class Machine {
 // a park reads another thread's.
 [[gnu::noinline]] Machine* current_machine() noexcept;
 void set_current_machine(Machine* machine) noexcept;
+
+// While it lives, the calling machine keeps the processor that it has. Any thread, goroutine or scheduler, also under locks; nests. Not
+// over a park.
+class Pin {
+ public:
+  Pin() noexcept : machine_(current_machine()) {
+    if (machine_ == nullptr) return;
+    before_ = machine_->lease().mode();
+    if (before_ != Mode::runtime && !machine_->lease().enter()) static_cast<void>(machine_->lease().settle());
+    processor_ = machine_->processor();
+  }
+  // For goroutines without locks: gets a processor if the machine has lost its own.
+  struct WithProcessor {};
+  explicit Pin(WithProcessor) noexcept : before_(current_machine()->lease().mode()), machine_(&Machine::enter()) {
+    processor_ = machine_->processor();
+  }
+  ~Pin() {
+    if (before_ != Mode::runtime) machine_->lease().leave(before_);
+  }
+  Pin(const Pin&) = delete;
+  Pin& operator=(const Pin&) = delete;
+
+  // Null on a plain thread.
+  Machine* machine() const noexcept { return machine_; }
+  // Null where there is none.
+  Processor* processor() const noexcept { return processor_; }
+
+ private:
+  Mode before_ = Mode::runtime;
+  Machine* machine_;
+  Processor* processor_ = nullptr;
+};
 
 }  // namespace weft::rt

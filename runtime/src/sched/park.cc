@@ -58,19 +58,30 @@ Waiter current_waiter() noexcept {
 void park(CommitFn commit, void* arg, WaitReason reason) noexcept {
   Machine* const machine = current_machine();
   WEFT_CHECK(machine != nullptr, "park on a plain thread");
+  // With or without a processor: the caller may hold the lock that commit releases, and must not wait for one.
+  if (!machine->lease().enter()) static_cast<void>(machine->lease().settle());
   machine->park(commit, arg, reason);
+}
+
+void park_with_processor(CommitFn commit, void* arg, WaitReason reason) noexcept {
+  Machine::enter().park(commit, arg, reason);
 }
 
 bool ready(Waiter waiter) noexcept {
   if (!waiter.g->try_ready(waiter.epoch)) return false;
-  if (Machine* const machine = current_machine()) {
-    machine->enqueue(waiter.g);
-  } else if (const SchedulerUse scheduler; scheduler) {
-    scheduler->push_global(waiter.g);
-  }
+  submit(waiter.g);
   return true;
 }
 
-void yield_local() noexcept { current_machine()->yield(Machine::YieldTo::local_queue); }
+void submit(G* g) noexcept {
+  const Pin pin;
+  if (pin.processor() != nullptr) {
+    pin.machine()->enqueue(g);
+  } else if (const SchedulerUse scheduler; scheduler) {
+    scheduler->push_global(g);
+  }
+}
+
+void yield_local() noexcept { Machine::enter().yield(Machine::YieldTo::local_queue); }
 
 }  // namespace weft::rt

@@ -54,12 +54,18 @@ Waiter current_waiter() noexcept;
 // waiter visible. Returns false to refuse the park.
 using CommitFn = bool (*)(void* arg);
 
-// Parks the calling goroutine until ready() is called with its waiter. Goroutines only.
+// Parks the calling goroutine until ready() is called with its waiter. The caller may hold a lock, for commit to release. Goroutines only.
 void park(CommitFn commit, void* arg, WaitReason reason) noexcept;
+
+// The same for a commit that needs the machine's processor. The caller holds no lock: it may have to wait for a processor first.
+void park_with_processor(CommitFn commit, void* arg, WaitReason reason) noexcept;
 
 // Makes the goroutine runnable if it still waits in that epoch, and says whether it did. From a goroutine or the scheduler it goes
 // to the runnext slot of the current processor, from a plain thread to the global queue. Any thread; never blocks for long.
 bool ready(Waiter waiter) noexcept;
+
+// Queues a goroutine that its caller made runnable, as ready() does.
+void submit(G* g) noexcept;
 
 // Lets the other goroutines of this processor run: to the tail of the local queue.
 void yield_local() noexcept;

@@ -1,6 +1,6 @@
 // P: a processor, the right to run goroutines and what goes with it: a run queue, a timer heap, a poller, caches.
 //
-// Owned by one machine at a time. Others may steal from `queue`, take `runnext` by compare-and-swap, fire `timers`, interrupt `poller`, and read
+// Owned by one machine at a time, the one whose lease holds it (sched/lease.h). Others may steal from `queue`, take `runnext` by compare-and-swap, fire `timers`, interrupt `poller`, and read
 // the counters; everything else is the owner's alone.
 #pragma once
 
@@ -17,6 +17,8 @@
 #include "time/timer.h"
 
 namespace weft::rt {
+
+class Machine;
 
 // Counted by one thread, read by any.
 class Counter {
@@ -38,9 +40,18 @@ struct alignas(64) Processor {
   Processor& operator=(const Processor&) = delete;
 
   const int id;
-  std::uint32_t tick = 0;            // scheduling rounds
-  std::uint32_t runnext_streak = 0;  // rounds in a row that ran runnext
+  std::uint32_t tick = 0;  // scheduling rounds
   Nanos last_poll = 0;
+
+  // Who holds it; null while it goes from one machine to another. For sysmon and dumps.
+  std::atomic<Machine*> machine{nullptr};
+  // The machine that it belongs with. The holder's.
+  Machine* home = nullptr;
+
+  // Set by sysmon when one time slice lasts too long: goroutines that wake each other share a slice, and then others have their turn.
+  std::atomic<bool> slice_over{false};
+  // Out of service since set_procs() lowered the number.
+  std::atomic<bool> retired{false};
 
   RunQueue<G, kRunQueueSlots> queue{kRunQueueStart};
   // The goroutine that was readied last, which runs first: it finds what its waker left in the cache.
@@ -63,7 +74,8 @@ struct alignas(64) Processor {
   Counter parks;
   Counter steals;
   Counter polls;
-  Counter rounds;
+  Counter rounds;  // times that a goroutine ran
+  Counter slices;  // the same, without those that came from runnext and went on with the slice of their waker
 };
 
 }  // namespace weft::rt

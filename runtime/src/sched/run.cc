@@ -1,6 +1,7 @@
 // run(), go(), yield() and the identity functions of weft/go.h.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
@@ -9,6 +10,7 @@
 #include "poll/backend.h"
 #include "sched/fatal.h"
 #include "sched/goroutine.h"
+#include "sched/log.h"
 #include "sched/machine.h"
 #include "sched/procs.h"
 #include "sched/scheduler.h"
@@ -19,12 +21,17 @@ namespace {
 
 using rt::G;
 
-// Every goroutine's outermost frame. Noexcept: an exception that gets here finds the terminate handler before anything is unwound.
-void goroutine_main(void* self) noexcept {
+// Every goroutine's outermost frame. Not noexcept: an exception that nobody catches meets the end of the stack in the search for a
+// handler, so that std::terminate is called before anything is unwound and the report shows who threw.
+void goroutine_main(void* self) {
   rt::fiber_started();
   G* const g = static_cast<G*>(self);
-  g->entry(g->closure);
-  rt::current_machine()->exit_goroutine();
+  try {
+    g->entry(g->closure);
+  } catch (detail::GoroutineExit& exit) {
+    exit.arrived();
+  }
+  rt::Machine::enter().exit_goroutine();
 }
 
 G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_t size, std::size_t alignment,
@@ -39,6 +46,8 @@ G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_
   g->id.store(scheduler.next_id(processor), std::memory_order_relaxed);
   g->parent_id.store(this_goroutine::id(), std::memory_order_relaxed);
   g->reason.store(rt::WaitReason::none, std::memory_order_relaxed);
+  g->mode.store(rt::Mode::user, std::memory_order_relaxed);
+  g->thread_locks = 0;
   scheduler.count_spawn(processor);
   return g;
 }
@@ -76,28 +85,26 @@ struct MainFrame {
 namespace detail {
 
 Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry) {
-  rt::Machine* const machine = rt::current_machine();
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
-  G* const g = make_goroutine(*scheduler, machine != nullptr ? machine->processor() : nullptr, size, alignment, entry);
+  const rt::Pin pin;
+  G* const g = make_goroutine(*scheduler, pin.processor(), size, alignment, entry);
   return {g, g->closure};
 }
 
 void start_goroutine(Spawn spawn) noexcept {
   G* const g = static_cast<G*>(spawn.goroutine);
   g->set_status(rt::Status::runnable);
-  if (rt::Machine* const machine = rt::current_machine()) {
-    machine->enqueue(g);
-  } else if (const rt::SchedulerUse scheduler; scheduler) {
-    scheduler->push_global(g);
-  }
+  rt::submit(g);
 }
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
   rt::install_terminate_handler();
   RuntimeOptions effective = options;
+  const bool chosen = effective.procs > 0 || std::getenv("WEFT_PROCS") != nullptr;
   effective.procs = effective.procs > 0 ? std::min(effective.procs, rt::kMaxProcs) : rt::default_procs();
+  rt::set_log_hook(effective.log);
 
   Result<std::unique_ptr<rt::Scheduler>> made = make_scheduler(effective);
   if (!made) {
@@ -106,6 +113,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   }
   std::unique_ptr<rt::Scheduler> scheduler = std::move(*made);
 
+  scheduler->set_follows_default_procs(!chosen);
   MainFrame frame{entry, closure, scheduler.get()};
   G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), [](void* slot) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
@@ -124,8 +132,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 }  // namespace detail
 
 void yield() {
-  rt::Machine* const machine = rt::current_machine();
-  if (machine != nullptr && machine->current() != nullptr) machine->yield(rt::Machine::YieldTo::global_queue);
+  if (rt::on_goroutine()) rt::Machine::enter().yield(rt::Machine::YieldTo::global_queue);
 }
 
 int procs() noexcept {
@@ -133,9 +140,27 @@ int procs() noexcept {
   return scheduler ? scheduler->procs() : 0;
 }
 
+int set_procs(int n) {
+  const rt::SchedulerUse scheduler;
+  if (!scheduler) return 0;
+  const int before = scheduler->procs();
+  if (n < 1) return before;
+  scheduler->set_follows_default_procs(false);
+  if (const Error error = scheduler->set_procs(std::min(n, rt::kMaxProcs)))
+    rt::log_warning(error.wrap("set_procs: " + std::to_string(scheduler->procs()) + " processors run").message());
+  return before;
+}
+
+void follow_default_procs() {
+  const rt::SchedulerUse scheduler;
+  if (!scheduler) return;
+  scheduler->set_follows_default_procs(true);
+  scheduler->sysmon().wake();
+}
+
 int processor_id() noexcept {
   rt::Machine* const machine = rt::current_machine();
-  return machine == nullptr ? -1 : machine->processor()->id;
+  return machine == nullptr ? -1 : machine->last_processor();
 }
 
 int machine_id() noexcept {

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cstdio>
+#include <iterator>
 #include <string>
 #include <system_error>
 
 #include "sched/fatal.h"
+#include "sched/procs.h"
 #include "sched/seed.h"
 
 namespace weft::rt {
@@ -52,24 +55,31 @@ int IdleSet::take_any() noexcept {
 // --- start and stop --------------------------------------------------------------------------------------------------
 
 Scheduler::Scheduler(const RuntimeOptions& options, std::unique_ptr<Backend> backend)
-    : procs_(options.procs),
+    : options_(options),
       backend_(std::move(backend)),
       stacks_(stack_pool(options.stack_size)),
-      idle_(static_cast<std::size_t>(options.procs)) {}
+      processors_(kMaxProcs),
+      idle_(kMaxProcs) {}
 
 Scheduler::~Scheduler() {
   // Goroutines that main did not wait for never run again; their slots are not used again either, for others may point to them.
   stacks_.for_each([](G& g) { g.set_status(Status::dead); });
-  for (const auto& p : processors_) stacks_.give(p->free);
+  for (const auto& p : processors()) stacks_.give(p->free);
 }
 
 Error Scheduler::prepare() {
-  for (int i = 0; i < procs_; ++i) {
+  if (Error error = make_processors(options_.procs)) return error;
+  procs_.store(options_.procs, std::memory_order_relaxed);
+  return {};
+}
+
+Error Scheduler::make_processors(int n) {
+  for (int i = static_cast<int>(processors().size()); i < n; ++i) {
     Result<std::unique_ptr<Poller>> poller = backend_->make_poller();
     if (!poller) return poller.error();
-    processors_.push_back(
-        std::make_unique<Processor>(i, std::move(*poller), schedule_seed() + static_cast<unsigned>(i)));
-    machines_.push_back(std::make_unique<Machine>(*this, i, *processors_.back()));
+    const auto index = static_cast<std::size_t>(i);
+    processors_[index] = std::make_unique<Processor>(i, std::move(*poller), schedule_seed() + static_cast<unsigned>(i));
+    made_.store(index + 1, std::memory_order_release);
   }
   return {};
 }
@@ -77,37 +87,52 @@ Error Scheduler::prepare() {
 bool Scheduler::run(G* main) {
   running_scheduler.store(this, std::memory_order_seq_cst);
   push_global(main);
-  running_machines_ = procs_;
-  for (const auto& machine : machines_) {
-    try {
-      threads_.emplace_back([this, m = machine.get()] {
-        m->run();
-        machine_stopped();
-      });
-    } catch (const std::system_error&) {
-      fatal("can't start a thread: raise the limit of processes (ulimit -u, pids.max) or lower WEFT_PROCS");
-    }
-  }
+  for (const auto& p : processors()) hand_off(*p);
+  sysmon_.start();
 
   bool all_stopped = false;
   {
     std::unique_lock lock(stopped_mutex_);
     stopped_.wait(lock, [this] { return stopping(); });
     all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
+    // Machines in runtime mode come to a stop, however slow they are; only goroutine code may go on for ever.
+    while (!all_stopped && any_machine_in_runtime_mode())
+      all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
   }
+  if (!all_stopped) abandon_goroutines();
+  sysmon_.stop();
   running_scheduler.store(nullptr, std::memory_order_seq_cst);
   while (scheduler_users.load(std::memory_order_seq_cst) != 0) relax_thread();
-  for (std::thread& thread : threads_) {
+  const std::lock_guard lock(machines_mutex_);
+  for (const auto& machine : machines_) {
     if (all_stopped) {
-      thread.join();
+      machine->thread_.join();
     } else {
-      thread.detach();  // it runs a goroutine that does not come to a scheduling point
+      machine->thread_.detach();  // it runs a goroutine that does not come to a scheduling point
     }
   }
   return all_stopped;
 }
 
-void Scheduler::machine_stopped() noexcept {
+bool Scheduler::any_machine_in_runtime_mode() noexcept {
+  bool any = false;
+  for_each_machine([&](Machine& machine) { any = any || machine.lease().observed_mode() == Mode::runtime; });
+  return any;
+}
+
+// What does not run now never will.
+void Scheduler::abandon_goroutines() noexcept {
+  stacks_.for_each([](G& g) {
+    if (g.status() != Status::running) g.set_status(Status::dead);
+  });
+}
+
+void Scheduler::machine_stopped(Machine& machine) noexcept {
+  {
+    const std::lock_guard lock(machines_mutex_);
+    machine.ended_.store(true, std::memory_order_relaxed);
+    if (!stopping()) ended_.push_back(&machine);
+  }
   const std::lock_guard lock(stopped_mutex_);
   --running_machines_;
   stopped_.notify_all();
@@ -119,7 +144,124 @@ void Scheduler::stop() noexcept {
     stopping_.store(true, std::memory_order_release);
   }
   stopped_.notify_all();
-  for (const auto& p : processors_) p->poller->interrupt();
+  for (const auto& p : processors()) p->poller->interrupt();
+  // A machine that is made from here on finds stopping_ under this lock, or was made before and is in the list.
+  const std::lock_guard lock(machines_mutex_);
+  for (const auto& machine : machines_) machine->wake();
+}
+
+// --- processors and machines -----------------------------------------------------------------------------------------
+
+Error Scheduler::set_procs(int n) {
+  const std::lock_guard lock(procs_mutex_);
+  const int before = procs();
+  const auto made = static_cast<int>(processors().size());
+  const Error error = make_processors(n);
+  n = std::min(n, static_cast<int>(processors().size()));
+  procs_.store(n, std::memory_order_seq_cst);
+  for (int i = n; i < before; ++i) {
+    processors_[static_cast<std::size_t>(i)]->retired.store(true, std::memory_order_seq_cst);
+    processors_[static_cast<std::size_t>(i)]->poller->interrupt();
+  }
+  for (int i = before; i < n; ++i) {
+    Processor& p = *processors_[static_cast<std::size_t>(i)];
+    p.retired.store(false, std::memory_order_seq_cst);
+    if (i < made) {
+      p.poller->interrupt();
+    } else {
+      hand_off(p);
+    }
+  }
+  return error;
+}
+
+void Scheduler::hand_off(Processor& p) noexcept {
+  Machine* const self = current_machine();
+  if (self != nullptr && self->locked()) {
+    {
+      const std::lock_guard lock(machines_mutex_);
+      postponed_.push_back(&p);
+      has_postponed_.store(true, std::memory_order_seq_cst);
+    }
+    sysmon_.wake();
+    return;
+  }
+  start_machine(p);
+}
+
+void Scheduler::start_postponed() noexcept {
+  if (!has_postponed()) return;
+  std::vector<Processor*> processors;
+  {
+    const std::lock_guard lock(machines_mutex_);
+    processors.swap(postponed_);
+    has_postponed_.store(false, std::memory_order_relaxed);
+  }
+  for (Processor* const p : processors) start_machine(*p);
+}
+
+void Scheduler::start_machine(Processor& p) noexcept {
+  const std::lock_guard lock(machines_mutex_);
+  if (stopping()) return;
+  if (!waiting_.empty()) {
+    // Its own, if that one is there: give_processor_home() says why.
+    const auto own = std::ranges::find(waiting_, p.home);
+    Machine* const machine = own != waiting_.end() ? p.home : waiting_.back();
+    waiting_.erase(own != waiting_.end() ? own : std::prev(waiting_.end()));
+    machine->waits_.store(false, std::memory_order_relaxed);
+    if (p.home == nullptr) p.home = machine;
+    machine->assign(p, nullptr);
+    return;
+  }
+  Machine* machine = nullptr;
+  if (!ended_.empty()) {
+    machine = ended_.back();
+    ended_.pop_back();
+    machine->thread_.join();
+    machine->ended_.store(false, std::memory_order_relaxed);
+  } else {
+    if (machines_.size() >= options_.max_threads) {
+      static_cast<void>(std::fprintf(stderr, "runtime: program exceeds %zu-thread limit\n", options_.max_threads));
+      fatal(
+          "thread exhaustion: raise RuntimeOptions::max_threads, or have fewer goroutines in blocking calls at a time");
+    }
+    machines_.push_back(std::make_unique<Machine>(*this, static_cast<int>(machines_.size())));
+    machine = machines_.back().get();
+  }
+  if (p.home == nullptr) p.home = machine;
+  machine->assign(p, nullptr);
+  {
+    const std::lock_guard stopped_lock(stopped_mutex_);
+    ++running_machines_;
+  }
+  try {
+    machine->thread_ = std::thread([this, machine] {
+      machine->run();
+      machine_stopped(*machine);
+    });
+  } catch (const std::system_error&) {
+    fatal("can't start a thread: raise the limit of processes (ulimit -u, pids.max) or lower WEFT_PROCS");
+  }
+}
+
+void Scheduler::add_waiting(Machine& machine) noexcept {
+  const std::lock_guard lock(machines_mutex_);
+  waiting_.push_back(&machine);
+  machine.waits_.store(true, std::memory_order_relaxed);
+}
+
+bool Scheduler::take_waiting(Machine& machine) noexcept {
+  const std::lock_guard lock(machines_mutex_);
+  const auto found = std::ranges::find(waiting_, &machine);
+  if (found == waiting_.end()) return false;
+  waiting_.erase(found);
+  machine.waits_.store(false, std::memory_order_relaxed);
+  return true;
+}
+
+Scheduler::MachineCount Scheduler::count_machines() noexcept {
+  const std::lock_guard lock(machines_mutex_);
+  return {machines_.size() - ended_.size(), waiting_.size()};
 }
 
 // --- the global queue ------------------------------------------------------------------------------------------------
@@ -148,7 +290,7 @@ G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
   GList more;
   {
     const std::lock_guard lock(global_mutex_);
-    const std::size_t share = global_.size() / static_cast<std::size_t>(procs_) + 1;
+    const std::size_t share = global_.size() / static_cast<std::size_t>(procs()) + 1;
     const std::size_t n = std::min({share, limit, global_.size()});
     first = global_.pop_front();
     for (std::size_t i = 1; i < n; ++i) more.push_back(global_.pop_front());
@@ -162,7 +304,10 @@ G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
 
 // The submitter's half of the protocol at the top of the header; the goroutine is in a queue already.
 void Scheduler::wake_if_needed() noexcept {
-  if (procs_ == 1 && current_machine() != nullptr) return;
+  if (made_.load(std::memory_order_relaxed) == 1) {
+    Machine* const self = current_machine();
+    if (self != nullptr && self->processor() != nullptr) return;  // nobody sleeps: the caller has the only processor
+  }
   // Between the queue and the look at the sleepers; mirrors the fence in Machine::idle().
   std::atomic_thread_fence(std::memory_order_seq_cst);
   while (idle_.count() != 0 && spinning_.load(std::memory_order_seq_cst) == 0) {
@@ -181,7 +326,7 @@ void Scheduler::wake_if_needed() noexcept {
 
 bool Scheduler::any_work() noexcept {
   if (!global_empty()) return true;
-  return std::ranges::any_of(processors_, [](const auto& p) {
+  return std::ranges::any_of(processors(), [](const auto& p) {
     return !p->queue.empty() || p->runnext.load(std::memory_order_acquire) != nullptr;
   });
 }
@@ -232,9 +377,9 @@ void Scheduler::count_spawn(Processor* processor) noexcept {
 
 Scheduler::Totals Scheduler::totals() noexcept {
   Totals t;
-  for (const auto& p : processors_) t.exited += p->exited.get();
+  for (const auto& p : processors()) t.exited += p->exited.get();
   t.spawned = spawned_elsewhere_.load(std::memory_order_relaxed);
-  for (const auto& p : processors_) {
+  for (const auto& p : processors()) {
     t.spawned += p->spawned.get();
     t.parks += p->parks.get();
     t.steals += p->steals.get();
@@ -251,16 +396,16 @@ Scheduler::Totals Scheduler::totals() noexcept {
 
 // --- timers ----------------------------------------------------------------------------------------------------------
 
-TimerHeap& current_timer_heap() noexcept {
-  if (Machine* const machine = current_machine()) return machine->processor()->timers;
+TimerHeap& current_timer_heap(const Pin& pin) noexcept {
+  if (pin.processor() != nullptr) return pin.processor()->timers;
   const SchedulerUse scheduler;
   WEFT_CHECK(scheduler, "a timer needs a running runtime");
   return scheduler->processors().front()->timers;
 }
 
-void timer_moved_ahead(TimerHeap& heap) noexcept {
+void timer_moved_ahead(TimerHeap& heap, const Pin& pin) noexcept {
   // The owner looks at its heap before it sleeps; anybody else's sleep must be broken.
-  if (current_machine() != nullptr) return;
+  if (pin.processor() != nullptr) return;
   const SchedulerUse scheduler;
   if (!scheduler) return;
   for (const auto& p : scheduler->processors()) {

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/processor.h"
+#include "sched/sysmon.h"
 #include "stack/stack.h"
 #include "sync/spin_mutex.h"
 #include "weft/error.h"
@@ -68,10 +70,10 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Makes every processor's poller. An error names what the kernel refused.
+  // Makes the processors. An error names what the kernel refused.
   Error prepare();
-  // Runs `main` on the machines, each in a thread of its own; returns when main has returned and the machines have stopped. True when all of them did within
-  // the grace time: then the scheduler may be destroyed.
+  // Runs `main` on machines, each in a thread of its own; returns when main has returned and the machines have stopped. True when all of
+  // them did within the grace time: then the scheduler may be destroyed.
   bool run(G* main);
   // Any thread: makes every machine return from run() at its next scheduling point.
   void stop() noexcept;
@@ -83,6 +85,44 @@ class Scheduler {
   // The first goes to the caller, more into its queue: at most `limit`, at most a fair share.
   G* take_global(Machine& machine, std::size_t limit) noexcept;
   bool global_empty() const noexcept { return global_size_.load(std::memory_order_acquire) == 0; }
+
+  // --- processors and machines; any thread ---
+  int procs() const noexcept { return procs_.load(std::memory_order_relaxed); }
+  // Puts `n` processors into service, from the first on; the rest retires. An error names what the kernel refused; then fewer are in service.
+  Error set_procs(int n);
+  // Retired ones, too.
+  std::span<const std::unique_ptr<Processor>> processors() const noexcept {
+    return {processors_.data(), made_.load(std::memory_order_acquire)};
+  }
+  // Finds a machine for a processor that has none, starting a thread when no machine waits.
+  void hand_off(Processor& processor) noexcept;
+  void add_waiting(Machine& machine) noexcept;
+  // False when it does not wait any more.
+  bool take_waiting(Machine& machine) noexcept;
+  struct MachineCount {
+    std::size_t all = 0, waiting = 0;
+  };
+  MachineCount count_machines() noexcept;
+  // Threads of this process that are the runtime's own, and the one that waits in run().
+  std::size_t threads() noexcept { return count_machines().all + 2; }
+  template <typename Visit>
+  void for_each_machine(Visit visit) {
+    const std::lock_guard lock(machines_mutex_);
+    for (const auto& machine : machines_) {
+      if (!machine->ended_.load(std::memory_order_relaxed)) visit(*machine);
+    }
+  }
+  // Starts what hand_off() left to it: threads inherit from the one that makes them, so machines that a goroutine is locked to make none.
+  void start_postponed() noexcept;
+  bool has_postponed() const noexcept { return has_postponed_.load(std::memory_order_seq_cst); }
+  int idle_processors() const noexcept { return idle_.count(); }
+
+  // Whether nobody has chosen the number of processors, so that it may follow the machine's.
+  bool follows_default_procs() const noexcept { return follows_default_procs_.load(std::memory_order_relaxed); }
+  void set_follows_default_procs(bool follows) noexcept {
+    follows_default_procs_.store(follows, std::memory_order_relaxed);
+  }
+  Sysmon& sysmon() noexcept { return sysmon_; }
 
   // --- waking and searching ---
   void wake_if_needed() noexcept;
@@ -102,22 +142,38 @@ class Scheduler {
     std::size_t global_queue = 0;
   };
   Totals totals() noexcept;
-  std::vector<std::unique_ptr<Processor>>& processors() noexcept { return processors_; }
   Backend& backend() noexcept { return *backend_; }
   StackPool& stacks() noexcept { return stacks_; }
-  int procs() const noexcept { return procs_; }
+  const RuntimeOptions& options() const noexcept { return options_; }
+  Nanos start_time() const noexcept { return start_time_; }
 
  private:
   friend class Machine;
 
-  void machine_stopped() noexcept;
+  Error make_processors(int n);
+  void start_machine(Processor& processor) noexcept;
+  void machine_stopped(Machine& machine) noexcept;
+  bool any_machine_in_runtime_mode() noexcept;
+  void abandon_goroutines() noexcept;
 
-  const int procs_;
+  const RuntimeOptions options_;
+  const Nanos start_time_ = now();
   const std::unique_ptr<Backend> backend_;
   StackPool& stacks_;
+
+  std::mutex procs_mutex_;  // one set_procs() at a time
+  std::atomic<int> procs_{0};
+  std::atomic<bool> follows_default_procs_{false};
+  // Room for all that there can be, so that readers need no lock; below made_ they are there for good.
   std::vector<std::unique_ptr<Processor>> processors_;
+  std::atomic<std::size_t> made_{0};
+
+  std::mutex machines_mutex_;  // guards these
   std::vector<std::unique_ptr<Machine>> machines_;
-  std::vector<std::thread> threads_;
+  std::vector<Machine*> waiting_;
+  std::vector<Machine*> ended_;
+  std::vector<Processor*> postponed_;
+  std::atomic<bool> has_postponed_{false};
 
   alignas(64) SpinMutex global_mutex_;  // guards global_
   GList global_;
@@ -132,6 +188,8 @@ class Scheduler {
   std::mutex stopped_mutex_;
   std::condition_variable stopped_;
   int running_machines_ = 0;  // guarded by stopped_mutex_
+
+  Sysmon sysmon_{*this};
 };
 
 // The running scheduler, held for as long as this lives; null when none runs. Any thread, for a moment: the end of run() waits.
@@ -153,9 +211,9 @@ class SchedulerUse {
 
 // --- for timers ---
 // The heap for timers that the caller arms: its processor's, or the first's on a plain thread.
-TimerHeap& current_timer_heap() noexcept;
+TimerHeap& current_timer_heap(const Pin& pin) noexcept;
 // Tells a sleeping owner of `heap` that its earliest timer is earlier now.
-void timer_moved_ahead(TimerHeap& heap) noexcept;
+void timer_moved_ahead(TimerHeap& heap, const Pin& pin) noexcept;
 
 // For loops that wait for another thread: a hint to the CPU, and giving the CPU away.
 inline void relax_cpu() noexcept {

@@ -26,8 +26,8 @@ inline void futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t exp
 
 // The same, but no longer than `timeout`.
 inline void futex_wait_for(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
-                           std::chrono::milliseconds timeout) noexcept {
-  const timespec limit{timeout.count() / 1000, timeout.count() % 1000 * 1'000'000};
+                           std::chrono::nanoseconds timeout) noexcept {
+  const timespec limit{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};
   ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &limit, nullptr, 0);
 }
 

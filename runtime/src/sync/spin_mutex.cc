@@ -3,9 +3,8 @@
 #include <chrono>
 #include <type_traits>
 
-#include <linux/membarrier.h>
-
 #include "sync/futex.h"
+#include "sync/membarrier.h"
 
 namespace weft::rt {
 namespace {
@@ -15,15 +14,6 @@ namespace {
 constexpr int kSpins = 60;
 
 constexpr std::chrono::milliseconds kBlindSleep{1};
-
-long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0); }
-
-// Every running thread of this process passes a full memory barrier before it returns; those that don't run pass one
-// when they are switched in. False when the kernel won't.
-bool heavy_barrier() noexcept {
-  static const bool registered = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
-  return registered && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
-}
 
 }  // namespace
 

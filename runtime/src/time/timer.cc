@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "sched/fatal.h"
+#include "sched/machine.h"
 #include "sched/scheduler.h"
 
 namespace weft::rt {
@@ -24,7 +25,8 @@ RuntimeTimer::~RuntimeTimer() {
 
 void RuntimeTimer::start_at(Nanos when) noexcept {
   stop();
-  TimerHeap& heap = current_timer_heap();
+  const Pin pin;  // the heap's owner stays awake until it has seen the timer
+  TimerHeap& heap = current_timer_heap(pin);
   bool earliest = false;
   last_heap_ = &heap;
   {
@@ -33,7 +35,7 @@ void RuntimeTimer::start_at(Nanos when) noexcept {
     heap.insert_locked(this, when);
   }
   // Nothing of the timer may be touched from here on: it may have fired.
-  if (earliest) timer_moved_ahead(heap);
+  if (earliest) timer_moved_ahead(heap, pin);
 }
 
 bool RuntimeTimer::stop() noexcept {

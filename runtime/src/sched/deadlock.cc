@@ -1,0 +1,70 @@
+#include "sched/deadlock.h"
+
+#include <dirent.h>
+
+#include <atomic>
+#include <cstddef>
+
+#include "sched/fatal.h"
+#include "sched/scheduler.h"
+
+namespace weft::rt {
+namespace {
+
+std::atomic<int> outside_wakers{0};
+
+// Threads of this process; 0 when /proc does not say.
+std::size_t process_threads() noexcept {
+  DIR* const tasks = ::opendir("/proc/self/task");
+  if (tasks == nullptr) return 0;
+  std::size_t n = 0;
+  while (const dirent* const entry = ::readdir(tasks)) {
+    if (entry->d_name[0] != '.') ++n;
+  }
+  ::closedir(tasks);
+  return n;
+}
+
+bool may_be_woken(const G& g) noexcept {
+  const std::uint64_t word = g.state.load(std::memory_order_acquire);
+  switch (G::status_of(word)) {
+    case Status::dead:
+      return false;
+    case Status::runnable:
+    case Status::running:
+      return true;
+    case Status::waiting:
+      break;
+  }
+  const WaitReason reason = g.reason.load(std::memory_order_relaxed);
+  return reason == WaitReason::io_wait || reason == WaitReason::sleep;
+}
+
+}  // namespace
+
+OutsideWaker::OutsideWaker() noexcept { outside_wakers.fetch_add(1, std::memory_order_relaxed); }
+OutsideWaker::~OutsideWaker() { outside_wakers.fetch_sub(1, std::memory_order_relaxed); }
+
+void report_deadlock_if_any(Scheduler& scheduler) noexcept {
+  if (!scheduler.options().deadlock_detection || scheduler.stopping()) return;
+  if (outside_wakers.load(std::memory_order_acquire) != 0) return;
+  // Goroutines are looked at one after the other: what the first of them did meanwhile shows in the totals.
+  const Scheduler::Totals before = scheduler.totals();
+  if (before.timers != 0 || before.global_queue != 0) return;
+  bool live = false;
+  bool hope = false;
+  scheduler.stacks().for_each([&](const G& g) {
+    hope = hope || may_be_woken(g);
+    live = live || g.status() == Status::waiting;
+  });
+  if (hope) return;
+  const Scheduler::Totals after = scheduler.totals();
+  if (after.rounds != before.rounds || after.parks != before.parks || after.timers != 0 ||
+      after.spawned != before.spawned || scheduler.idle_processors() < scheduler.procs())
+    return;
+  if (process_threads() != scheduler.threads()) return;
+  if (!live) fatal_all("no goroutines (main called exit_goroutine) - deadlock!");
+  fatal_all("all goroutines are asleep - deadlock!");
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,96 @@
+// Lease: a machine's hold on its processor, which another thread may end while the machine is in user code.
+//
+// mode_ says where the machine is. It alone writes it.
+//   runtime   it uses its processor: nobody may take it
+//   user      a goroutine computes: sysmon takes the processor when that lasts too long
+//   blocking  a goroutine is inside blocking(fn): the processor may be taken at any time
+// holding_ is the processor, null when it was given up or taken. Written under mutex_.
+//
+// enter() against take(). The machine enters on every runtime call and must not pay for it; sysmon takes a processor now and then.
+//   machine: enter()                           taker: take()
+//     1. mode_ = runtime                         1. holding_ = null
+//     2. light barrier                           2. heavy barrier
+//     3. read holding_                           3. read mode_; runtime: put holding_ back, failed
+// Each writes before it reads what the other wrote, so at least one sees the other. When both do, the machine has read null and the
+// taker puts it back: settle() waits for that on the mutex. When the taker alone does, the machine uses what the taker puts back. What
+// the machine did before it left runtime mode is visible to whoever took the processor: leave() releases, the read at 3 acquires.
+//
+// A template over the atomics, so that a model checker can run the same source.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "sync/membarrier.h"
+#include "sync/spin_mutex.h"
+
+namespace weft::rt {
+
+enum class Mode : std::uint8_t { runtime, user, blocking };
+
+struct LeaseAtomics {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+  using Mutex = SpinMutex;
+  static void light_barrier() noexcept { rt::light_barrier(); }
+  static bool heavy_barrier() noexcept { return rt::heavy_barrier(); }
+};
+
+template <typename P, typename Atomics = LeaseAtomics>
+class Lease {
+ public:
+  // --- the machine ---
+  // Into runtime mode. False: it may have no processor; settle() tells.
+  bool enter() noexcept {
+    mode_.store(Mode::runtime, std::memory_order_relaxed);
+    Atomics::light_barrier();
+    return holding_.load(std::memory_order_acquire) != nullptr;
+  }
+  // After enter() returned false, in runtime mode: what it said, for sure.
+  bool settle() noexcept {
+    const std::lock_guard lock(mutex_);
+    return holding_.load(std::memory_order_relaxed) != nullptr;
+  }
+  // Out of runtime mode.
+  void leave(Mode to) noexcept { mode_.store(to, std::memory_order_release); }
+  Mode mode() const noexcept { return mode_.load(std::memory_order_relaxed); }
+
+  // In runtime mode nothing but the machine changes it.
+  P* processor() const noexcept { return holding_.load(std::memory_order_relaxed); }
+  // In runtime mode: gives it up. The lock keeps a taker that is about to put it back from doing so later.
+  P* give() noexcept {
+    const std::lock_guard lock(mutex_);
+    P* const p = holding_.load(std::memory_order_relaxed);
+    holding_.store(nullptr, std::memory_order_relaxed);
+    return p;
+  }
+
+  // --- any thread ---
+  // To a machine without one, which is in runtime mode and waits.
+  void assign(P* p) noexcept {
+    const std::lock_guard lock(mutex_);
+    holding_.store(p, std::memory_order_release);
+  }
+  // Takes `p` from a machine that is in `mode`; false when it is not or no longer, and where the kernel has no heavy barrier.
+  bool take(P* p, Mode mode) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (mode_.load(std::memory_order_acquire) != mode || holding_.load(std::memory_order_relaxed) != p) return false;
+    holding_.store(nullptr, std::memory_order_relaxed);
+    if (Atomics::heavy_barrier() && mode_.load(std::memory_order_acquire) != Mode::runtime) return true;
+    holding_.store(p, std::memory_order_release);
+    return false;
+  }
+  const P* observed_processor() const noexcept { return holding_.load(std::memory_order_acquire); }
+  Mode observed_mode() const noexcept { return mode_.load(std::memory_order_acquire); }
+
+ private:
+  template <typename T>
+  using Atomic = typename Atomics::template Atomic<T>;
+
+  Atomic<Mode> mode_{Mode::runtime};
+  Atomic<P*> holding_{nullptr};
+  typename Atomics::Mutex mutex_;
+};
+
+}  // namespace weft::rt

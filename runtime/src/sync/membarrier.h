@@ -1,0 +1,18 @@
+// A full memory barrier that one side pays for both: membarrier(2), private and expedited.
+//
+// A frequent side that must not pay stores, calls light_barrier(), loads. A rare side stores, calls heavy_barrier(), loads. As with two
+// full barriers, at least one of them sees the other's store.
+#pragma once
+
+#include <atomic>
+
+namespace weft::rt {
+
+// Keeps the compiler from moving memory accesses over it; heavy_barrier() sees to the processor.
+inline void light_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
+// Every running thread of this process passes a full memory barrier before it returns; those that don't run pass one when they are
+// switched in. False when the kernel won't.
+bool heavy_barrier() noexcept;
+
+}  // namespace weft::rt
