@@ -134,14 +134,14 @@ class Routes:
 
     def test_sleepers_do_not_wait_for_each_other(self):
         start = time.monotonic()
-        clients = [weft.Client(self.address) for _ in range(50)]
+        clients = [weft.Client(self.address) for _ in range(200)]
         with contextlib.ExitStack() as stack:
             for client in clients:
                 stack.enter_context(client)
-                client.send("GET /sleep/300 HTTP/1.1\r\nHost: test\r\n\r\n")
+                client.send("GET /sleep/600 HTTP/1.1\r\nHost: test\r\n\r\n")
             for client in clients:
                 self.assertEqual(client.response().status, 200)
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 50)  # two at a time would take 60 s
 
     def test_wrong_paths_and_methods(self):
         self.assertEqual(self.get("/nope").status, 404)
@@ -234,34 +234,42 @@ class RoutesOnEpoll(Routes, unittest.TestCase):
 
 
 class Ends:
-    """How the server ends; `poller` is the subclass's."""
+    """How the server ends; `poller` is the subclass's. Stops have a minute, so that no test meets that limit by chance."""
 
     @classmethod
     def setUpClass(cls):
         if cls.poller == "io_uring" and not weft.io_uring_works():
             raise unittest.SkipTest("io_uring is forbidden here")
 
+    LONG_REQUEST = "GET /sleep/60000 HTTP/1.1\r\nHost: test\r\n\r\n"
+    HALF_A_REQUEST = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nto and "
+
     def serve(self, *arguments):
+        if "--stop-timeout" not in arguments:
+            arguments += ("--stop-timeout", "1m")
         return weft.Server("--poller", self.poller, *arguments)
 
     @contextlib.contextmanager
-    def request_in_flight(self, server, target):
+    def request_in_flight(self, server, request):
+        """A client whose request a handler is at."""
+        before = server.vars()["requests"]
         with weft.Client(server.address) as client:
-            client.send(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
-            weft.wait_until(lambda: server.vars()["connections"]["active"] == 1, "the request is active")
+            client.send(request)
+            weft.wait_until(lambda: server.vars()["requests"] > before, "the request is in flight")
             yield client
 
     def test_requests_in_flight_are_finished(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            with self.serve() as server, self.request_in_flight(server, "/sleep/700") as client:
+            with self.serve() as server, self.request_in_flight(server, self.HALF_A_REQUEST) as client:
                 idle = weft.Client(server.address)
                 idle.get("/healthz")
                 server.signal(number)
                 weft.wait_until(lambda: weft.refused(server.address), "new connections are refused")
                 self.assertIsNone(server.process.poll())
                 self.assertEqual(idle.rest(), b"")
+                client.send("fro")
                 response = client.response()
-                self.assertEqual((response.status, response.body), (200, b"slept 700 ms\n"))
+                self.assertEqual((response.status, response.body), (200, b"to and fro"))
                 self.assertEqual(response.field("Connection"), "close")
                 self.assertEqual(server.wait(), 0)
                 idle.socket.close()
@@ -277,41 +285,49 @@ class Ends:
             self.assertEqual(server.wait(), 0)
 
     def test_a_second_signal_forces_the_end(self):
-        with self.serve() as server, self.request_in_flight(server, "/sleep/30000"):
+        with self.serve() as server, self.request_in_flight(server, self.LONG_REQUEST):
             server.signal()
             server.wait_for_line("stopping reason=")
             start = time.monotonic()
             server.signal()
             self.assertEqual(server.wait(), 128 + signal.SIGTERM)
-            self.assertLess(time.monotonic() - start, 5)
+            self.assertLess(time.monotonic() - start, 30)
             self.assertEqual(server.lines()[-1], "weft: second signal: exit at once")
 
     def test_the_stop_timeout_forces_the_end(self):
-        with self.serve("--stop-timeout", "200ms") as server, self.request_in_flight(server, "/sleep/30000") as client:
+        with self.serve("--stop-timeout", "200ms") as server, self.request_in_flight(server, self.LONG_REQUEST) as client:
             start = time.monotonic()
             server.signal()
             self.assertEqual(client.rest(), b"")
             self.assertEqual(server.wait(), 1)
-            self.assertLess(time.monotonic() - start, 10)
+            self.assertLess(time.monotonic() - start, 30)
             self.assertIn("stop timeout passed timeout=0.200s", server.log())
             self.assertRegex(server.log(), r"closing by force server=http address=\S+ active=1 idle=0")
             self.assertRegex(server.log(), r'still there goroutine=\d+ parent=\d+ state="chan receive" since=')
 
     def test_readiness_fails_before_the_end(self):
-        with self.serve("--drain-delay", "1s") as server:
+        with self.serve("--drain-delay", "5m") as server:
             self.assertEqual(weft.get(server.address, "/readyz").status, 200)
             server.signal()
             server.wait_for_line("stopping reason=")
             self.assertEqual(weft.get(server.address, "/readyz").status, 503)
             self.assertEqual(weft.get(server.address, "/healthz").status, 200)
+            server.signal()
+            self.assertEqual(server.wait(), 128 + signal.SIGTERM)
+
+    def test_it_ends_after_the_drain_delay(self):
+        with self.serve("--drain-delay", "500ms") as server:
+            start = time.monotonic()
+            server.signal()
             self.assertEqual(server.wait(), 0)
+            self.assertGreaterEqual(time.monotonic() - start, 0.5)
 
     def test_it_ends_at_once_with_nothing_to_do(self):
         with self.serve() as server:
             start = time.monotonic()
             server.signal()
             self.assertEqual(server.wait(), 0)
-            self.assertLess(time.monotonic() - start, 5)
+            self.assertLess(time.monotonic() - start, 30)
 
     def test_a_client_that_leaves_hurts_nobody(self):
         with self.serve() as server:
@@ -416,13 +432,19 @@ class CommandLine(unittest.TestCase):
                 self.assertEqual(client.get("/healthz").status, 200)
 
     def test_quiet(self):
-        command = [weft.WEFT, "serve", "--address", "127.0.0.1:0", "--debug-address", "", "--log-level", "warn"]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = free.getsockname()
+        command = [weft.WEFT, "serve", "--address", "%s:%d" % address, "--debug-address", "", "--log-level", "warn"]
         process = subprocess.Popen(command, env=weft.clean_environment(), stdin=subprocess.DEVNULL,
                                    stderr=subprocess.PIPE)
-        time.sleep(1)
-        process.terminate()
-        self.assertEqual(process.communicate(timeout=weft.PATIENCE)[1], b"")
-        self.assertEqual(process.returncode, 0)
+        try:
+            weft.wait_until(lambda: process.poll() is not None or not weft.refused(address), "it serves")
+            process.terminate()
+            self.assertEqual(process.communicate(timeout=weft.PATIENCE)[1], b"")
+            self.assertEqual(process.returncode, 0)
+        finally:
+            process.kill()
+            process.wait(weft.PATIENCE)
 
 
 class Check(unittest.TestCase):
@@ -435,8 +457,8 @@ class Check(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.end()
 
-    def check(self, url, *arguments):
-        result = weft.run("check", url, *arguments)
+    def check(self, url, timeout="1m"):
+        result = weft.run("check", url, "--timeout", timeout)
         self.assertEqual(result.stdout, "")
         return result.returncode, result.stderr
 
@@ -489,10 +511,10 @@ class Check(unittest.TestCase):
     def test_it_does_not_wait_for_ever(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             start = time.monotonic()
-            status, line = self.check("http://127.0.0.1:%d/" % silent.getsockname()[1], "--timeout", "300ms")
+            status, line = self.check("http://127.0.0.1:%d/" % silent.getsockname()[1], timeout="300ms")
             self.assertEqual(status, 1)
             self.assertIn("i/o timeout", line)
-            self.assertLess(time.monotonic() - start, 10)
+            self.assertLess(time.monotonic() - start, 30)
 
 
 if __name__ == "__main__":

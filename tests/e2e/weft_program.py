@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 
-# Sanitizers slow everything down.
-PATIENCE = 30.0
+# For what is to happen soon. Sanitizers slow everything down, and machines may be slow.
+PATIENCE = 60.0
 
 
 def need(variable):
@@ -58,6 +58,7 @@ class Server:
         if wait:
             try:
                 self._wait_for_addresses()
+                wait_until(lambda: get(self.address, "/readyz").status == 200, "it is ready")
             except BaseException:
                 self.end()
                 raise

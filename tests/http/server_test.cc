@@ -32,6 +32,9 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+// For what is to happen soon, however slow the machine.
+constexpr std::chrono::seconds kPatience{60};
+
 // A server on a port of its own, served by a goroutine. Closes and waits at the end.
 class Running {
  public:
@@ -83,7 +86,7 @@ class Client {
     auto dialed = net::dial(background(), "tcp", address);
     EXPECT_TRUE(dialed.has_value()) << (dialed ? "" : dialed.error().message());
     if (dialed) conn = *dialed;
-    conn.set_deadline(Clock::now() + 20s);
+    conn.set_deadline(Clock::now() + kPatience);
   }
   ~Client() {
     if (conn) (void)conn.close();
@@ -120,7 +123,7 @@ class Client {
   }
 
   // The connection ends within `limit`.
-  bool ends(std::chrono::milliseconds limit) {
+  bool ends(std::chrono::milliseconds limit = kPatience) {
     conn.set_read_deadline(Clock::now() + limit);
     char byte = 0;
     const IoResult got = conn.read({&byte, 1});
@@ -280,10 +283,11 @@ WEFT_MATRIX_TEST(HttpServer, SaysContinueOnTheFirstRead) {
 
 WEFT_MATRIX_TEST(HttpServer, ShutdownLetsRequestsFinish) {
   const auto entered = make_chan<int>(2);
-  Running running({.handler = [entered](ResponseWriter& w, Request& r) {
+  const auto release = make_chan<int>();
+  Running running({.handler = [entered, release](ResponseWriter& w, Request& r) {
     if (r.path() == "/slow") {
       entered.send(1);
-      sleep(150ms);
+      release.recv();
     }
     echo_path(w, r);
   }});
@@ -296,17 +300,18 @@ WEFT_MATRIX_TEST(HttpServer, ShutdownLetsRequestsFinish) {
   entered.recv();
 
   const auto done = make_chan<Error>(1);
-  const auto start = Clock::now();
   go([server = running.server, done] { done.send(server.shutdown(background())); });
-  EXPECT_TRUE(idle.ends(100ms));
+  EXPECT_TRUE(idle.ends());
   hooked.recv();
   EXPECT_FALSE(net::dial(background(), "tcp", running.address).has_value());
+  sleep(100ms);
   EXPECT_FALSE(running.result.try_recv().has_value()) << "serve returns after the drain";
+  EXPECT_FALSE(done.try_recv().has_value()) << "shutdown returns after the drain";
+  release.close();
   const std::string response = busy.rest();
   EXPECT_EQ(body_of(response), "/slow");
   EXPECT_TRUE(says_close(response));
   EXPECT_FALSE(*done.recv());
-  EXPECT_GE(Clock::now() - start, 100ms);
   EXPECT_EQ(running.wait().code(), Errc::server_closed);
   EXPECT_EQ(running.server.stats().open, 0U);
 }
@@ -332,17 +337,26 @@ WEFT_MATRIX_TEST(HttpServer, ShutdownGivesUpAtItsDeadline) {
 }
 
 WEFT_MATRIX_TEST(HttpServer, ShutdownWaitsALittleForSilentConnections) {
-  Running running({.handler = echo_path});
+  constexpr auto kGrace = 500ms;  // the server's
+  Running running({.handler = echo_path, .read_header_timeout = 1h});
   Client silent(running.address);
   Client late(running.address);
   while (running.server.stats().open < 2) sleep(1ms);
+  const auto begun = make_chan<int>(1);
+  running.server.on_shutdown([begun] { begun.send(1); });
   const auto done = make_chan<Error>(1);
+  const auto start = Clock::now();
   go([server = running.server, done] { done.send(server.shutdown(background())); });
+  begun.recv();
   sleep(20ms);
-  const std::string response = late.ask("/late");
-  EXPECT_EQ(body_of(response), "/late");
-  EXPECT_TRUE(says_close(response));
-  EXPECT_TRUE(silent.ends(2s));
+  (void)late.conn.write("GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
+  const std::string response = late.response();
+  if (!response.empty() || Clock::now() - start < kGrace) {  // a machine may be too slow to use the grace
+    EXPECT_EQ(body_of(response), "/late");
+    EXPECT_TRUE(says_close(response));
+  }
+  EXPECT_TRUE(silent.ends());
+  EXPECT_GE(Clock::now() - start, kGrace);
   EXPECT_FALSE(*done.recv());
 }
 
@@ -366,45 +380,59 @@ WEFT_MATRIX_TEST(HttpServer, CloseDropsEverything) {
 }
 
 WEFT_MATRIX_TEST(HttpServer, TimesOutHeadsAndIdleConnections) {
-  Running running({.handler = echo_path, .read_header_timeout = 150ms, .idle_timeout = 300ms});
+  Running heads({.handler = echo_path, .read_header_timeout = 150ms, .idle_timeout = 1h});
+  Running idles({.handler = echo_path, .read_header_timeout = 1h, .idle_timeout = 300ms});
   WaitGroup group;
-  const auto within = [](Clock::time_point start, std::chrono::milliseconds want) {
-    const auto took = Clock::now() - start;
-    EXPECT_GE(took, want * 8 / 10);
-    EXPECT_LE(took, want * 3);
+  // Whether the server answers. It need not where the machine was too slow to ask in time: there is nothing to see then.
+  const auto answers = [](Client& client, const std::string& path, Clock::time_point since,
+                          std::chrono::milliseconds timeout) {
+    (void)client.conn.write("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
+    const std::string response = client.response();
+    if (response.empty() && Clock::now() - since >= timeout) return false;
+    EXPECT_EQ(body_of(response), path);
+    return true;
+  };
+  // The server ended it: not before the timeout, and not because the client ran out of patience.
+  const auto ended = [](const Client& client, Clock::time_point start, std::chrono::milliseconds timeout) {
+    EXPECT_GE(Clock::now() - start, timeout);
+    EXPECT_FALSE(client.error == Condition::deadline_exceeded);
   };
   group.go([&] {  // says nothing
-    Client client(running.address);
     const auto start = Clock::now();
+    Client client(heads.address);
     EXPECT_EQ(client.rest(), "");
-    within(start, 150ms);
+    ended(client, start, 150ms);
   });
   group.go([&] {  // drips
-    Client client(running.address);
     const auto start = Clock::now();
-    for (int i = 0; i < 10; ++i) {
+    Client client(heads.address);
+    bool over = false;
+    while (!over && Clock::now() - start < kPatience) {
       (void)client.conn.write("GET / HTTP/1.1\r\nHost: h\r\nX: ");
-      if (client.ends(30ms)) break;
+      over = client.ends(30ms);
     }
-    within(start, 150ms);
+    EXPECT_TRUE(over);
+    ended(client, start, 150ms);
   });
   group.go([&] {  // drips at the second request
-    Client client(running.address);
-    EXPECT_EQ(body_of(client.ask("/1")), "/1");
+    const auto begin = Clock::now();
+    Client client(heads.address);
+    if (!answers(client, "/1", begin, 150ms)) return;
     sleep(50ms);
     const auto start = Clock::now();
     client.send("GET / HT");
     EXPECT_EQ(client.rest(), "");
-    within(start, 150ms);
+    ended(client, start, 150ms);
   });
   group.go([&] {  // idles
-    Client client(running.address);
+    Client client(idles.address);
+    const auto first = Clock::now();
     EXPECT_EQ(body_of(client.ask("/1")), "/1");
     sleep(150ms);
-    EXPECT_EQ(body_of(client.ask("/2")), "/2");
-    const auto start = Clock::now();
+    const auto second = Clock::now();
+    if (!answers(client, "/2", first, 300ms)) return;
     EXPECT_EQ(client.rest(), "");
-    within(start, 300ms);
+    ended(client, second, 300ms);
   });
   group.wait();
 }
@@ -412,24 +440,33 @@ WEFT_MATRIX_TEST(HttpServer, TimesOutHeadsAndIdleConnections) {
 WEFT_MATRIX_TEST(HttpServer, TimesOutBodiesAndResponses) {
   const auto read_error = make_chan<Error>(1);
   const auto write_error = make_chan<std::error_code>(1);
-  Running running({.handler =
-                       [=](ResponseWriter& w, Request& r) {
-                         if (r.method() == "POST") {
-                           auto body = r.read_body(100);
-                           read_error.send(body ? Error() : body.error());
-                           return;
-                         }
-                         const std::string piece(1 << 20, 'x');
-                         std::error_code ec;
-                         while (!ec) ec = w.write(piece).ec;
-                         write_error.send(ec);
-                       },
-                   .read_timeout = 100ms,
-                   .write_timeout = 200ms});
-  Client poster(running.address);
-  poster.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
-  EXPECT_TRUE(*read_error.recv() == Condition::deadline_exceeded);
-  Client getter(running.address);
+  const Handler handler = [=](ResponseWriter& w, Request& r) {
+    if (r.method() == "POST") {
+      auto body = r.read_body(100);
+      read_error.send(body ? Error() : body.error());
+      return;
+    }
+    const std::string piece(1 << 20, 'x');
+    std::error_code ec;
+    while (!ec) ec = w.write(piece).ec;
+    write_error.send(ec);
+  };
+  // The time runs from the connection's start: where the machine is slow it passes before the handler is called, which is not what is to be
+  // seen.
+  for (auto timeout = 100ms;; timeout *= 4) {
+    Running reads({.handler = handler, .read_timeout = timeout});
+    Client poster(reads.address);
+    (void)poster.conn.write("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+    (void)poster.rest();
+    ASSERT_FALSE(poster.error == Condition::deadline_exceeded);
+    const auto error = read_error.try_recv();
+    if (!error && timeout < kPatience / 8) continue;
+    ASSERT_TRUE(error);
+    EXPECT_TRUE(*error == Condition::deadline_exceeded);
+    break;
+  }
+  Running writes({.handler = handler, .write_timeout = 200ms});
+  Client getter(writes.address);
   getter.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_TRUE(*write_error.recv() == Condition::deadline_exceeded);
 }
@@ -477,7 +514,7 @@ void watch_context(ResponseWriter& w, Request& r) {
 WEFT_MATRIX_TEST(HttpServer, DisconnectCancelsTheRequest) {
   const auto cancelled = make_chan<bool>(1);
   Running running({.handler = [cancelled](ResponseWriter&, Request& r) {
-    const auto [ctx, cancel] = with_timeout(r.context(), 10s);
+    const auto [ctx, cancel] = with_timeout(r.context(), 2 * kPatience);
     (void)r.read_body(100);
     ctx.done().recv();
     cancelled.send(ctx.err() == Condition::canceled);
@@ -490,7 +527,7 @@ WEFT_MATRIX_TEST(HttpServer, DisconnectCancelsTheRequest) {
     const auto start = Clock::now();
     client.reset();
     EXPECT_TRUE(*cancelled.recv());
-    EXPECT_LE(Clock::now() - start, 1s);
+    EXPECT_LE(Clock::now() - start, kPatience);
   }
 }
 

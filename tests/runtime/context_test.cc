@@ -178,7 +178,7 @@ WEFT_PROCS_TEST(Context, DeadlineExpires) {
   const auto [ctx, cancel] = with_timeout(background(), 20ms);
   const auto [child, cancel_child] = with_cancel(ctx);
   EXPECT_EQ(child.deadline(), ctx.deadline());
-  EXPECT_FALSE(ctx.err());
+  EXPECT_TRUE(!ctx.err() || Clock::now() - start >= 20ms);
   child.done().recv();
   EXPECT_GE(Clock::now() - start, 20ms);
   for (const Context& context : {ctx, child}) {

@@ -126,7 +126,7 @@ WEFT_PROCS_TEST(Mutex, IsFairToOneThatComesSeldom) {
     mutex.lock();
     mutex.unlock();
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
   stop = true;
   group.wait();
 }

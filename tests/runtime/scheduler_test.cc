@@ -12,6 +12,7 @@
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/stats.h"
+#include "weft/sync.h"
 #include "weft/time.h"
 
 namespace {
@@ -49,7 +50,7 @@ TEST(Scheduler, MainDoesNotWaitForOthers) {
               weft::yield();
             }),
             0);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 60s);
 }
 
 // Main's return is the end, whatever thread a goroutine that does not come back is on.
@@ -72,7 +73,7 @@ TEST(Scheduler, MainDoesNotWaitForAGoroutineThatSpins) {
                 },
                 {.procs = 2}),
             3);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 60s);
   stop.store(true, std::memory_order_release);
   while (spinning.load(std::memory_order_acquire) != 2) std::this_thread::yield();
 }
@@ -152,7 +153,7 @@ WEFT_PROCS_TEST(Scheduler, RespawningPairDoesNotStarveOthers) {
     std::atomic<bool> ran{false};
     weft::go([&] { ran.store(true, std::memory_order_release); });
     while (!ran.load(std::memory_order_acquire)) weft::yield();
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
   }
   stop.store(true, std::memory_order_release);
   while (live.load(std::memory_order_acquire) > 0) weft::yield();
@@ -174,23 +175,26 @@ WEFT_PROCS_TEST(Scheduler, IdsAndParents) {
 }
 
 WEFT_PROCS_TEST(Scheduler, ListsGoroutinesWithWaitReason) {
-  std::atomic<bool> started{false};
-  weft::go([&] {
-    started.store(true, std::memory_order_release);
-    weft::sleep(100ms);
+  std::atomic<bool> seen{false};
+  weft::WaitGroup group;
+  group.go([&] {
+    while (!seen.load(std::memory_order_acquire)) weft::sleep(50ms);
   });
-  while (!started.load(std::memory_order_acquire)) weft::yield();
-  weft::sleep(20ms);
+  const auto end = std::chrono::steady_clock::now() + 30s;
   bool found = false;
-  for (const weft::GoroutineInfo& g : weft::goroutines()) {
-    if (g.wait_reason == "sleep" && g.parent_id == 1) {
-      found = true;
-      EXPECT_EQ(g.state, weft::GoroutineState::waiting);
-      EXPECT_LT(g.waiting_for, 5s);
+  while (!found && std::chrono::steady_clock::now() < end) {
+    weft::sleep(1ms);
+    for (const weft::GoroutineInfo& g : weft::goroutines()) {
+      if (g.wait_reason == "sleep" && g.parent_id == 1 && g.waiting_for < 60s) {
+        found = true;
+        EXPECT_EQ(g.state, weft::GoroutineState::waiting);
+      }
     }
   }
   EXPECT_TRUE(found);
   EXPECT_EQ(weft::goroutine_count(), 2u);
+  seen.store(true, std::memory_order_release);
+  group.wait();
 }
 
 WEFT_PROCS_TEST(Scheduler, PlainThreadsMayStartGoroutines) {
@@ -257,7 +261,7 @@ TEST(SchedulerDeathTest, ExceptionThatLeavesAGoroutineEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(weft::run([] {
                 weft::go([] { throw std::runtime_error("boom"); });
-                weft::sleep(10s);
+                weft::sleep(1min);
               }),
               ::testing::ExitedWithCode(2), "panic: std::runtime_error: boom\n\ngoroutine [0-9]+ \\[running\\]:");
 }
@@ -269,7 +273,7 @@ WEFT_PROCS_TEST(Sleep, NeverEarlyAndNotForZero) {
   weft::sleep(20ms);
   const auto took = std::chrono::steady_clock::now() - begin;
   EXPECT_GE(took, 20ms);
-  EXPECT_LT(took, 2s);
+  EXPECT_LT(took, 30s);
 }
 
 WEFT_PROCS_TEST(Sleep, ManySleepersWakeTogether) {
@@ -288,7 +292,7 @@ WEFT_PROCS_TEST(Sleep, ManySleepersWakeTogether) {
     });
   }
   while (done.load(std::memory_order_acquire) < kSleepers) weft::sleep(5ms);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 50s);  // one after the other: 100 s and more
 }
 
 }  // namespace

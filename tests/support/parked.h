@@ -16,9 +16,9 @@ inline std::size_t parked(std::string_view reason) {
   return n;
 }
 
-// Returns when at least `n` goroutines are parked for that reason; false when they are not after ten seconds.
+// Returns when at least `n` goroutines are parked for that reason; false when they are not after thirty seconds.
 inline bool wait_until_parked(std::size_t n, std::string_view reason) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int round = 0; parked(reason) < n; ++round) {
     if (std::chrono::steady_clock::now() > end) return false;
     yield();
