@@ -77,7 +77,8 @@ class Micro(unittest.TestCase):
     def test_without_go(self):
         nothing = os.path.join(self.folder, "nothing")
         os.mkdir(nothing)
-        done = run("--quick", "--weft", PROGRAM, "--only", "mutex_free", "--procs", "1", "--json", self.json, path=nothing)
+        done = run("--quick", "--weft", PROGRAM, "--only", "mutex_free", "--procs", "1", "--json", self.json,
+                   path=nothing)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("Go is not installed: its column stays empty", done.stderr)
         self.assertRegex(done.stdout, r"\| mutex_free, ns \| 1 \| – \| [0-9.]+ \| – \|")
