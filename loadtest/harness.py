@@ -86,12 +86,12 @@ def build_cc(name):
     return None, errors[0].replace(ROOT + "/", "")
 
 
-def build_go():
+def build_go(folder=os.path.join(PEERS, "go"), name="go_peer"):
+    """Builds the Go program that is all of `folder`."""
     need_tool("go")
     os.makedirs(BUILD, exist_ok=True)
-    target = os.path.join(BUILD, "go_peer")
-    folder = os.path.join(PEERS, "go")
-    if is_fresh(target, [os.path.join(folder, f) for f in ("main.go", "go.mod")]):
+    target = os.path.join(BUILD, name)
+    if is_fresh(target, [os.path.join(folder, f) for f in os.listdir(folder)]):
         return target
     env = dict(os.environ, GOFLAGS="-mod=mod", GOPROXY="off", CGO_ENABLED="0")
     done = subprocess.run(["go", "build", "-o", target, "."], cwd=folder, env=env, capture_output=True, text=True)
@@ -431,7 +431,7 @@ def raise_file_limit(wanted):
 # ---- facts ---------------------------------------------------------------------------------------------------------
 
 
-def _first_line(command):
+def first_line(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -464,16 +464,20 @@ def machine_facts():
     }
 
 
+def commit():
+    name = first_line(["git", "-C", ROOT, "describe", "--always", "--dirty"])
+    return None if name and name.startswith("fatal") else name
+
+
 def versions(programs):
-    commit = _first_line(["git", "-C", ROOT, "describe", "--always", "--dirty"])
-    facts = {"commit": None if commit and commit.startswith("fatal") else commit, "wrk": _first_line(["wrk", "-v"])}
+    facts = {"commit": commit(), "wrk": first_line(["wrk", "-v"])}
     for name, program in programs.items():
         if name.startswith("weft-"):
-            facts["weft"] = _first_line([program, "--version"])
+            facts["weft"] = first_line([program, "--version"])
         elif name == "go":
-            facts["go"] = _first_line(["go", "version"])
+            facts["go"] = first_line(["go", "version"])
         elif name == "nginx":
-            facts["nginx"] = _first_line([program, "-v"])
+            facts["nginx"] = first_line([program, "-v"])
         else:
-            facts["g++"] = _first_line(["g++", "--version"])
+            facts["g++"] = first_line(["g++", "--version"])
     return facts

@@ -91,9 +91,13 @@ class ChanState : public ChanCore {
 
   void ref() noexcept { handles.fetch_add(1, std::memory_order_relaxed); }
 
-  // The last handle destroys what is left in the buffer. Nobody can be waiting: a waiter holds a handle.
   void unref() noexcept {
-    if (handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (handles.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  }
+
+  // The last handle destroys what is left in the buffer. Nobody can be waiting: a waiter holds a handle. Not inlined:
+  // GCC 12 doesn't know that a count is above one, and would warn of every use of another handle (-Wuse-after-free).
+  [[gnu::noinline]] void destroy() noexcept {
     for (std::size_t n = count.load(std::memory_order_relaxed); n > 0; --n) {
       element(head).~T();
       advance(head);

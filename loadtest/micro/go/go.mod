@@ -1,0 +1,3 @@
+module weft/loadtest/micro/go
+
+go 1.19

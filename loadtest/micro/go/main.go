@@ -1,0 +1,120 @@
+// micro NAME OPS: one benchmark, once, at the width that GOMAXPROCS gives. The twin of ../weft, file by file; ../run
+// calls both.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"sort"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// pass does ops operations and returns a checksum over them.
+type pass func(ops int64) uint64
+
+type sample struct {
+	Procs    int                `json:"procs"`
+	Ops      int64              `json:"ops"`
+	Checksum uint64             `json:"checksum"`
+	WallNs   int64              `json:"wall_ns"`
+	CPUNs    int64              `json:"cpu_ns"` // of the whole process, user and kernel
+	Metrics  map[string]float64 `json:"metrics"`
+}
+
+func (s *sample) time(p pass, warmOps int64) {
+	if warmOps > 0 {
+		p(warmOps)
+	}
+	cpu := processCPU()
+	start := time.Now()
+	s.Checksum = p(s.Ops)
+	s.WallNs = int64(time.Since(start))
+	s.CPUNs = processCPU() - cpu
+}
+
+func (s *sample) addPercentiles(ns []int64) {
+	sort.Slice(ns, func(i, j int) bool { return ns[i] < ns[j] })
+	last := len(ns) - 1
+	s.Metrics["p50"] = float64(ns[last*50/100])
+	s.Metrics["p99"] = float64(ns[last*99/100])
+}
+
+func timed(p pass) func(*sample) {
+	return func(s *sample) {
+		warm := s.Ops / 10
+		if warm < 1024 {
+			warm = 1024
+		}
+		if warm > s.Ops {
+			warm = s.Ops
+		}
+		s.time(p, warm)
+	}
+}
+
+func timedCold(p pass) func(*sample) {
+	return func(s *sample) { s.time(p, 0) }
+}
+
+func timedAfterOneLikeIt(p pass) func(*sample) {
+	return func(s *sample) { s.time(p, s.Ops) }
+}
+
+var benchmarks = map[string]func(*sample){
+	"spawn_join":      timed(spawnJoin),
+	"spawn_join_one":  timed(spawnJoinOne),
+	"spawn_steal":     timed(spawnSteal),
+	"yield_1":         timed(yield1),
+	"yield_2":         timed(yield2),
+	"yield_8":         timed(yield8),
+	"ping_pong":       timed(pingPong),
+	"chan_buffered":   timed(chanBuffered),
+	"skynet":          timedCold(skynet),
+	"skynet_warm":     timedAfterOneLikeIt(skynet),
+	"mutex_free":      timed(mutexFree),
+	"mutex_contended": timed(mutexContended),
+	"wait_group":      timed(waitGroup),
+	"context_cancel":  timed(contextCancel),
+	"context_child":   timed(contextChild),
+	"wake":            wake,
+	"sleep_late":      sleepLate,
+	"parked":          parked,
+}
+
+func processCPU() int64 {
+	var usage syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return usage.Utime.Nano() + usage.Stime.Nano()
+}
+
+func fail(what string) {
+	fmt.Fprintln(os.Stderr, "micro: "+what)
+	os.Exit(1)
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: [GOMAXPROCS=N] micro NAME OPS")
+	os.Exit(2)
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		usage()
+	}
+	ops, err := strconv.ParseInt(os.Args[2], 10, 64)
+	body := benchmarks[os.Args[1]]
+	if err != nil || ops < 1 || body == nil {
+		usage()
+	}
+	s := &sample{Procs: runtime.GOMAXPROCS(0), Ops: ops, Metrics: map[string]float64{}}
+	body(s)
+	line, err := json.Marshal(s)
+	if err != nil {
+		fail(err.Error())
+	}
+	fmt.Println(string(line))
+}

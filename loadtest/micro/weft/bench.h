@@ -1,0 +1,83 @@
+// What the micro-benchmarks share: a sample, how it is timed, and their bodies.
+//
+// Each file here has its twin under ../go. Twins do the same operations in the same order; the checksum, which depends
+// on each operation, proves it: ../run knows what it must be.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace micro {
+
+// Does `ops` operations and returns a checksum over them.
+using Pass = std::uint64_t (*)(std::int64_t ops);
+
+// The result of one process: either a timed pass, or named metrics.
+class Sample {
+ public:
+  explicit Sample(std::int64_t ops) : ops_(ops) {}
+
+  std::int64_t ops() const noexcept { return ops_; }
+
+  // One pass under the clock. A pass of `warm_ops` before it touches the stacks, the heap and the caches for the first
+  // time; 0: none, what is first touched is part of the measure.
+  void time(Pass pass, std::int64_t warm_ops);
+
+  void set_checksum(std::uint64_t checksum) { checksum_ = checksum; }
+  void add_metric(std::string name, double value) { metrics_.emplace_back(std::move(name), value); }
+
+  // The metrics p50 and p99.
+  void add_percentiles(std::vector<std::int64_t> nanoseconds);
+
+  // One line of JSON on stdout.
+  void print(int procs) const;
+
+ private:
+  std::int64_t ops_;
+  std::uint64_t checksum_ = 0;
+  std::int64_t wall_ns_ = 0;
+  std::int64_t cpu_ns_ = 0;  // of the whole process, user and kernel
+  std::vector<std::pair<std::string, double>> metrics_;
+};
+
+inline std::int64_t now_ns() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Ends the process with status 1 and one line on stderr.
+[[noreturn]] void fail(const char* what);
+
+// spawn.cc
+std::uint64_t spawn_join(std::int64_t ops);
+std::uint64_t spawn_join_one(std::int64_t ops);
+std::uint64_t spawn_steal(std::int64_t ops);
+std::uint64_t yield_1(std::int64_t ops);
+std::uint64_t yield_2(std::int64_t ops);
+std::uint64_t yield_8(std::int64_t ops);
+
+// chan.cc
+std::uint64_t ping_pong(std::int64_t ops);
+std::uint64_t chan_buffered(std::int64_t ops);
+std::uint64_t skynet(std::int64_t leaves);
+
+// sync.cc
+std::uint64_t mutex_free(std::int64_t ops);
+std::uint64_t mutex_contended(std::int64_t ops);
+std::uint64_t wait_group(std::int64_t ops);
+
+// context.cc
+std::uint64_t context_cancel(std::int64_t ops);
+std::uint64_t context_child(std::int64_t ops);
+
+// latency.cc
+void wake(Sample& sample);
+void sleep_late(Sample& sample);
+
+// memory.cc
+void parked(Sample& sample);
+
+}  // namespace micro

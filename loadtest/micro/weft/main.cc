@@ -1,0 +1,124 @@
+// micro_bench NAME OPS: one benchmark, once, at the width that WEFT_PROCS gives. ../run calls it.
+#include <sys/resource.h>
+#include <weft/go.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "bench.h"
+
+namespace micro {
+namespace {
+
+std::int64_t process_cpu_ns() noexcept {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  auto ns = [](const timeval& t) { return (std::int64_t{t.tv_sec} * 1'000'000 + t.tv_usec) * 1000; };
+  return ns(usage.ru_utime) + ns(usage.ru_stime);
+}
+
+// A tenth of the pass, but never so little that a batch of goroutines would be made for the first time under the clock.
+template <Pass pass>
+void timed(Sample& sample) {
+  sample.time(pass, std::min(sample.ops(), std::max<std::int64_t>(sample.ops() / 10, 1024)));
+}
+
+template <Pass pass>
+void timed_cold(Sample& sample) {
+  sample.time(pass, 0);
+}
+
+template <Pass pass>
+void timed_after_one_like_it(Sample& sample) {
+  sample.time(pass, sample.ops());
+}
+
+struct Benchmark {
+  std::string_view name;
+  void (*body)(Sample&);
+};
+
+constexpr Benchmark kBenchmarks[] = {
+    {"spawn_join", timed<spawn_join>},
+    {"spawn_join_one", timed<spawn_join_one>},
+    {"spawn_steal", timed<spawn_steal>},
+    {"yield_1", timed<yield_1>},
+    {"yield_2", timed<yield_2>},
+    {"yield_8", timed<yield_8>},
+    {"ping_pong", timed<ping_pong>},
+    {"chan_buffered", timed<chan_buffered>},
+    {"skynet", timed_cold<skynet>},
+    {"skynet_warm", timed_after_one_like_it<skynet>},
+    {"mutex_free", timed<mutex_free>},
+    {"mutex_contended", timed<mutex_contended>},
+    {"wait_group", timed<wait_group>},
+    {"context_cancel", timed<context_cancel>},
+    {"context_child", timed<context_child>},
+    {"wake", wake},
+    {"sleep_late", sleep_late},
+    {"parked", parked},
+};
+
+int usage() {
+  std::fprintf(stderr, "usage: [WEFT_PROCS=N] micro_bench NAME OPS\nnames:");
+  for (const Benchmark& benchmark : kBenchmarks)
+    std::fprintf(stderr, " %.*s", static_cast<int>(benchmark.name.size()), benchmark.name.data());
+  std::fprintf(stderr, "\n");
+  return 2;
+}
+
+}  // namespace
+
+void fail(const char* what) {
+  std::fprintf(stderr, "micro_bench: %s\n", what);
+  std::_Exit(1);
+}
+
+void Sample::time(Pass pass, std::int64_t warm_ops) {
+  if (warm_ops > 0) pass(warm_ops);
+  const std::int64_t cpu = process_cpu_ns();
+  const std::int64_t start = now_ns();
+  checksum_ = pass(ops_);
+  wall_ns_ = now_ns() - start;
+  cpu_ns_ = process_cpu_ns() - cpu;
+}
+
+void Sample::add_percentiles(std::vector<std::int64_t> nanoseconds) {
+  std::sort(nanoseconds.begin(), nanoseconds.end());
+  const std::size_t last = nanoseconds.size() - 1;
+  add_metric("p50", static_cast<double>(nanoseconds[last * 50 / 100]));
+  add_metric("p99", static_cast<double>(nanoseconds[last * 99 / 100]));
+}
+
+void Sample::print(int procs) const {
+  std::printf(R"({"procs": %d, "ops": %lld, "checksum": %llu, "wall_ns": %lld, "cpu_ns": %lld, "metrics": {)", procs,
+              static_cast<long long>(ops_), static_cast<unsigned long long>(checksum_),
+              static_cast<long long>(wall_ns_), static_cast<long long>(cpu_ns_));
+  const char* separator = "";
+  for (const auto& [name, value] : metrics_) {
+    std::printf("%s\"%s\": %.1f", separator, name.c_str(), value);
+    separator = ", ";
+  }
+  std::printf("}}\n");
+}
+
+}  // namespace micro
+
+int main(int argc, char** argv) {
+  if (argc != 3) return micro::usage();
+  char* end = nullptr;
+  errno = 0;
+  const long long ops = std::strtoll(argv[2], &end, 10);
+  if (*end != '\0' || errno != 0 || ops < 1) return micro::usage();
+  const auto* benchmark = std::find_if(std::begin(micro::kBenchmarks), std::end(micro::kBenchmarks),
+                                       [&](const micro::Benchmark& b) { return b.name == argv[1]; });
+  if (benchmark == std::end(micro::kBenchmarks)) return micro::usage();
+  return weft::run([&] {
+    micro::Sample sample(ops);
+    benchmark->body(sample);
+    sample.print(weft::procs());
+  });
+}

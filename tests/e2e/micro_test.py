@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""The micro-benchmarks run, do what they say they do, and a program that doesn't is found out. Nothing here is timed.
+
+The program micro_bench is no part of the default build, so it is built here.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE = os.environ["WEFT_SOURCE_DIR"]
+BUILD = os.environ["WEFT_BUILD_DIR"]
+RUN = os.path.join(SOURCE, "loadtest", "micro", "run")
+PROGRAM = os.path.join(BUILD, "bin", "micro_bench")
+
+
+def run(*arguments, path=None):
+    environment = dict(os.environ, **({"PATH": path} if path is not None else {}))
+    return subprocess.run([sys.executable, RUN, *arguments], env=environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=240, check=False)
+
+
+class Micro(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        done = subprocess.run(["cmake", "--build", BUILD, "--target", "micro_bench"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise AssertionError("micro_bench does not build:\n" + done.stdout + done.stderr)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.json = os.path.join(self.folder, "micro.json")
+
+    def pretender(self, body):
+        """A program in micro_bench's place."""
+        path = os.path.join(self.folder, "pretender")
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\n" + body)
+        os.chmod(path, 0o755)
+        return path
+
+    def check_all_benchmarks(self, done, programs, widths):
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        names = [line.split(":")[0] for line in run("--list").stdout.splitlines()]
+        self.assertIn("ping_pong", names)
+        with open(self.json) as f:
+            document = json.load(f)
+        self.assertEqual(document["failures"], [])
+        self.assertEqual(document["left_out"], [])
+        for name in names:
+            expected = widths
+            if name == "wake":
+                expected = {n for n in widths if n > 1}
+            elif name.startswith("parked"):
+                expected = {min(widths)}
+            found = {(s["program"], s["procs"]) for s in document["samples"] if s["bench"] == name}
+            self.assertEqual(found, {(program, n) for program in programs for n in expected}, name)
+        for row in ("| spawn_join, ns | 2 |", "| skynet, ms | 2 |", "| wake p99, µs | 2 |", "| parked_1m, KiB |"):
+            self.assertIn(row, done.stdout)
+
+    def test_weft_alone(self):
+        done = run("--quick", "--weft-only", "--weft", PROGRAM, "--procs", "1,2", "--json", self.json)
+        self.check_all_benchmarks(done, ["weft"], {1, 2})
+
+    @unittest.skipIf(shutil.which("go") is None, "Go is not installed")
+    def test_twins_do_the_same(self):
+        done = run("--quick", "--weft", PROGRAM, "--procs", "2", "--json", self.json)
+        self.check_all_benchmarks(done, ["go", "weft"], {2})
+
+    def test_without_go(self):
+        nothing = os.path.join(self.folder, "nothing")
+        os.mkdir(nothing)
+        done = run("--quick", "--weft", PROGRAM, "--only", "mutex_free", "--procs", "1", "--json", self.json,
+                   path=nothing)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Go is not installed: its column stays empty", done.stderr)
+        self.assertRegex(done.stdout, r"\| mutex_free, ns \| 1 \| – \| [0-9.]+ \| – \|")
+
+    def test_what_cannot_run_is_left_out(self):
+        done = run("--quick", "--weft-only", "--weft", PROGRAM, "--only", "wake", "--procs", "1", "--json", self.json)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("- left out: wake: needs procs 2 or more", done.stdout)
+
+    def check_pretender(self, body, complaint):
+        done = run("--quick", "--weft-only", "--weft", self.pretender(body), "--only", "mutex_free", "--procs", "1",
+                   "--json", self.json)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"- FAILED: mutex_free, procs 1: weft: {complaint}", done.stdout)
+        with open(self.json) as f:
+            self.assertEqual(len(json.load(f)["failures"]), 1)
+
+    def test_other_work_than_asked(self):
+        sample = '{"procs": 1, "ops": 2000, "checksum": 1999, "wall_ns": 1, "cpu_ns": 1, "metrics": {}}'
+        self.check_pretender(f"echo '{sample}'", "its checksum is 1999, not 2000")
+
+    def test_a_crash(self):
+        self.check_pretender("echo 'out of paint' >&2; exit 3", "ended with status 3: out of paint")
+
+    def test_no_sample(self):
+        self.check_pretender("echo hello", "printed no sample but 'hello'")
+
+    def test_wrong_usage(self):
+        for arguments, complaint in (
+            (["--only", "ping"], 'there is no benchmark "ping"'),
+            (["--procs", "two"], "--procs two: must be numbers"),
+            (["--procs", "0"], "each must be 1 to 256"),
+            (["--rounds", "0"], "--rounds 0: must be 1 to 100"),
+            (["--weft-only", "--weft", "/nowhere"], "--weft /nowhere: there is no such program"),
+        ):
+            done = run(*arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn(complaint, done.stderr)
+
+    def test_usage_of_the_program(self):
+        for arguments in ([], ["ping"], ["nothing", "1"], ["ping_pong", "0"], ["ping_pong", "1x"]):
+            done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn("usage: [WEFT_PROCS=N] micro_bench NAME OPS", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
