@@ -8,6 +8,7 @@
 
 #include "poll/backend.h"
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/procs.h"
@@ -24,7 +25,9 @@ void goroutine_main(void* self) noexcept {
   rt::fiber_started();
   G* const g = static_cast<G*>(self);
   g->entry(g->closure);
-  rt::current_machine()->exit_goroutine();
+  rt::Machine* const machine = rt::current_machine();
+  if (machine == nullptr) rt::die_in_forked_child("the end of a goroutine");
+  machine->exit_goroutine();
 }
 
 G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_t size, std::size_t alignment,
@@ -77,6 +80,7 @@ namespace detail {
 
 Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry) {
   rt::Machine* const machine = rt::current_machine();
+  if (machine == nullptr) rt::refuse_in_forked_child("go()");
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
   G* const g = make_goroutine(*scheduler, machine != nullptr ? machine->processor() : nullptr, size, alignment, entry);
@@ -94,8 +98,10 @@ void start_goroutine(Spawn spawn) noexcept {
 }
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
+  rt::refuse_in_forked_child("run()");
   if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
   rt::install_terminate_handler();
+  rt::ForkWatch fork_watch;
   RuntimeOptions effective = options;
   effective.procs = effective.procs > 0 ? std::min(effective.procs, rt::kMaxProcs) : rt::default_procs();
 
@@ -110,6 +116,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), [](void* slot) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
     f->entry(f->closure);
+    rt::refuse_in_forked_child("the end of main");
     f->scheduler->stop();
   });
   ::new (main->closure) MainFrame*(&frame);
@@ -117,6 +124,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   if (!scheduler->run(main)) {
     // A machine is still inside a goroutine; what it runs on must outlive this call.
     static_cast<void>(scheduler.release());
+    fork_watch.keep();
   }
   return 0;
 }
@@ -125,7 +133,8 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 
 void yield() {
   rt::Machine* const machine = rt::current_machine();
-  if (machine != nullptr && machine->current() != nullptr) machine->yield(rt::Machine::YieldTo::global_queue);
+  if (machine == nullptr) return rt::refuse_in_forked_child("yield()");
+  if (machine->current() != nullptr) machine->yield(rt::Machine::YieldTo::global_queue);
 }
 
 int procs() noexcept {
