@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "debug/held_mutexes.h"
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
 
@@ -101,6 +102,7 @@ void Machine::finish_exit(G* g) noexcept {
 void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
   G* const g = current_;
   WEFT_CHECK(g != nullptr, "park outside a goroutine");
+  check_no_mutex_held(wait_reason_text(reason));
   g->reason.store(reason, std::memory_order_relaxed);
   departure_ = Departure::park;
   commit_ = commit;
@@ -110,12 +112,14 @@ void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
 }
 
 void Machine::yield(YieldTo where) noexcept {
+  check_no_mutex_held("yield");
   G* const g = current_;
   departure_ = where == YieldTo::local_queue ? Departure::yield_local : Departure::yield_global;
   switch_fiber(g->fiber, fiber_, exception_globals_);
 }
 
 void Machine::exit_goroutine() noexcept {
+  check_no_mutex_held("exit");
   departure_ = Departure::exit;
   leave_fiber(current_->fiber, fiber_, exception_globals_);
   __builtin_unreachable();
