@@ -15,8 +15,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
-#include <memory>
+#include <fstream>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -391,6 +391,46 @@ WEFT_MATRIX_TEST(Fork, ParentsIoGoesOn) {
   near_end.drop();
   echoing.wait();
   far_end.drop();
+}
+
+std::set<int> open_numbers() {
+  std::set<int> numbers;
+  for (int fd = 0; fd < 1024; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0) numbers.insert(fd);
+  }
+  return numbers;
+}
+
+TEST(Fork, NothingOfTheRuntimeSurvivesExec) {
+  for (const char* const poller : {"io_uring", "io_uring_plain", "epoll"}) {
+    ::setenv("WEFT_POLLER", poller, 1);
+    const std::set<int> before = open_numbers();
+    EXPECT_EQ(weft::run(
+                  [&] {
+                    int opened = 0;
+                    for (const int fd : open_numbers()) {
+                      if (before.contains(fd)) continue;
+                      EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0) << "fd " << fd << " with " << poller;
+                      ++opened;
+                    }
+                    EXPECT_GT(opened, 0);
+                  },
+                  {.procs = 2}),
+              0);
+  }
+  ::unsetenv("WEFT_POLLER");
+}
+
+int mapped_rings() {
+  std::ifstream maps("/proc/self/maps");
+  int n = 0;
+  for (std::string line; std::getline(maps, line);) n += line.find("io_uring") != std::string::npos ? 1 : 0;
+  return n;
+}
+
+WEFT_MATRIX_TEST(Fork, ChildHasNoRings) {
+  EXPECT_EQ(mapped_rings() > 0, weft::testing::variant().poller != "epoll");
+  EXPECT_EQ(in_child([] { ::_exit(mapped_rings() == 0 ? 0 : 1); }).status, 0);
 }
 
 // A goroutine that waits for I/O while others fork finds its event.
