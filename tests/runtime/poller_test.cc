@@ -1,9 +1,13 @@
 // The choice of a poller: by trying, or as WEFT_POLLER says.
+#include <sys/socket.h>
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <string>
+#include <thread>
 
+#include "poll/descriptor.h"
 #include "weft/go.h"
 #include "weft/stats.h"
 
@@ -47,6 +51,26 @@ TEST(Poller, UnknownNameIsOneClearLine) {
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "weft: WEFT_POLLER=kqueue: unknown poller; use auto, io_uring, io_uring_plain or epoll\n");
   ::unsetenv("WEFT_POLLER");
+}
+
+TEST(PollerDeathTest, WaitingForIoOnAPlainThreadIsFatal) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const char* const poller : {"epoll", "io_uring", "io_uring_plain"}) {
+    EXPECT_EXIT(
+        {
+          ::setenv("WEFT_POLLER", poller, 1);
+          weft::run([] {
+            int ends[2];
+            EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+            weft::rt::Descriptor* const descriptor = weft::rt::make_descriptor(ends[0]);
+            std::thread([&] {
+              char byte = 0;
+              descriptor->read({&byte, 1});
+            }).join();
+          });
+        },
+        ::testing::ExitedWithCode(2), "fatal error: .*I/O outside a goroutine: call it inside weft::run");
+  }
 }
 
 }  // namespace

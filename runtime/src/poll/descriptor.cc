@@ -13,6 +13,7 @@
 #include "poll/errno.h"
 #include "poll/socket_calls.h"
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/scheduler.h"
 
 namespace weft::rt {
@@ -53,7 +54,10 @@ std::size_t live_descriptors() noexcept { return open_descriptors.load(std::memo
 
 Descriptor* make_descriptor(int fd) {
   Machine* const machine = current_machine();
-  if (machine == nullptr) fatal("network I/O outside a goroutine: call it inside weft::run");
+  if (machine == nullptr) {
+    refuse_in_forked_child("network I/O");
+    fatal("network I/O outside a goroutine: call it inside weft::run");
+  }
   try {
     return machine->scheduler().backend().make_descriptor(fd);
   } catch (...) {
@@ -76,6 +80,7 @@ Descriptor::Descriptor(int fd, const Backend& backend)
 Descriptor::~Descriptor() = default;
 
 void Descriptor::drop_owner() noexcept {
+  if (in_forked_child()) return;  // requests, timers and the epoll set are the parent's
   if (owners_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   WEFT_CHECK(fd_mutex_.closed(), "the last owner of an open descriptor is gone");
   for (Deadline& d : deadlines_) d.timer.stop_and_wait();
@@ -85,6 +90,7 @@ void Descriptor::drop_owner() noexcept {
 // --- closing ---------------------------------------------------------------------------------------------------------
 
 std::error_code Descriptor::close() noexcept {
+  if (in_forked_child()) return {};  // its copy of the number goes with exec or exit
   if (!fd_mutex_.close()) return Errc::closed;
   {
     const std::lock_guard lock(deadline_mutex_);
@@ -110,9 +116,13 @@ void Descriptor::close_number() noexcept {
 }
 
 std::error_code Descriptor::ended_with_its_runtime() const noexcept {
+  Machine* const machine = current_machine();
+  if (machine == nullptr) {
+    refuse_wait_in_forked_child();
+    fatal("network I/O outside a goroutine: call it inside weft::run");
+  }
   // Names are literals: one address per backend.
-  return current_machine()->scheduler().backend().name() == backend_name_ ? std::error_code()
-                                                                          : make_error_code(Errc::closed);
+  return machine->scheduler().backend().name() == backend_name_ ? std::error_code() : make_error_code(Errc::closed);
 }
 
 std::error_code Descriptor::interrupted(Side side) const noexcept {

@@ -45,6 +45,8 @@ Result<std::shared_ptr<Ring>> Ring::make(Tier tier) {
     return Unexpected(Error(code_of(rc), "io_uring_setup"));
   }
   ring->ready_ = true;
+  // A forked child that touched the queues, which are shared, would submit in the parent's name.
+  io_uring_ring_dontfork(&ring->ring_);
   if ((params.features & IORING_FEAT_NODROP) == 0 || (params.features & IORING_FEAT_EXT_ARG) == 0) {
     return Unexpected(Error(code_of(-ENOSYS), "io_uring_setup: this kernel's io_uring is too old (5.11 is needed)"));
   }

@@ -1,4 +1,5 @@
 // Leaving: exit_goroutine(), blocking(), lock_os_thread().
+#include "debug/held_mutexes.h"
 #include "sched/fatal.h"
 #include "sched/machine.h"
 #include "sched/scheduler.h"
@@ -47,6 +48,7 @@ namespace detail {
 BlockingRegion::BlockingRegion() noexcept {
   if (!rt::on_goroutine()) return;
   rt::Machine& machine = rt::Machine::enter();
+  if (!machine.locked()) rt::check_no_mutex_held("blocking");
   rt::G& g = *machine.current();
   if (g.mode.load(std::memory_order_relaxed) == rt::Mode::user) {
     outermost_ = true;

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "debug/held_mutexes.h"
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/scheduler.h"
 #include "sync/futex.h"
 
@@ -178,6 +180,7 @@ void Machine::finish_exit(G* g) noexcept {
 
 Machine& Machine::enter() noexcept {
   for (;;) {
+    if (current_machine() == nullptr) die_in_forked_child("a runtime call");
     Machine& machine = *current_machine();
     if (machine.lease_.enter() || machine.lease_.settle()) return machine;
     machine.requeue();
@@ -192,6 +195,7 @@ void Machine::requeue() noexcept {
 void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
   G* const g = current();
   WEFT_CHECK(g != nullptr, "park outside a goroutine");
+  if (!locked()) check_no_mutex_held(wait_reason_text(reason));
   g->reason.store(reason, std::memory_order_relaxed);
   departure_ = Departure::park;
   commit_ = commit;
@@ -201,11 +205,13 @@ void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
 }
 
 void Machine::yield(YieldTo where) noexcept {
+  if (!locked()) check_no_mutex_held("yield");
   departure_ = where == YieldTo::local_queue ? Departure::yield_local : Departure::yield_global;
   switch_fiber(current()->fiber, fiber_, exception_globals_);
 }
 
 void Machine::exit_goroutine() noexcept {
+  if (!locked()) check_no_mutex_held("exit");
   departure_ = Departure::exit;
   leave_fiber(current()->fiber, fiber_, exception_globals_);
   __builtin_unreachable();

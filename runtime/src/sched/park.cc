@@ -1,6 +1,7 @@
 #include "sched/park.h"
 
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/scheduler.h"
@@ -45,12 +46,19 @@ const char* wait_reason_text(WaitReason reason) noexcept {
 
 bool on_goroutine() noexcept {
   Machine* const machine = current_machine();
-  return machine != nullptr && machine->current() != nullptr;
+  if (machine == nullptr) {
+    refuse_wait_in_forked_child();
+    return false;
+  }
+  return machine->current() != nullptr;
 }
 
 Waiter current_waiter() noexcept {
   Machine* const machine = current_machine();
-  if (machine == nullptr) fatal("sleep or I/O outside a goroutine: call it inside weft::run");
+  if (machine == nullptr) {
+    refuse_wait_in_forked_child();
+    fatal("sleep or I/O outside a goroutine: call it inside weft::run");
+  }
   G* const g = machine->current();
   return {g, g->epoch() + 1};
 }
@@ -82,6 +90,9 @@ void submit(G* g) noexcept {
   }
 }
 
-void yield_local() noexcept { Machine::enter().yield(Machine::YieldTo::local_queue); }
+void yield_local() noexcept {
+  if (current_machine() == nullptr) return refuse_wait_in_forked_child();
+  Machine::enter().yield(Machine::YieldTo::local_queue);
+}
 
 }  // namespace weft::rt

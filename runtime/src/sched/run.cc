@@ -9,6 +9,7 @@
 
 #include "poll/backend.h"
 #include "sched/fatal.h"
+#include "sched/fork.h"
 #include "sched/goroutine.h"
 #include "sched/log.h"
 #include "sched/machine.h"
@@ -31,6 +32,7 @@ void goroutine_main(void* self) {
   } catch (detail::GoroutineExit& exit) {
     exit.arrived();
   }
+  if (rt::current_machine() == nullptr) rt::die_in_forked_child("the end of a goroutine");
   rt::Machine::enter().exit_goroutine();
 }
 
@@ -85,6 +87,7 @@ struct MainFrame {
 namespace detail {
 
 Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry) {
+  if (rt::current_machine() == nullptr) rt::refuse_in_forked_child("go()");
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
   const rt::Pin pin;
@@ -99,10 +102,12 @@ void start_goroutine(Spawn spawn) noexcept {
 }
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
+  rt::refuse_in_forked_child("run()");
   if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
   rt::install_terminate_handler();
+  rt::ForkWatch fork_watch;
   RuntimeOptions effective = options;
-  const bool chosen = effective.procs > 0 || std::getenv("WEFT_PROCS") != nullptr;
+  const bool chosen = rt::procs_were_chosen(effective.procs);
   effective.procs = effective.procs > 0 ? std::min(effective.procs, rt::kMaxProcs) : rt::default_procs();
   rt::set_log_hook(effective.log);
 
@@ -118,6 +123,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), [](void* slot) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
     f->entry(f->closure);
+    rt::refuse_in_forked_child("the end of main");
     f->scheduler->stop();
   });
   ::new (main->closure) MainFrame*(&frame);
@@ -125,6 +131,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   if (!scheduler->run(main)) {
     // A machine is still inside a goroutine; what it runs on must outlive this call.
     static_cast<void>(scheduler.release());
+    fork_watch.keep();
   }
   return 0;
 }
@@ -132,6 +139,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 }  // namespace detail
 
 void yield() {
+  if (rt::current_machine() == nullptr) return rt::refuse_in_forked_child("yield()");
   if (rt::on_goroutine()) rt::Machine::enter().yield(rt::Machine::YieldTo::global_queue);
 }
 

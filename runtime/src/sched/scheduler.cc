@@ -10,6 +10,7 @@
 
 #include "sched/fatal.h"
 #include "sched/procs.h"
+#include "sched/fork.h"
 #include "sched/seed.h"
 
 namespace weft::rt {
@@ -31,6 +32,7 @@ SchedulerUse::SchedulerUse() noexcept {
     scheduler_ = &machine->scheduler();
     return;
   }
+  refuse_in_forked_child("a call of the runtime");
   counted_ = true;
   scheduler_users.fetch_add(1, std::memory_order_seq_cst);
   scheduler_ = running_scheduler.load(std::memory_order_seq_cst);

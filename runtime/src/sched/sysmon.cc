@@ -122,7 +122,7 @@ bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t)
 void Sysmon::follow_default_procs(Nanos t) noexcept {
   if (t < next_procs_look_ || !scheduler_.follows_default_procs()) return;
   next_procs_look_ = t + kProcsEvery;
-  const int n = default_procs();
+  const int n = granted_procs();
   // What the kernel refuses now it may allow at the next look.
   if (n != scheduler_.procs()) static_cast<void>(scheduler_.set_procs(n));
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <type_traits>
 
+#include "sched/fork.h"
 #include "sync/futex.h"
 #include "sync/membarrier.h"
 
@@ -24,6 +25,7 @@ void SpinMutex::lock_slow() noexcept {
     spin_pause();
     if (word_.load(std::memory_order_relaxed) == 0 && try_lock()) return;
   }
+  refuse_in_forked_child("a lock that another thread held at the fork");
   std::atomic<std::uint32_t>& counted = sleepers_of(this);
   counted.fetch_add(1, std::memory_order_relaxed);
   const bool unlockers_see_us = heavy_barrier();

@@ -4,6 +4,7 @@
 
 #include "sched/fatal.h"
 #include "sched/machine.h"
+#include "sched/fork.h"
 #include "sched/scheduler.h"
 
 namespace weft::rt {
@@ -52,7 +53,10 @@ bool RuntimeTimer::stop() noexcept {
 void RuntimeTimer::stop_and_wait() noexcept {
   if (stop() || last_heap_ == nullptr) return;
   // Callbacks are short, and run on another thread: ours is not inside one.
-  while (last_heap_->firing_.load(std::memory_order_acquire) == this) relax_thread();
+  while (last_heap_->firing_.load(std::memory_order_acquire) == this) {
+    refuse_in_forked_child("a timer that fired at the fork");
+    relax_thread();
+  }
 }
 
 TimerHeap& TimerHeap::take() {
