@@ -28,7 +28,7 @@ void goroutine_main(void* self) noexcept {
 }
 
 G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_t size, std::size_t alignment,
-                  detail::ClosureEntry entry) {
+                  detail::ClosureEntry entry, const SourceLocation& where) {
   G* const g = scheduler.take_dead(processor);
   auto address = reinterpret_cast<std::uintptr_t>(g) - size;
   address &= ~(std::uintptr_t{alignment} - 1);
@@ -36,8 +36,7 @@ G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_
   g->entry = entry;
   address &= ~std::uintptr_t{15};
   rt::make_fiber(g->fiber, g->stack_low, reinterpret_cast<void*>(address), &goroutine_main, g);
-  g->id.store(scheduler.next_id(processor), std::memory_order_relaxed);
-  g->parent_id.store(this_goroutine::id(), std::memory_order_relaxed);
+  g->set_identity(scheduler.next_id(processor), this_goroutine::id(), where);
   g->reason.store(rt::WaitReason::none, std::memory_order_relaxed);
   scheduler.count_spawn(processor);
   return g;
@@ -75,11 +74,12 @@ struct MainFrame {
 
 namespace detail {
 
-Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry) {
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where) {
   rt::Machine* const machine = rt::current_machine();
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
-  G* const g = make_goroutine(*scheduler, machine != nullptr ? machine->processor() : nullptr, size, alignment, entry);
+  G* const g =
+      make_goroutine(*scheduler, machine != nullptr ? machine->processor() : nullptr, size, alignment, entry, where);
   return {g, g->closure};
 }
 
@@ -107,11 +107,12 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   std::unique_ptr<rt::Scheduler> scheduler = std::move(*made);
 
   MainFrame frame{entry, closure, scheduler.get()};
-  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), [](void* slot) {
+  const auto run_frame = [](void* slot) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
     f->entry(f->closure);
     f->scheduler->stop();
-  });
+  };
+  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), run_frame, {});
   ::new (main->closure) MainFrame*(&frame);
   main->set_status(rt::Status::runnable);
   if (!scheduler->run(main)) {
