@@ -26,10 +26,9 @@ import gdb.unwinder
 
 ROOT_VERSION = 1
 ROOT_FIELDS = ("version", "slabs", "goroutine_below_top", "colours", "colour_step", "state", "status_mask", "saved_sp", "entry",
-               "stack_low", "id", "parent_id", "reason", "since", "creator")
+               "stack_low", "id", "parent_id", "reason", "since", "creator_file", "creator_function", "creator_line")
 MAX_STATES = 8
 MAX_WAIT_REASONS = 64
-NONE = 2**64 - 1
 DEAD = "dead"
 WAITING = "waiting"
 
@@ -94,19 +93,18 @@ class Goroutine:
         reason = read(self.address + layout.reason, 1)[0]
         self.wait_reason = layout.wait_reasons.get(reason, f"reason {reason}") if self.state == WAITING else ""
         self.since = struct.unpack("<q", read(self.address + layout.since, 8))[0]
-        self.creator = self._read_creator()
+        self.creator, self.created_at = self._read_creator()
         self.thread = None  # the gdb thread that is on this goroutine's stack
         return self
 
     def _read_creator(self):
-        if self.layout.creator == NONE:
-            return ""
-        location = read_word(self.address + self.layout.creator)
-        if location == 0:
-            return ""
-        # What a std::source_location points to, in libstdc++ and libc++ alike.
-        file, function, line = struct.unpack("<QQI", read(location, 20))
-        return f"{read_text(function)} at {read_text(file)}:{line}" if file and function else ""
+        layout = self.layout
+        line = struct.unpack("<I", read(self.address + layout.creator_line, 4))[0]
+        if line == 0:
+            return "", ""
+        file = read_text(read_word(self.address + layout.creator_file))
+        function = read_text(read_word(self.address + layout.creator_function))
+        return function, f"{file}:{line}"
 
     def holds(self, sp):
         return self.stack_low <= sp < self.address
@@ -158,8 +156,8 @@ class Runtime:
                     yield low, stride, g
                 elif i == 0:
                     # A slab is made for its first slot.
-                    fail("the stacks are not in this core: gdb before 17 stops writing a mapping at its first guard page. Write "
-                         "cores with `weft gcore FILE`, or let the kernel write them")
+                    fail("the stacks are not in this core: gdb's gcore gives up a mapping at its first guard page. Write cores with "
+                         "`weft gcore FILE`, or let the kernel write them")
                 else:
                     break
 
@@ -436,7 +434,7 @@ the user's that it is in. In a core, how long it waited is counted to the last t
                     where = place(top)
                     function = function_name(top) + (f" at {where}" if where else "")
             if g.creator:
-                function += f", created by {g.creator}"
+                function += f", created at {g.created_at}"
             state = g.state if g.thread is None else f"{g.state} (thread {g.thread.num})"
             rows.append((str(g.id), str(g.parent_id), state, g.wait_reason, waited(g, clock), function))
         if runtime.goroutines:
@@ -478,7 +476,7 @@ Prints the backtrace of one goroutine, or of all, whatever they do: parked, runn
                     gdb.write(describe(frame, number) + "\n")
                 if number == MAX_FRAMES - 1:
                     gdb.write("(more frames follow)\n")
-        creator = f" by {g.creator}" if g.creator else ""
+        creator = f" by {g.creator} at {g.created_at}" if g.creator else ""
         gdb.write(f"created{creator} in goroutine {g.parent_id}\n" if g.parent_id else "created outside goroutines\n")
 
 
@@ -501,8 +499,8 @@ the command (`weft apply 7 up 2`) don't last: afterwards the selected thread and
 
 class CoreCommand(gdb.Command):
     """weft gcore FILE
-Writes a core file of the live process, like gcore, with the stacks of all goroutines. Before version 17, gdb gives up a
-mapping at the first page that it can't read, which is where the guard of the first stack is."""
+Writes a core file of the live process, like gcore, with the stacks of all goroutines. gdb's gcore may give up a mapping
+at the first page that it can't read, which is where the guard of the first stack is."""
 
     def __init__(self):
         super().__init__("weft gcore", gdb.COMMAND_STACK)
@@ -544,7 +542,7 @@ mapping at the first page that it can't read, which is where the guard of the fi
             if not any(piece):
                 continue  # what is not written reads as zero
             at = address + begin
-            i = bisect.bisect_right(segments, (at, NONE, NONE)) - 1
+            i = bisect.bisect_right(segments, (at, float("inf"))) - 1
             if i < 0 or at + len(piece) > segments[i][0] + segments[i][1]:
                 fail(f"the core has no room for the stack at {at:#x}: gdb left its mapping out")
             core.seek(segments[i][2] + at - segments[i][0])

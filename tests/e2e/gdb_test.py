@@ -80,6 +80,7 @@ class Gdb(unittest.TestCase):
         for reason, function in WAITING.items():
             self.assertIn(function, rows, table)
             since = r" +\d+(\.\d)? (ms|s|min) " if live else " "
+            self.assertRegex(rows[function][1], r", created at \S*gdb_parked\.cc:\d+$")
             self.assertRegex(rows[function][1], rf"^\d+ +1 +waiting +{re.escape(reason)}{since}")
         self.assertRegex(rows["everyone_is_parked"][1], r"^1 +0 +running \(thread \d+\) ")
         self.assertRegex(rows["yield_for_ever"][1], r"^\d+ +1 +run(nable|ning) ")
@@ -94,7 +95,7 @@ class Gdb(unittest.TestCase):
             self.assertIsNotNone(stack, text)
             # Through the function to the very start. What lies above depends on the optimisation.
             self.assertRegex(stack, rf"(?s)#0 .* in .*\n#\d+ .*\b{function}\b.*\n#\d+ .*goroutine_main.*"
-                                    r"\n#\d+ .*weft_start_context[^\n]*\ncreated .*in goroutine 1\n")
+                                    r"\n#\d+ .*weft_start_context[^\n]*\ncreated by .+ at \S*gdb_parked\.cc:\d+ in goroutine 1\n")
         self.assertRegex(stacks[0], r"(?s)^goroutine 1 \[running, on thread \d+\]:\n#0 .*everyone_is_parked.*weft_start_context"
                                     r".*created outside goroutines\n")
 

@@ -11,8 +11,9 @@ namespace weft::rt {
 namespace {
 
 static_assert(sizeof(DebugSlab) == 4 * 8 && sizeof(void*) == 8);
-static_assert(sizeof(DebugRoot) == (15 + DebugRoot::kMaxStates + DebugRoot::kMaxWaitReasons) * 8);
-static_assert(sizeof(WaitReason) == 1 && sizeof(G::since) == 8 && sizeof(G::state) == 8);
+static_assert(sizeof(DebugRoot) == (17 + DebugRoot::kMaxStates + DebugRoot::kMaxWaitReasons) * 8);
+static_assert(sizeof(WaitReason) == 1 && sizeof(G::since) == 8 && sizeof(G::creator_line) == 4 &&
+              sizeof(G::state) == 8);
 
 bool fill_wait_reasons() noexcept {
   for (std::size_t i = 0; i < DebugRoot::kMaxWaitReasons; ++i) {
@@ -54,7 +55,9 @@ extern "C" {
     .parent_id = offsetof(weft::rt::G, parent_id),
     .reason = offsetof(weft::rt::G, reason),
     .since = offsetof(weft::rt::G, since),
-    .creator = weft::rt::DebugRoot::kNone,
+    .creator_file = offsetof(weft::rt::G, creator_file),
+    .creator_function = offsetof(weft::rt::G, creator_function),
+    .creator_line = offsetof(weft::rt::G, creator_line),
     .states = {"dead", "runnable", "running", "waiting"},
     .wait_reasons = {},
 };

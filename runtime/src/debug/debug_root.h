@@ -44,8 +44,9 @@ struct DebugRoot {
   std::uint64_t parent_id;
   std::uint64_t reason;  // one byte
   std::uint64_t since;
-  std::uint64_t creator;  // a std::source_location; kNone where G has none
-  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+  std::uint64_t creator_file;
+  std::uint64_t creator_function;
+  std::uint64_t creator_line;  // four bytes; 0: nobody created it
 
   const char* states[kMaxStates];             // by status; null past the last
   const char* wait_reasons[kMaxWaitReasons];  // by reason; null past the last
