@@ -125,8 +125,11 @@ class Runtime:
         texts = read_words(address + 8 * len(ROOT_FIELDS), MAX_STATES + MAX_WAIT_REASONS)
         self.states = {i: read_text(p) for i, p in enumerate(texts[:MAX_STATES]) if p}
         self.wait_reasons = {i: read_text(p) for i, p in enumerate(texts[MAX_STATES:]) if p}
-        self._read_slabs()
-        self._read_goroutines()
+        try:
+            self._read_slabs()
+            self._read_goroutines()
+        except gdb.MemoryError as error:
+            fail(f"the goroutines' memory can't be read ({error}): is the core complete (file size, coredump_filter)?")
         self._find_threads()
 
     @staticmethod

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -148,6 +149,30 @@ class Gdb(unittest.TestCase):
         subprocess.run(["strip", "-o", stripped, PROGRAM], check=True)
         self.assertIn("weft: this program has no weft runtime, or it is stripped", gdb("starti", "weft goroutines",
                                                                                      program=[stripped]))
+
+    @with_cores
+    def test_core_without_the_mapping_of_stacks(self):
+        core = os.path.join(self.directory.name, "holed-core")
+        shutil.copyfile(self.core, core)
+        with open(core, "r+b") as file:
+            header = file.read(64)
+            offset, = struct.unpack_from("<Q", header, 32)
+            entry_size, count = struct.unpack_from("<HH", header, 54)
+            for i in range(count):
+                file.seek(offset + i * entry_size)
+                entry = file.read(entry_size)
+                kind, _, _, _, _, size = struct.unpack_from("<IIQQQQ", entry)
+                if kind == 1 and size > 12 << 20:  # a slab is the largest mapping that there is
+                    file.seek(offset + i * entry_size)
+                    file.write(struct.pack("<I", 0))  # the entry is ignored
+        self.assertIn("weft: the goroutines' memory can't be read (", gdb("weft goroutines", program=[PROGRAM, core]))
+
+    @with_cores
+    def test_core_that_may_not_hold_stacks(self):
+        core = os.path.join(self.directory.name, "filtered-core")
+        text = gdb("python open(f'/proc/{gdb.selected_inferior().pid}/coredump_filter', 'w').write('0')", f"weft gcore {core}",
+                   program=LIVE)
+        self.assertRegex(text, "weft: the core has no room for the stack at 0x[0-9a-f]+: gdb left its mapping out\n")
 
     @with_cores
     def test_core_without_stacks(self):
