@@ -15,7 +15,7 @@ namespace {
 
 // Of all goroutines together. Sanitizers make a switch and a throw dear.
 #if defined(WEFT_TSAN)
-constexpr int kParks = 4'000;
+constexpr int kParks = 1'600;
 #elif defined(WEFT_ASAN)
 constexpr int kParks = 10'000;
 #else
