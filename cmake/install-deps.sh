@@ -12,7 +12,7 @@ Installs the packages of each GROUP that are not installed yet (Debian, Ubuntu a
 
 groups:
   build   compiler, build tools and libraries (the default)
-  test    what the test suite runs: curl, wrk, Python, a cross compiler and an emulator
+  test    what the test suite runs: curl, wrk, Python, gdb, Clang, a cross compiler and an emulator
   bench   load tests and benchmarks: wrk, Go, Python, Google Benchmark
   check   formatter and linter
   all     all of them
@@ -37,7 +37,7 @@ group_packages() {
       echo libgtest-dev libgoogle-perftools-dev
       ;;
     test)
-      echo curl python3 wrk
+      echo clang curl gdb lld python3 wrk
       # An aarch64 machine runs the aarch64 tests natively.
       [[ $(uname -m) == aarch64 ]] || echo g++-aarch64-linux-gnu qemu-user
       ;;

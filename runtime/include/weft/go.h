@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include <weft/source_location.h>
+
 namespace weft {
 
 // Which kernel interface carries I/O. `automatic` tries the full io_uring, then a plain ring, then epoll.
@@ -49,7 +51,7 @@ struct Spawn {
   void* goroutine;
   void* closure;
 };
-Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry);
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where);
 void start_goroutine(Spawn spawn) noexcept;
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options);
@@ -88,8 +90,9 @@ inline constexpr std::size_t kMaxInlineClosure = 1024;
 // reference must outlive the goroutine. An exception that leaves `fn` ends the process with status 2.
 // May be called from any thread while the runtime runs. Throws std::bad_alloc when there is no memory for a stack; where each guard costs
 // a mapping (kernels before 6.13) and no more may be had, the process ends with a line that names vm.max_map_count.
+// `where` is what dumps call the goroutine's creator; leave it to the default, or pass on your own caller's.
 template <typename F>
-void go(F&& fn);
+void go(F&& fn, SourceLocation where = SourceLocation::current());
 
 // Puts the goroutine at the tail of the global queue and lets others run (runtime.Gosched).
 void yield();
@@ -159,6 +162,7 @@ struct GoroutineInfo {
   std::string wait_reason;                 // Go's words ("chan receive", "IO wait"); empty unless waiting
   std::chrono::nanoseconds waiting_for{};  // since it parked; zero unless waiting
   bool locked_to_thread = false;           // by lock_os_thread()
+  SourceLocation creator;                  // where go() was called; nowhere for main
 };
 
 // Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.
@@ -170,20 +174,21 @@ std::size_t goroutine_count() noexcept;
 // ---------------------------------------------------------------------------------------------------------------------
 
 template <typename F>
-void go(F&& fn) {
+void go(F&& fn, SourceLocation where) {
   using Fn = std::decay_t<F>;
   static_assert(std::is_invocable_v<Fn&>, "weft::go takes a function without parameters");
   if constexpr (sizeof(Fn) <= detail::kMaxInlineClosure && alignof(Fn) <= alignof(std::max_align_t) &&
                 std::is_nothrow_constructible_v<Fn, F&&>) {
-    const detail::Spawn spawn = detail::prepare_goroutine(sizeof(Fn), alignof(Fn), [](void* closure) {
+    const auto entry = [](void* closure) {
       Fn* const body = static_cast<Fn*>(closure);
       (*body)();
       body->~Fn();
-    });
+    };
+    const detail::Spawn spawn = detail::prepare_goroutine(sizeof(Fn), alignof(Fn), entry, where);
     ::new (spawn.closure) Fn(std::forward<F>(fn));
     detail::start_goroutine(spawn);
   } else {
-    weft::go([body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); });
+    weft::go([body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); }, where);
   }
 }
 

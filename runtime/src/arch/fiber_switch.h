@@ -46,7 +46,7 @@ struct Fiber {
 };
 
 // The calling thread's exception globals: constant for the thread's life, so that a machine looks them up once.
-ExceptionGlobals* thread_exception_globals() noexcept;
+[[gnu::noinline]] ExceptionGlobals* thread_exception_globals() noexcept;
 
 // Makes `fiber` stand for the calling thread's own stack.
 void adopt_thread(Fiber& fiber) noexcept;

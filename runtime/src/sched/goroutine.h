@@ -10,7 +10,7 @@
 //             the slot never matches.
 //
 // Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it. What
-// dumps read (id, parent, reason, since) is atomic and may be a moment old.
+// dumps read (id, parent, creator, reason, since) is atomic and may be a moment old.
 #pragma once
 
 #include <atomic>
@@ -62,8 +62,27 @@ struct G {
   std::atomic<Machine*> locked{nullptr};  // the only machine that may run it; null: any
   std::atomic<Mode> mode{Mode::user};     // blocking while inside blocking(); what its machine is in while it runs
 
+  // Who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release). A dump reads id
+  // (acquire), the rest (acquire), and id again: it kept its value only if everything in between belongs to that goroutine, for
+  // whoever reads a new field sees the zero, or what came after it, too.
+  void set_identity(std::uint64_t new_id, std::uint64_t parent, const SourceLocation& where) noexcept {
+    id.store(0, std::memory_order_relaxed);
+    parent_id.store(parent, std::memory_order_release);
+    creator_file.store(where.file, std::memory_order_release);
+    creator_function.store(where.function, std::memory_order_release);
+    creator_line.store(where.line, std::memory_order_release);
+    id.store(new_id, std::memory_order_release);
+  }
+  SourceLocation creator() const noexcept {
+    return {creator_file.load(std::memory_order_acquire), creator_function.load(std::memory_order_acquire),
+            creator_line.load(std::memory_order_acquire)};
+  }
+
   std::atomic<std::uint64_t> id{0};
   std::atomic<std::uint64_t> parent_id{0};
+  std::atomic<const char*> creator_file{""};
+  std::atomic<const char*> creator_function{""};
+  std::atomic<std::uint32_t> creator_line{0};  // 0: main, which nobody created
   std::atomic<WaitReason> reason{WaitReason::none};
   std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
 };

@@ -36,8 +36,9 @@ std::vector<GoroutineInfo> goroutines() {
     const rt::Status status = g.status();
     if (status == rt::Status::dead) return;
     GoroutineInfo info;
-    info.id = g.id.load(std::memory_order_relaxed);
-    info.parent_id = g.parent_id.load(std::memory_order_relaxed);
+    info.id = g.id.load(std::memory_order_acquire);
+    info.parent_id = g.parent_id.load(std::memory_order_acquire);
+    info.creator = g.creator();
     info.state = public_state(status, g.mode.load(std::memory_order_relaxed));
     info.locked_to_thread = g.locked.load(std::memory_order_relaxed) != nullptr;
     if (status == rt::Status::waiting) {
@@ -45,6 +46,8 @@ std::vector<GoroutineInfo> goroutines() {
       info.waiting_for =
           std::chrono::nanoseconds(std::max<rt::Nanos>(0, now - g.since.load(std::memory_order_relaxed)));
     }
+    // Another goroutine took the slot meanwhile: the one we saw is gone, and the new one is younger than this snapshot.
+    if (info.id == 0 || g.id.load(std::memory_order_relaxed) != info.id) return;
     all.push_back(std::move(info));
   });
   std::ranges::sort(all, {}, &GoroutineInfo::id);

@@ -37,7 +37,7 @@ void goroutine_main(void* self) {
 }
 
 G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_t size, std::size_t alignment,
-                  detail::ClosureEntry entry) {
+                  detail::ClosureEntry entry, const SourceLocation& where) {
   G* const g = scheduler.take_dead(processor);
   auto address = reinterpret_cast<std::uintptr_t>(g) - size;
   address &= ~(std::uintptr_t{alignment} - 1);
@@ -45,8 +45,7 @@ G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_
   g->entry = entry;
   address &= ~std::uintptr_t{15};
   rt::make_fiber(g->fiber, g->stack_low, reinterpret_cast<void*>(address), &goroutine_main, g);
-  g->id.store(scheduler.next_id(processor), std::memory_order_relaxed);
-  g->parent_id.store(this_goroutine::id(), std::memory_order_relaxed);
+  g->set_identity(scheduler.next_id(processor), this_goroutine::id(), where);
   g->reason.store(rt::WaitReason::none, std::memory_order_relaxed);
   g->mode.store(rt::Mode::user, std::memory_order_relaxed);
   g->thread_locks = 0;
@@ -86,12 +85,12 @@ struct MainFrame {
 
 namespace detail {
 
-Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry) {
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where) {
   if (rt::current_machine() == nullptr) rt::refuse_in_forked_child("go()");
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
   const rt::Pin pin;
-  G* const g = make_goroutine(*scheduler, pin.processor(), size, alignment, entry);
+  G* const g = make_goroutine(*scheduler, pin.processor(), size, alignment, entry, where);
   return {g, g->closure};
 }
 
@@ -120,12 +119,13 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 
   scheduler->set_follows_default_procs(!chosen);
   MainFrame frame{entry, closure, scheduler.get()};
-  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), [](void* slot) {
+  const auto run_frame = [](void* slot) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
     f->entry(f->closure);
     rt::refuse_in_forked_child("the end of main");
     f->scheduler->stop();
-  });
+  };
+  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), run_frame, {});
   ::new (main->closure) MainFrame*(&frame);
   main->set_status(rt::Status::runnable);
   if (!scheduler->run(main)) {

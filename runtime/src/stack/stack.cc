@@ -15,6 +15,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
+#include "debug/debug_root.h"
 #include "sched/fatal.h"
 #include "sched/goroutine.h"
 
@@ -37,10 +38,6 @@ constexpr std::size_t kMinStack = 16 * 1024;
 constexpr std::size_t kFirstSlab = 64;
 constexpr std::size_t kLargestSlab = 4096;
 
-// G lies this far below the slot's top, and up to kColours cache lines further.
-constexpr std::size_t kColours = 16;
-constexpr std::size_t kCacheLine = 64;
-
 std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
 
 void install_guard(char* page) {
@@ -61,8 +58,7 @@ StackPool::StackPool(std::size_t stack_size)
 
 G* StackPool::goroutine_at(const Slab& slab, std::size_t slot) const noexcept {
   char* const top = slab.base + (slot + 1) * stride_;
-  const std::size_t offset = round_up(sizeof(G), kCacheLine) + (slot % kColours) * kCacheLine;
-  return reinterpret_cast<G*>(top - offset);
+  return reinterpret_cast<G*>(top - goroutine_offset(sizeof(G), slot));
 }
 
 void StackPool::add_slab() {
@@ -72,6 +68,7 @@ void StackPool::add_slab() {
   if (base == MAP_FAILED) throw std::bad_alloc();
   ::madvise(base, bytes, MADV_NOHUGEPAGE);  // a huge page would commit eight stacks for one
   ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, base, bytes, "weft goroutine stacks");
+  publish_slab(static_cast<char*>(base), stride_, slots);
   slabs_.push_back({static_cast<char*>(base), slots, 0});
 }
 

@@ -19,6 +19,13 @@ namespace weft::rt {
 
 struct G;
 
+// How far below the top of its slot a G of `size` bytes lies.
+inline constexpr std::size_t kSlotColours = 16;
+inline constexpr std::size_t kSlotColourStep = 64;  // a cache line
+constexpr std::size_t goroutine_offset(std::size_t size, std::size_t slot) noexcept {
+  return (size + kSlotColourStep - 1) / kSlotColourStep * kSlotColourStep + (slot % kSlotColours) * kSlotColourStep;
+}
+
 // All slots of one stack size. Thread-safe.
 class StackPool {
  public:
