@@ -9,7 +9,8 @@
 //   bits 3-63 epoch   counts parks; written together with the step to waiting. Never reset, so that a Waiter of an earlier life of
 //             the slot never matches.
 //
-// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it. What
+// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it, `locals` to the
+// goroutine itself. What
 // dumps read (id, parent, creator, labels, reason, since) is atomic and may be a moment old.
 #pragma once
 
@@ -25,6 +26,7 @@
 
 namespace weft::rt {
 
+class LocalTable;
 class StackPool;
 
 enum class Status : std::uint64_t { dead = 0, runnable = 1, running = 2, waiting = 3 };
@@ -59,6 +61,7 @@ struct G {
   detail::ClosureEntry entry = nullptr;
   void* closure = nullptr;
   char* stack_low = nullptr;
+  LocalTable* locals = nullptr;  // goroutine-local values, made at the first; the goroutine's own
   StackPool* pool = nullptr;     // where the slot belongs; never changes
 
   // Who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release). A dump reads id

@@ -9,6 +9,7 @@
 #include "poll/backend.h"
 #include "sched/fatal.h"
 #include "sched/goroutine.h"
+#include "sched/local_table.h"
 #include "sched/machine.h"
 #include "sched/procs.h"
 #include "sched/scheduler.h"
@@ -20,7 +21,10 @@ namespace {
 using rt::G;
 
 // What a goroutine still has to do on its own stack when its function has returned. Once more is harmless.
-void end_goroutine(G& g) noexcept { g.labels.clear(); }
+void end_goroutine(G& g) noexcept {
+  rt::destroy_locals(g);
+  g.labels.clear();
+}
 
 // Every goroutine's outermost frame. Noexcept: an exception that gets here finds the terminate handler before anything is unwound.
 void goroutine_main(void* self) noexcept {
