@@ -210,7 +210,9 @@ class Routes:
         self.assertEqual(lines[0], f"goroutines: total {len(lines) - 1}")
         for line in lines[1:]:
             self.assertRegex(line, r'^goroutine \d+ parent=\d+ '
-                                   r'state=(running|runnable|waiting reason="[^"]+" since=\d+\.\d{3}s)$')
+                                   r'state=(running|runnable|waiting reason="[^"]+" since=\d+\.\d{3}s)'
+                                   r'( creator="[^"]+:\d+" function="[^"]+")?$')
+            self.assertEqual("creator=" in line, not line.startswith("goroutine 1 "))
         self.assertTrue(lines[1].startswith("goroutine 1 parent=0 "))
 
     def test_debug_pages_are_only_read(self):

@@ -127,8 +127,23 @@ WEFT_PROCS_TEST(Debug, GoroutinesAreListedOneALine) {
   EXPECT_EQ(lines[1], "goroutine 1 parent=0 state=running");
   for (std::size_t i = 2; i < lines.size(); ++i) {
     EXPECT_NE(lines[i].find(" parent=1 state=waiting reason=\"chan receive\" since="), std::string::npos) << lines[i];
+    EXPECT_NE(lines[i].find("debug_test.cc:"), std::string::npos) << lines[i];
   }
   EXPECT_EQ(std::set<std::string>(lines.begin(), lines.end()).size(), lines.size());
+}
+
+WEFT_PROCS_TEST(Debug, GoroutinesShowCreatorAndLabels) {
+  const auto gate = make_chan<int>();
+  const SourceLocation where{"src/a \"b\".cc", "void f()", 12};
+  go(
+      {.labels = {{"tenant", "line\nbreak"}, {"job", "index"}}}, [gate] { (void)gate.recv(); }, where);
+  ASSERT_TRUE(weft::testing::wait_until_parked(1, "chan receive"));
+  const std::vector<std::string> lines = lines_of(ask(debug::handler(), "GET", "/debug/goroutines").body);
+  gate.close();
+  ASSERT_EQ(lines.size(), 3u);
+  const std::string_view expected =
+      R"x( creator="src/a \"b\".cc:12" function="void f()" labels={"job":"index","tenant":"line\nbreak"})x";
+  EXPECT_TRUE(lines[2].ends_with(expected)) << lines[2];
 }
 
 }  // namespace

@@ -81,12 +81,30 @@ std::string_view state_name(GoroutineState state) {
   return "waiting";
 }
 
-// "goroutine 17 parent=5 state=waiting reason="IO wait" since=1.250s"
+// In quotes, with what could break the line or the quotes escaped as in JSON.
+std::string in_quotes(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// goroutine 17 parent=5 state=waiting reason="IO wait" since=1.250s creator="src/server.cc:111" function="void serve()"
+// labels={"tenant":"a"}, in one line; main has no creator, and most have no labels.
 void append_line(std::string& text, const GoroutineInfo& g) {
   fmt::format_to(std::back_inserter(text), "goroutine {} parent={} state={}", g.id, g.parent_id, state_name(g.state));
   if (g.state == GoroutineState::waiting) {
     const double seconds = std::chrono::duration<double>(g.waiting_for).count();
     fmt::format_to(std::back_inserter(text), " reason=\"{}\" since={:.3f}s", g.wait_reason, seconds);
+  }
+  if (g.creator) {
+    fmt::format_to(std::back_inserter(text), " creator={} function={}",
+                   in_quotes(fmt::format("{}:{}", g.creator.file, g.creator.line)), in_quotes(g.creator.function));
+  }
+  if (!g.labels.empty()) {
+    std::string_view separator = " labels={";
+    for (const Label& label : g.labels) {
+      fmt::format_to(std::back_inserter(text), "{}{}:{}", separator, in_quotes(label.key), in_quotes(label.value));
+      separator = ",";
+    }
+    text += '}';
   }
   text += '\n';
 }

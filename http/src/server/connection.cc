@@ -64,6 +64,9 @@ Connection::Connection(std::shared_ptr<Server::Impl> server, net::Conn conn)
 void Connection::run() {
   try {
     serve();
+  } catch (const weft::detail::GoroutineExit&) {
+    (void)conn_.close();
+    throw;
   } catch (...) {
     server_->log("http: error serving " + peer() + ": " + current_exception_text());
   }
@@ -204,6 +207,8 @@ bool Connection::call_handler(Workspace& ws) {
     return true;
   } catch (const AbortHandler&) {
     return false;
+  } catch (const weft::detail::GoroutineExit&) {
+    throw;
   } catch (...) {
     server_->log("http: panic serving " + peer() + ": " + current_exception_text());
     return false;

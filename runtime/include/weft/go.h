@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <weft/labels.h>
 #include <weft/source_location.h>
 
 namespace weft {
@@ -41,6 +42,15 @@ struct RuntimeOptions {
   void (*log)(const std::string& line) = nullptr;
 };
 
+struct GoOptions {
+  // Added to the labels that the goroutine inherits; of a key in both, the value given here counts.
+  Labels labels{};
+  // Bytes reserved for this goroutine's stack, committed as they are touched. Rounded up to pages; at least 16 KiB. 0:
+  // RuntimeOptions::stack_size. Stacks of another size are pooled too, but for all processors together: starting such a
+  // goroutine takes a lock.
+  std::size_t stack_size = 0;
+};
+
 namespace detail {
 
 // Calls and then destroys the closure it is given.
@@ -51,7 +61,8 @@ struct Spawn {
   void* goroutine;
   void* closure;
 };
-Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where);
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where,
+                        const GoOptions* options);
 void start_goroutine(Spawn spawn) noexcept;
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options);
@@ -93,6 +104,11 @@ inline constexpr std::size_t kMaxInlineClosure = 1024;
 // `where` is what dumps call the goroutine's creator; leave it to the default, or pass on your own caller's.
 template <typename F>
 void go(F&& fn, SourceLocation where = SourceLocation::current());
+
+// The same, with options for this goroutine:
+//   weft::go({.labels = {{"job", "index"}}}, [] { ... });
+template <typename F>
+void go(const GoOptions& options, F&& fn, SourceLocation where = SourceLocation::current());
 
 // Puts the goroutine at the tail of the global queue and lets others run (runtime.Gosched).
 void yield();
@@ -163,6 +179,7 @@ struct GoroutineInfo {
   std::chrono::nanoseconds waiting_for{};  // since it parked; zero unless waiting
   bool locked_to_thread = false;           // by lock_os_thread()
   SourceLocation creator;                  // where go() was called; nowhere for main
+  Labels labels{};
 };
 
 // Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.
@@ -173,23 +190,44 @@ std::size_t goroutine_count() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+namespace detail {
+
+// At the end of the scope, also when exit_goroutine() ends it.
+template <typename T>
+struct DestroyAtEnd {
+  T* object;
+  ~DestroyAtEnd() { object->~T(); }
+};
+
 template <typename F>
-void go(F&& fn, SourceLocation where) {
+void go(const GoOptions* options, F&& fn, const SourceLocation& where) {
   using Fn = std::decay_t<F>;
   static_assert(std::is_invocable_v<Fn&>, "weft::go takes a function without parameters");
-  if constexpr (sizeof(Fn) <= detail::kMaxInlineClosure && alignof(Fn) <= alignof(std::max_align_t) &&
+  if constexpr (sizeof(Fn) <= kMaxInlineClosure && alignof(Fn) <= alignof(std::max_align_t) &&
                 std::is_nothrow_constructible_v<Fn, F&&>) {
     const auto entry = [](void* closure) {
-      Fn* const body = static_cast<Fn*>(closure);
-      (*body)();
-      body->~Fn();
+      const DestroyAtEnd<Fn> body{static_cast<Fn*>(closure)};
+      (*body.object)();
     };
-    const detail::Spawn spawn = detail::prepare_goroutine(sizeof(Fn), alignof(Fn), entry, where);
+    const Spawn spawn = prepare_goroutine(sizeof(Fn), alignof(Fn), entry, where, options);
     ::new (spawn.closure) Fn(std::forward<F>(fn));
-    detail::start_goroutine(spawn);
+    start_goroutine(spawn);
   } else {
-    weft::go([body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); }, where);
+    detail::go(
+        options, [body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); }, where);
   }
+}
+
+}  // namespace detail
+
+template <typename F>
+void go(F&& fn, SourceLocation where) {
+  detail::go(nullptr, std::forward<F>(fn), where);
+}
+
+template <typename F>
+void go(const GoOptions& options, F&& fn, SourceLocation where) {
+  detail::go(&options, std::forward<F>(fn), where);
 }
 
 template <typename F>

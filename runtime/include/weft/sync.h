@@ -2,4 +2,5 @@
 #pragma once
 
 #include <weft/mutex.h>       // IWYU pragma: export
+#include <weft/sharded.h>     // IWYU pragma: export
 #include <weft/wait_group.h>  // IWYU pragma: export

@@ -39,13 +39,18 @@ class WaitGroup {
   // returned.
   void wait();
 
-  // add(1), then fn() in a new goroutine, and done() once fn has returned and is destroyed. An exception from fn ends
-  // the process and does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
+  // add(1), then fn() in a new goroutine, and done() once fn has returned, or called exit_goroutine(), and is destroyed.
+  // An exception from fn ends the process and does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
   template <typename F>
   void go(F&& fn, SourceLocation where = SourceLocation::current());
 
  private:
   static constexpr int kCounterShift = 32;
+
+  struct DoneAtEnd {
+    WaitGroup& group;
+    ~DoneAtEnd() { group.done(); }
+  };
 
   void release_waiters(std::uint64_t state);
 
@@ -62,11 +67,9 @@ void WaitGroup::go(F&& fn, SourceLocation where) {
   try {
     weft::go(
         [this, body = Fn(std::forward<F>(fn))]() mutable {
-          {
-            Fn once(std::move(body));
-            once();
-          }
-          done();
+          const DoneAtEnd end{*this};  // declared first, so that fn is destroyed before
+          Fn once(std::move(body));
+          once();
         },
         where);
   } catch (...) {

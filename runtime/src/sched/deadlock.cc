@@ -53,7 +53,7 @@ void report_deadlock_if_any(Scheduler& scheduler) noexcept {
   if (before.timers != 0 || before.global_queue != 0) return;
   bool live = false;
   bool hope = false;
-  scheduler.stacks().for_each([&](const G& g) {
+  for_each_goroutine_slot([&](const G& g) {
     hope = hope || may_be_woken(g);
     live = live || g.status() == Status::waiting;
   });

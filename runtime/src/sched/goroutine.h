@@ -9,22 +9,27 @@
 //   bits 3-63 epoch   counts parks; written together with the step to waiting. Never reset, so that a Waiter of an earlier life of
 //             the slot never matches.
 //
-// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it. What
-// dumps read (id, parent, creator, reason, since) is atomic and may be a moment old.
+// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it, `locals` to the
+// goroutine itself. What
+// dumps read (id, parent, creator, labels, reason, since) is atomic and may be a moment old.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "arch/fiber_switch.h"
+#include "sched/label_slot.h"
 #include "sched/lease.h"
 #include "sched/park.h"
 #include "weft/go.h"
 
 namespace weft::rt {
 
+class LocalTable;
 class Machine;
+class StackPool;
 
 enum class Status : std::uint64_t { dead = 0, runnable = 1, running = 2, waiting = 3 };
 
@@ -61,16 +66,19 @@ struct G {
   std::uint32_t thread_locks = 0;         // lock_os_thread() calls not undone; the goroutine's own
   std::atomic<Machine*> locked{nullptr};  // the only machine that may run it; null: any
   std::atomic<Mode> mode{Mode::user};     // blocking while inside blocking(); what its machine is in while it runs
+  LocalTable* locals = nullptr;  // goroutine-local values, made at the first; the goroutine's own
+  StackPool* pool = nullptr;     // where the slot belongs; never changes
 
   // Who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release). A dump reads id
   // (acquire), the rest (acquire), and id again: it kept its value only if everything in between belongs to that goroutine, for
   // whoever reads a new field sees the zero, or what came after it, too.
-  void set_identity(std::uint64_t new_id, std::uint64_t parent, const SourceLocation& where) noexcept {
+  void set_identity(std::uint64_t new_id, std::uint64_t parent, const SourceLocation& where, Labels carried) noexcept {
     id.store(0, std::memory_order_relaxed);
     parent_id.store(parent, std::memory_order_release);
     creator_file.store(where.file, std::memory_order_release);
     creator_function.store(where.function, std::memory_order_release);
     creator_line.store(where.line, std::memory_order_release);
+    if (!carried.empty()) labels.set(std::move(carried));
     id.store(new_id, std::memory_order_release);
   }
   SourceLocation creator() const noexcept {
@@ -83,6 +91,7 @@ struct G {
   std::atomic<const char*> creator_file{""};
   std::atomic<const char*> creator_function{""};
   std::atomic<std::uint32_t> creator_line{0};  // 0: main, which nobody created
+  LabelSlot labels;
   std::atomic<WaitReason> reason{WaitReason::none};
   std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
 };

@@ -32,13 +32,14 @@ std::vector<GoroutineInfo> goroutines() {
   const rt::SchedulerUse scheduler;
   if (!scheduler) return all;
   const rt::Nanos now = rt::now();
-  scheduler->stacks().for_each([&](const rt::G& g) {
+  rt::for_each_goroutine_slot([&](const rt::G& g) {
     const rt::Status status = g.status();
     if (status == rt::Status::dead) return;
     GoroutineInfo info;
     info.id = g.id.load(std::memory_order_acquire);
     info.parent_id = g.parent_id.load(std::memory_order_acquire);
     info.creator = g.creator();
+    info.labels = g.labels.read();
     info.state = public_state(status, g.mode.load(std::memory_order_relaxed));
     info.locked_to_thread = g.locked.load(std::memory_order_relaxed) != nullptr;
     if (status == rt::Status::waiting) {

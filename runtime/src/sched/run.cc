@@ -11,6 +11,7 @@
 #include "sched/fatal.h"
 #include "sched/fork.h"
 #include "sched/goroutine.h"
+#include "sched/local_table.h"
 #include "sched/log.h"
 #include "sched/machine.h"
 #include "sched/procs.h"
@@ -22,6 +23,12 @@ namespace {
 
 using rt::G;
 
+// What a goroutine still has to do on its own stack when its function has returned. Once more is harmless.
+void end_goroutine(G& g) noexcept {
+  rt::destroy_locals(g);
+  g.labels.clear();
+}
+
 // Every goroutine's outermost frame. Not noexcept: an exception that nobody catches meets the end of the stack in the search for a
 // handler, so that std::terminate is called before anything is unwound and the report shows who threw.
 void goroutine_main(void* self) {
@@ -32,30 +39,36 @@ void goroutine_main(void* self) {
   } catch (detail::GoroutineExit& exit) {
     exit.arrived();
   }
+  end_goroutine(*g);
   if (rt::current_machine() == nullptr) rt::die_in_forked_child("the end of a goroutine");
   rt::Machine::enter().exit_goroutine();
 }
 
+G* current_goroutine() noexcept {
+  rt::Machine* const machine = rt::current_machine();
+  return machine == nullptr ? nullptr : machine->current();
+}
+
 G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_t size, std::size_t alignment,
-                  detail::ClosureEntry entry, const SourceLocation& where) {
-  G* const g = scheduler.take_dead(processor);
+                  detail::ClosureEntry entry, const SourceLocation& where, const GoOptions* options) {
+  const G* const parent = current_goroutine();
+  Labels labels = parent == nullptr ? Labels() : parent->labels.own();
+  if (options != nullptr) labels = labels.with(options->labels);
+  const bool own_size = options != nullptr && options->stack_size != 0;
+  G* const g = own_size ? rt::stack_pool(options->stack_size).take(1, nullptr) : scheduler.take_dead(processor);
   auto address = reinterpret_cast<std::uintptr_t>(g) - size;
   address &= ~(std::uintptr_t{alignment} - 1);
   g->closure = reinterpret_cast<void*>(address);
   g->entry = entry;
   address &= ~std::uintptr_t{15};
   rt::make_fiber(g->fiber, g->stack_low, reinterpret_cast<void*>(address), &goroutine_main, g);
-  g->set_identity(scheduler.next_id(processor), this_goroutine::id(), where);
+  g->set_identity(scheduler.next_id(processor), parent == nullptr ? 0 : parent->id.load(std::memory_order_relaxed),
+                  where, std::move(labels));
   g->reason.store(rt::WaitReason::none, std::memory_order_relaxed);
   g->mode.store(rt::Mode::user, std::memory_order_relaxed);
   g->thread_locks = 0;
   scheduler.count_spawn(processor);
   return g;
-}
-
-G* current_goroutine() noexcept {
-  rt::Machine* const machine = rt::current_machine();
-  return machine == nullptr ? nullptr : machine->current();
 }
 
 // A kernel that lets us have one ring may refuse the next (locked memory, files): then epoll serves, unless a ring was asked for.
@@ -85,12 +98,13 @@ struct MainFrame {
 
 namespace detail {
 
-Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where) {
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where,
+                        const GoOptions* options) {
   if (rt::current_machine() == nullptr) rt::refuse_in_forked_child("go()");
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
   const rt::Pin pin;
-  G* const g = make_goroutine(*scheduler, pin.processor(), size, alignment, entry, where);
+  G* const g = make_goroutine(*scheduler, pin.processor(), size, alignment, entry, where, options);
   return {g, g->closure};
 }
 
@@ -123,9 +137,10 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
     f->entry(f->closure);
     rt::refuse_in_forked_child("the end of main");
+    end_goroutine(*current_goroutine());  // before the others stop: what it destroys may wait for them
     f->scheduler->stop();
   };
-  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), run_frame, {});
+  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), run_frame, {}, nullptr);
   ::new (main->closure) MainFrame*(&frame);
   main->set_status(rt::Status::runnable);
   if (!scheduler->run(main)) {

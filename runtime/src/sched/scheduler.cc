@@ -65,7 +65,7 @@ Scheduler::Scheduler(const RuntimeOptions& options, std::unique_ptr<Backend> bac
 
 Scheduler::~Scheduler() {
   // Goroutines that main did not wait for never run again; their slots are not used again either, for others may point to them.
-  stacks_.for_each([](G& g) { g.set_status(Status::dead); });
+  for_each_goroutine_slot([](G& g) { g.set_status(Status::dead); });
   for (const auto& p : processors()) stacks_.give(p->free);
 }
 
@@ -124,7 +124,7 @@ bool Scheduler::any_machine_in_runtime_mode() noexcept {
 
 // What does not run now never will.
 void Scheduler::abandon_goroutines() noexcept {
-  stacks_.for_each([](G& g) {
+  for_each_goroutine_slot([](G& g) {
     if (g.status() != Status::running) g.set_status(Status::dead);
   });
 }
@@ -348,6 +348,11 @@ G* Scheduler::take_dead(Processor* processor) {
 }
 
 void Scheduler::give_dead(Processor* processor, G* g) noexcept {
+  if (g->pool != &stacks_) [[unlikely]] {  // GoOptions::stack_size
+    g->link = nullptr;
+    g->pool->give(g);
+    return;
+  }
   g->link = processor->free;
   processor->free = g;
   if (++processor->free_count < kFreeGoroutines) return;

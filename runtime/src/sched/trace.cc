@@ -65,7 +65,7 @@ void append_details(std::string& text, Scheduler& scheduler) {
     append(text, "  M%d: p=%d curg=%lld spinning=%d blocked=%d lockedg=%lld\n", m.id(), m.observed_processor(),
            id_of(g), m.observed_spinning() ? 1 : 0, m.observed_processor() < 0 ? 1 : 0, id_of(m.observed_locked()));
   });
-  scheduler.stacks().for_each([&](const G& g) {
+  for_each_goroutine_slot([&](const G& g) {
     if (g.status() == Status::dead) return;
     append(text, "  G%lld: status=%d(%s) m=-1 lockedm=%d\n", id_of(&g), go_status(g),
            g.status() == Status::waiting ? wait_reason_text(g.reason.load(std::memory_order_relaxed)) : "",

@@ -51,6 +51,16 @@ void install_guard(char* page) {
   throw std::bad_alloc();
 }
 
+struct Pools {
+  SpinMutex mutex;
+  std::map<std::size_t, std::unique_ptr<StackPool>> by_size;  // guarded by mutex
+};
+
+Pools& pools() {
+  static auto* const all = new Pools;  // outlives every static destructor
+  return *all;
+}
+
 }  // namespace
 
 StackPool::StackPool(std::size_t stack_size)
@@ -77,6 +87,7 @@ G* StackPool::make_slot(Slab& slab) {
   install_guard(low);
   G* const g = ::new (goroutine_at(slab, slab.made)) G;
   g->stack_low = low + kPage;
+  g->pool = this;
 #if defined(WEFT_ASAN)
   // What only a parked goroutine's stack points to is no leak.
   __lsan_register_root_region(g->stack_low, stack_size_);
@@ -131,12 +142,19 @@ void StackPool::give(G* head) noexcept {
 }
 
 StackPool& stack_pool(std::size_t stack_size) {
-  static SpinMutex mutex;
-  static auto* const pools = new std::map<std::size_t, std::unique_ptr<StackPool>>;  // outlives every static destructor
-  const std::lock_guard lock(mutex);
-  std::unique_ptr<StackPool>& pool = (*pools)[round_up(std::max(stack_size, kMinStack), kPage)];
+  Pools& all = pools();
+  const std::lock_guard lock(all.mutex);
+  std::unique_ptr<StackPool>& pool = all.by_size[round_up(std::max(stack_size, kMinStack), kPage)];
   if (!pool) pool = std::make_unique<StackPool>(stack_size);
   return *pool;
+}
+
+std::vector<StackPool*> stack_pools() {
+  Pools& all = pools();
+  const std::lock_guard lock(all.mutex);
+  std::vector<StackPool*> list;
+  for (const auto& [size, pool] : all.by_size) list.push_back(pool.get());
+  return list;
 }
 
 }  // namespace weft::rt

@@ -75,4 +75,13 @@ class StackPool {
 // The pool for stacks of that size; it lives as long as the process.
 StackPool& stack_pool(std::size_t stack_size);
 
+// Every pool there is.
+std::vector<StackPool*> stack_pools();
+
+// Calls visit(G&) for every slot of every size that was ever in use.
+template <typename Visit>
+void for_each_goroutine_slot(Visit visit) {
+  for (StackPool* const pool : stack_pools()) pool->for_each(visit);
+}
+
 }  // namespace weft::rt

@@ -4,7 +4,7 @@
 //
 //   /debug/             an index
 //   /debug/vars         counters of the runtime and of the servers, as JSON
-//   /debug/goroutines   every goroutine: who started it, what it waits for, since when
+//   /debug/goroutines   every goroutine: who started it and where, its labels, what it waits for, since when
 #pragma once
 
 #include <functional>
