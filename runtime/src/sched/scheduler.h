@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "poll/backend.h"
+#include "sched/atomics.h"
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/processor.h"
@@ -156,15 +157,5 @@ class SchedulerUse {
 TimerHeap& current_timer_heap() noexcept;
 // Tells a sleeping owner of `heap` that its earliest timer is earlier now.
 void timer_moved_ahead(TimerHeap& heap) noexcept;
-
-// For loops that wait for another thread: a hint to the CPU, and giving the CPU away.
-inline void relax_cpu() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  asm volatile("yield");
-#endif
-}
-inline void relax_thread() noexcept { std::this_thread::yield(); }
 
 }  // namespace weft::rt
