@@ -137,8 +137,7 @@ bool acquires(std::memory_order order) noexcept {
          order == std::memory_order_acq_rel || order == std::memory_order_seq_cst;
 }
 bool releases(std::memory_order order) noexcept {
-  return order == std::memory_order_release || order == std::memory_order_acq_rel ||
-         order == std::memory_order_seq_cst;
+  return order == std::memory_order_release || order == std::memory_order_acq_rel || order == std::memory_order_seq_cst;
 }
 
 const char* order_text(std::memory_order order) noexcept {
@@ -177,6 +176,7 @@ class Explorer {
   void fail(std::string text);
   std::string schedule() const;
 
+  int self() const noexcept { return self_; }
   int make(const char* kind);
   void set_label(const char* group, std::vector<const char*> fields, const char* rest);
   void end_object(int object);
@@ -543,8 +543,7 @@ void Explorer::read_message(Thread& t, int object, int index, std::memory_order 
   } else {
     t.acquired.join(m.view);
   }
-  if (order == std::memory_order_seq_cst)
-    seq_cst_.at[i] = std::max(seq_cst_.at[i], static_cast<std::int16_t>(index));
+  if (order == std::memory_order_seq_cst) seq_cst_.at[i] = std::max(seq_cst_.at[i], static_cast<std::int16_t>(index));
 }
 
 void Explorer::write_message(Thread& t, int object, std::uint64_t value, std::memory_order order,
@@ -805,8 +804,8 @@ void Explorer::plain_write(detail::PlainAccess& access, const char* name) {
   require_ordered_after_write(access, " writes ", name);
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     if (static_cast<int>(i) == self_ || access.read[i] <= me().view.clock[i]) continue;
-    stop_here(std::string("data race: ") + me().name + " writes " + name + " without order after " +
-              threads_[i].name + "'s read");
+    stop_here(std::string("data race: ") + me().name + " writes " + name + " without order after " + threads_[i].name +
+              "'s read");
   }
   access.writer = self_;
   access.written = ++me().view.clock[static_cast<std::size_t>(self_)];
@@ -1001,6 +1000,8 @@ Report explore(const std::vector<const char*>& threads, const std::function<std:
 void require(bool condition, const char* text) {
   if (!condition) current->stop_here(text);
 }
+
+int this_thread() noexcept { return current->self(); }
 
 Label::Label(const char* group, std::vector<const char*> fields, const char* rest) {
   current->set_label(group, std::move(fields), rest);

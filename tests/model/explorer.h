@@ -56,15 +56,15 @@ class Program {
 };
 
 struct Options {
-  int preemptions = -1;  // switches away from a thread that could go on; -1: no bound
-  int max_steps = 600;   // of one execution; more are reported as a livelock
+  int preemptions = -1;                       // switches away from a thread that could go on; -1: no bound
+  int max_steps = 600;                        // of one execution; more are reported as a livelock
   std::uint64_t max_executions = 20'000'000;  // more are reported as a failure: the exploration is not complete
 };
 
 struct Report {
   bool holds = false;
   bool complete = true;  // not ended by max_executions
-  std::string failure;  // what is wrong, then the schedule
+  std::string failure;   // what is wrong, then the schedule
   std::uint64_t executions = 0;
   std::uint64_t redundant = 0;  // of them: cut short as equal to others
   std::uint64_t steps = 0;
@@ -73,6 +73,9 @@ struct Report {
 // `threads` are their names. On the calling thread, which must not be a goroutine.
 Report explore(const std::vector<const char*>& threads, const std::function<std::unique_ptr<Program>()>& make,
                const Options& options = {});
+
+// The program's thread that runs; -1 in constructors, quiet() and check().
+int this_thread() noexcept;
 
 // Ends the execution and the exploration with a report unless `condition` holds.
 void require(bool condition, const char* text);

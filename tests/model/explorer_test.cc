@@ -43,15 +43,15 @@ struct Litmus : Program {
 std::set<Outcome> outcomes(const std::vector<Litmus::Body>& bodies, int preemptions = -1) {
   std::set<Outcome> all;
   const std::vector<const char*> names(bodies.size(), "thread");
-  const Report report = explore(
-      names, [&]() -> std::unique_ptr<Program> { return std::make_unique<Litmus>(bodies, all); },
-      {.preemptions = preemptions});
+  const Report report =
+      explore(names, [&]() -> std::unique_ptr<Program> { return std::make_unique<Litmus>(bodies, all); },
+              {.preemptions = preemptions});
   expect_holds(report);
   return all;
 }
 
-std::set<Outcome> store_buffering(std::memory_order store, std::memory_order load,
-                                  const std::function<void()>& left, const std::function<void()>& right) {
+std::set<Outcome> store_buffering(std::memory_order store, std::memory_order load, const std::function<void()>& left,
+                                  const std::function<void()>& right) {
   return outcomes({[&](Litmus& l) {
                      l.x.store(1, store);
                      left();

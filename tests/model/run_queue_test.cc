@@ -54,8 +54,7 @@ struct Stealing : Program {
   }
   void check() override {
     while (Item* const item = victim.pop()) take(item);
-    for (int i = 0; i < kPushes; ++i)
-      require(items[static_cast<std::size_t>(i)].taken.get() == 1, "an item was lost");
+    for (int i = 0; i < kPushes; ++i) require(items[static_cast<std::size_t>(i)].taken.get() == 1, "an item was lost");
   }
 
   const int thief_count;
@@ -71,17 +70,15 @@ struct Stealing : Program {
 template <typename Atomics>
 using RealQueue = rt::RunQueue<Item, kSlots, Atomics>;
 
-TEST(RunQueueModel, OneThief) {
-  expect_holds(explore_program<Stealing<RealQueue, 4>>({"owner", "thief"}, {}, 1));
-}
+TEST(RunQueueModel, OneThief) { expect_holds(explore_program<Stealing<RealQueue, 4>>({"owner", "thief"}, {}, 1)); }
 
 TEST(RunQueueModel, TwoThieves) {
   expect_holds(explore_program<Stealing<RealQueue, 2>>({"owner", "thief 1", "thief 2"}, {}, 2));
 }
 
 TEST(RunQueueModel, TwoThievesWhileTheQueueSpills) {
-  expect_holds(explore_program<Stealing<RealQueue, 3>>({"owner", "thief 1", "thief 2"},
-                                                       {.preemptions = kSanitized ? 1 : 2}, 2));
+  expect_holds(
+      explore_program<Stealing<RealQueue, 3>>({"owner", "thief 1", "thief 2"}, {.preemptions = kSanitized ? 1 : 2}, 2));
 }
 
 // A wider ring, in which a thief takes several at once.
@@ -122,8 +119,7 @@ class WrongQueue {
  private:
   Item* take(std::uint32_t head) {
     constexpr bool kLate = kMistake == Mistake::read_after_swap;
-    constexpr auto kSwap =
-        kMistake == Mistake::head_relaxed ? std::memory_order_relaxed : std::memory_order_acq_rel;
+    constexpr auto kSwap = kMistake == Mistake::head_relaxed ? std::memory_order_relaxed : std::memory_order_acq_rel;
     for (;;) {
       const std::uint32_t tail = tail_.load(std::memory_order_acquire);
       if (tail == head) return nullptr;

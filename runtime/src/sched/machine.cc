@@ -1,6 +1,7 @@
 #include "sched/machine.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
@@ -75,16 +76,13 @@ void Machine::execute(G* g) noexcept {
 // False when commit refused. After commit returned true the goroutine may run elsewhere already: nothing of it is touched.
 bool Machine::finish_park(G* g) noexcept {
   g->since.store(processor_->clock.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  const std::uint64_t epoch = g->epoch() + 1;
-  g->state.store(G::pack(epoch, Status::waiting), std::memory_order_release);
+  const std::uint64_t epoch = g->begin_park();
   current_ = nullptr;
   if (commit_(commit_arg_)) {
     processor_->parks.add();
     return true;
   }
-  WEFT_CHECK(g->state.load(std::memory_order_relaxed) == G::pack(epoch, Status::waiting),
-             "commit refused a goroutine that was readied");
-  g->state.store(G::pack(epoch, Status::running), std::memory_order_release);
+  g->refuse_park(epoch);
   current_ = g;
   return false;
 }
@@ -233,17 +231,17 @@ bool Machine::start_spinning() noexcept {
   if (scheduler_.procs() == 1) return false;
   if (spinning_) return true;
   // Searchers cost CPU; half of the busy processors is enough of them.
-  const int busy = scheduler_.procs() - scheduler_.idle_.count();
-  if (2 * scheduler_.spinning_.load(std::memory_order_relaxed) >= busy) return false;
+  const int busy = scheduler_.procs() - scheduler_.sleepers_.idle();
+  if (2 * scheduler_.sleepers_.searching() >= busy) return false;
   spinning_ = true;
-  scheduler_.spinning_.fetch_add(1, std::memory_order_seq_cst);
+  scheduler_.sleepers_.begin_search();
   return true;
 }
 
 // Having found work: the last searcher to stop wakes another, for there may be more where this came from.
 void Machine::stop_spinning() noexcept {
   spinning_ = false;
-  if (scheduler_.spinning_.fetch_sub(1, std::memory_order_seq_cst) == 1) scheduler_.wake_if_needed();
+  if (scheduler_.sleepers_.end_search()) scheduler_.wake_if_needed();
 }
 
 G* Machine::steal() noexcept {
@@ -281,24 +279,18 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
              : nullptr;
 }
 
-// The sleeper's half of the protocol at the top of scheduler.h.
+// The sleeper's half of the protocol of sleepers.h.
 void Machine::idle() noexcept {
   Processor& p = *processor_;
-  if (spinning_) {
-    spinning_ = false;
-    scheduler_.spinning_.fetch_sub(1, std::memory_order_seq_cst);
-  }
-  scheduler_.idle_.add(p.id);
-  // Between the bit and the look at the queues; mirrors the fence in wake_if_needed().
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (scheduler_.any_work() || scheduler_.stopping()) {
-    if (scheduler_.idle_.remove(p.id)) scheduler_.spinning_.fetch_add(1, std::memory_order_seq_cst);
-    spinning_ = true;  // counted by us just now, or by the waker that claimed us
+  const bool searching = std::exchange(spinning_, false);
+  const auto any_work = [this] { return scheduler_.any_work() || scheduler_.stopping(); };
+  if (!scheduler_.sleepers_.begin_sleep(p.id, searching, any_work)) {
+    spinning_ = true;
     return;
   }
   const Nanos next = p.timers.next();
   poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
-  if (!scheduler_.idle_.remove(p.id)) spinning_ = true;
+  if (scheduler_.sleepers_.end_sleep(p.id)) spinning_ = true;
 }
 
 }  // namespace weft::rt
