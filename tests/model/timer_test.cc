@@ -89,8 +89,8 @@ TEST(TimerModel, EachStartIsStoppedOrFiresOnce) {
 }
 
 TEST(TimerModel, EachStartIsStoppedOrFiresOnceWithTwoMachines) {
-  expect_holds(explore_program<StopOrFire<Right>>({"user", "machine 1", "machine 2"},
-                                                  {.preemptions = kSanitized ? 1 : 3}));
+  expect_holds(
+      explore_program<StopOrFire<Right>>({"user", "machine 1", "machine 2"}, {.preemptions = kSanitized ? 1 : 3}));
 }
 
 // After stop_and_wait() the callback does not run, what it wrote is visible, and the timer may go.
@@ -118,8 +118,8 @@ TEST(TimerModel, StopAndWaitExcludesTheCallback) {
 }
 
 TEST(TimerModel, StopAndWaitExcludesTheCallbackOnTwoMachines) {
-  expect_holds(explore_program<StopAndWait<Right>>({"user", "machine 1", "machine 2"},
-                                                   {.preemptions = kSanitized ? 1 : 3}));
+  expect_holds(
+      explore_program<StopAndWait<Right>>({"user", "machine 1", "machine 2"}, {.preemptions = kSanitized ? 1 : 3}));
 }
 
 // As sleep() does: the callback wakes the owner, who ends the timer's life at once.
@@ -155,8 +155,8 @@ class Unreleased : public Atomic<T> {
 // The end of a callback is not released to who waits for it.
 struct EndNotReleased : Policy<EndNotReleased> {
   template <typename T>
-  using Atomic = std::conditional_t<std::is_same_v<T, const rt::BasicTimer<EndNotReleased>*>, Unreleased<T>,
-                                    model::Atomic<T>>;
+  using Atomic =
+      std::conditional_t<std::is_same_v<T, const rt::BasicTimer<EndNotReleased>*>, Unreleased<T>, model::Atomic<T>>;
 };
 
 TEST(TimerModelFinds, ACallbackWhoseEndIsNotReleased) {
@@ -166,8 +166,8 @@ TEST(TimerModelFinds, ACallbackWhoseEndIsNotReleased) {
 // That a timer fires is not released together with its leaving the heap.
 struct LeavingNotReleased : Policy<LeavingNotReleased> {
   template <typename T>
-  using Atomic = std::conditional_t<std::is_same_v<T, rt::BasicTimerHeap<LeavingNotReleased>*>, Unreleased<T>,
-                                    model::Atomic<T>>;
+  using Atomic =
+      std::conditional_t<std::is_same_v<T, rt::BasicTimerHeap<LeavingNotReleased>*>, Unreleased<T>, model::Atomic<T>>;
 };
 
 TEST(TimerModelFinds, ATimerThatLeavesTheHeapUnreleased) {
