@@ -415,7 +415,9 @@ void Explorer::point(Op op) {
   t.pending = op;
   switch_to(prelude_ ? -1 : pick());
   t.pending = {};
-  if (op.object >= 0 && !at(op.object).alive) stop_here(object_name(op.object) + " is used after its end");
+  // A futex may be woken by its former address: that is harmless.
+  if (op.object >= 0 && op.kind != OpKind::futex_wake && !at(op.object).alive)
+    stop_here(object_name(op.object) + " is used after its end");
   ++t.view.clock[static_cast<std::size_t>(self_)];
 }
 
@@ -761,6 +763,8 @@ void Explorer::futex_wait(int object, std::uint64_t expected) {
   point({OpKind::futex_wait, false, object});
   const std::uint64_t value = at(object).messages[at(object).count - 1].value;
   note(OpKind::futex_wait, object, std::memory_order_relaxed, value, expected, 0, value == expected);
+  // The thread's own loads of the word do not go back behind what the kernel read for it.
+  me().seen.at[static_cast<std::size_t>(object)] = static_cast<std::int16_t>(at(object).count - 1);
   if (value != expected) return;
   me().woken = false;
   at(object).view.clock[static_cast<std::size_t>(self_)] = 1;  // queued

@@ -10,47 +10,35 @@
 namespace weft::rt {
 namespace {
 
-// A critical section is some dozens of instructions: a holder that runs is done after a few of these turns, and one
-// that does not run is not worth waiting for.
-constexpr int kSpins = 60;
-
 constexpr std::chrono::milliseconds kBlindSleep{1};
 
 long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0); }
 
-// Every running thread of this process passes a full memory barrier before it returns; those that don't run pass one
-// when they are switched in. False when the kernel won't.
-bool heavy_barrier() noexcept {
+}  // namespace
+
+template class BasicSpinMutex<SpinMutexPolicy>;
+
+constinit std::array<std::atomic<std::uint32_t>, SpinMutexPolicy::kBuckets> SpinMutexPolicy::sleepers{};
+
+bool SpinMutexPolicy::heavy_barrier() noexcept {
   static const bool registered = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
   return registered && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
 }
 
-}  // namespace
+void SpinMutexPolicy::pause() noexcept { spin_pause(); }
 
-constinit std::array<std::atomic<std::uint32_t>, SpinMutex::kBuckets> SpinMutex::sleepers_{};
-
-void SpinMutex::lock_slow() noexcept {
-  for (int i = 0; i < kSpins; ++i) {
-    spin_pause();
-    if (word_.load(std::memory_order_relaxed) == 0 && try_lock()) return;
+void SpinMutexPolicy::sleep(const Atomic<std::uint32_t>& word, bool wakers_see_us) noexcept {
+  if (wakers_see_us) {
+    futex_wait(&word, 1);
+  } else {
+    futex_wait_for(&word, 1, kBlindSleep);
   }
-  std::atomic<std::uint32_t>& counted = sleepers_of(this);
-  counted.fetch_add(1, std::memory_order_relaxed);
-  const bool unlockers_see_us = heavy_barrier();
-  while (!try_lock()) {
-    if (unlockers_see_us) {
-      futex_wait(&word_, 1);
-    } else {
-      futex_wait_for(&word_, 1, kBlindSleep);
-    }
-  }
-  counted.fetch_sub(1, std::memory_order_relaxed);
 }
 
-// word_ is at the mutex's own address.
-void SpinMutex::wake_one(const SpinMutex* gone) noexcept {
+// The word is at the mutex's own address.
+void SpinMutexPolicy::wake_one(const void* gone) noexcept {
   static_assert(std::is_standard_layout_v<SpinMutex>);
-  futex_wake(reinterpret_cast<const std::atomic<std::uint32_t>*>(gone), 1);
+  futex_wake(static_cast<const std::atomic<std::uint32_t>*>(gone), 1);
 }
 
 }  // namespace weft::rt
