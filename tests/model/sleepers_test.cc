@@ -121,12 +121,12 @@ TEST(SleepersModel, OneSubmitterOneMachine) {
 
 TEST(SleepersModel, TwoSubmittersOneMachine) {
   expect_holds(explore_program<Submitting<Real>>({"submitter 1", "submitter 2", "machine"},
-                                                 {.preemptions = kSanitized ? 1 : 3}, 2, 1));
+                                                 {.preemptions = kSanitized ? 1 : 2}, 2, 1));
 }
 
 TEST(SleepersModel, OneSubmitterTwoMachines) {
   expect_holds(explore_program<Submitting<Real>>({"submitter", "machine 1", "machine 2"},
-                                                 {.preemptions = kSanitized ? 1 : 3}, 1, 2));
+                                                 {.preemptions = kSanitized ? 1 : 2}, 1, 2));
 }
 
 TEST(SleepersModel, TwoSubmittersTwoMachines) {
