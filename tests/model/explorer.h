@@ -14,8 +14,8 @@
 // max_steps steps); a race on a Plain (accesses that no happens-before orders); an access to an atomic after its end.
 //
 // Not covered:
-//   - stores to one atomic take their places in its modification order as they are executed (no later store goes before an earlier one), and no load reads from
-//     the future. Of the standard litmus tests that loses 2+2W and load buffering with relaxed stores, which x86 does not show either.
+//   - stores to one atomic take their places in its modification order as they are executed (no later store goes before an earlier one),
+//     and no load reads from the future. Of the standard litmus tests that loses 2+2W and load buffering with relaxed stores, which x86 does not show either.
 //   - compare_exchange_weak does not fail spuriously; sleep and futex waits are not woken spuriously.
 //   - after pause() a thread sees the latest values, and goes on only when something was written: a loop that polls is not unrolled for ever.
 //   - light_barrier() is nothing: the explorer never reorders as a compiler does.
