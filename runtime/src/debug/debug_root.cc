@@ -7,6 +7,9 @@
 #include "sched/park.h"
 #include "stack/stack.h"
 
+// G has a base class; where its members lie is fixed all the same, with every compiler that weft is built with.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace weft::rt {
 namespace {
 

@@ -9,12 +9,18 @@
 //   wwait   43-62   goroutines that wait for the write lock
 // The number is closed by whoever takes closed && refs to 0, so that it can't be given to another file while an operation uses it.
 // The locks make concurrent reads (and writes) take turns, whole call by whole call.
+//
+// Templates over atomics, mutex and parking: tests/model/fd_mutex_test.cc explores them.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
+#include "sched/atomics.h"
+#include "sched/fatal.h"
 #include "sched/park.h"
+#include "sched/parking.h"
 #include "sync/spin_mutex.h"
 
 namespace weft::rt {
@@ -23,26 +29,28 @@ namespace weft::rt {
 enum class Side : unsigned { read = 0, write = 1 };
 
 // A counting semaphore for goroutines, first in first out; close() hands out one permit per waiter.
-class FdSemaphore {
+template <typename Policy>
+class BasicFdSemaphore {
  public:
   void acquire() noexcept;
   void release() noexcept;
 
  private:
   struct Node {
-    Waiter waiter;
+    typename Policy::Parking::Waiter waiter;
     Node* next = nullptr;
-    FdSemaphore* semaphore = nullptr;
+    BasicFdSemaphore* semaphore = nullptr;
   };
   static bool commit(void* node) noexcept;
 
-  SpinMutex mutex_;
+  typename Policy::Mutex mutex_;
   std::uint32_t permits_ = 0;
   Node* head_ = nullptr;
   Node* tail_ = nullptr;
 };
 
-class FdMutex {
+template <typename Policy>
+class BasicFdMutex {
  public:
   // One more user of the number; false when it is closed.
   [[nodiscard]] bool add_ref() noexcept;
@@ -72,8 +80,123 @@ class FdMutex {
   }
   static constexpr std::uint64_t waiters(Side side) noexcept { return kField << (side == Side::read ? 23 : 43); }
 
-  std::atomic<std::uint64_t> word_{kRef};
-  FdSemaphore turns_[2];
+  typename Policy::template Atomic<std::uint64_t> word_{kRef};
+  BasicFdSemaphore<Policy> turns_[2];
 };
+
+struct FdMutexPolicy : StdAtomics {
+  using Mutex = SpinMutex;
+  using Parking = StdParking;
+};
+using FdSemaphore = BasicFdSemaphore<FdMutexPolicy>;
+using FdMutex = BasicFdMutex<FdMutexPolicy>;
+
+// --- FdSemaphore -----------------------------------------------------------------------------------------------------
+
+template <typename Policy>
+bool BasicFdSemaphore<Policy>::commit(void* node) noexcept {
+  static_cast<Node*>(node)->semaphore->mutex_.unlock();
+  return true;
+}
+
+template <typename Policy>
+void BasicFdSemaphore<Policy>::acquire() noexcept {
+  mutex_.lock();
+  if (permits_ > 0) {
+    --permits_;
+    mutex_.unlock();
+    return;
+  }
+  Node node{Policy::Parking::current_waiter(), nullptr, this};
+  (tail_ != nullptr ? tail_->next : head_) = &node;
+  tail_ = &node;
+  Policy::Parking::park(&commit, &node, WaitReason::io_wait);  // commit unlocks; release() hands over the permit
+}
+
+template <typename Policy>
+void BasicFdSemaphore<Policy>::release() noexcept {
+  typename Policy::Parking::Waiter waiter;
+  {
+    const std::lock_guard lock(mutex_);
+    if (head_ == nullptr) {
+      ++permits_;
+      return;
+    }
+    waiter = head_->waiter;
+    head_ = head_->next;
+    if (head_ == nullptr) tail_ = nullptr;
+  }
+  Policy::Parking::ready(waiter);
+}
+
+// --- FdMutex ---------------------------------------------------------------------------------------------------------
+
+template <typename Policy>
+bool BasicFdMutex<Policy>::add_ref() noexcept {
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  do {
+    if ((word & kClosed) != 0) return false;
+    WEFT_CHECK((word & kRefs) != kRefs, "too many operations on one descriptor");
+  } while (!word_.compare_exchange_weak(word, word + kRef, std::memory_order_acq_rel, std::memory_order_relaxed));
+  return true;
+}
+
+template <typename Policy>
+bool BasicFdMutex<Policy>::drop_ref() noexcept {
+  const std::uint64_t before = word_.fetch_sub(kRef, std::memory_order_acq_rel);
+  WEFT_CHECK((before & kRefs) != 0, "descriptor reference count below zero");
+  return ((before - kRef) & (kClosed | kRefs)) == kClosed;
+}
+
+template <typename Policy>
+bool BasicFdMutex<Policy>::lock(Side side) noexcept {
+  const std::uint64_t bit = lock_bit(side);
+  for (;;) {
+    std::uint64_t word = word_.load(std::memory_order_relaxed);
+    std::uint64_t next = 0;
+    do {
+      if ((word & kClosed) != 0) return false;
+      WEFT_CHECK((word & kRefs) != kRefs && (word & waiters(side)) != waiters(side),
+                 "too many operations on one descriptor");
+      // The lock comes with a reference; waiting for it does not, for the closed bit is looked at again afterwards.
+      next = (word & bit) == 0 ? (word | bit) + kRef : word + waiter_unit(side);
+    } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed));
+    if ((word & bit) == 0) return true;
+    turns_[static_cast<unsigned>(side)].acquire();
+  }
+}
+
+template <typename Policy>
+bool BasicFdMutex<Policy>::unlock(Side side) noexcept {
+  const std::uint64_t bit = lock_bit(side);
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  std::uint64_t next = 0;
+  do {
+    WEFT_CHECK((word & bit) != 0 && (word & kRefs) != 0, "unlock of an unlocked descriptor");
+    next = (word & ~bit) - kRef;
+    if ((word & waiters(side)) != 0) next -= waiter_unit(side);
+  } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if ((word & waiters(side)) != 0) turns_[static_cast<unsigned>(side)].release();
+  return (next & (kClosed | kRefs)) == kClosed;
+}
+
+template <typename Policy>
+bool BasicFdMutex<Policy>::close() noexcept {
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  std::uint64_t next = 0;
+  do {
+    if ((word & kClosed) != 0) return false;
+    next = (word | kClosed) & ~(waiters(Side::read) | waiters(Side::write));
+    // seq_cst: the closed bit is set before the closer looks for goroutines that wait; they look in the opposite order.
+  } while (!word_.compare_exchange_weak(word, next, std::memory_order_seq_cst, std::memory_order_relaxed));
+  for (const Side side : {Side::read, Side::write}) {
+    for (std::uint64_t n = (word & waiters(side)) / waiter_unit(side); n > 0; --n)
+      turns_[static_cast<unsigned>(side)].release();
+  }
+  return true;
+}
+
+extern template class BasicFdSemaphore<FdMutexPolicy>;
+extern template class BasicFdMutex<FdMutexPolicy>;
 
 }  // namespace weft::rt

@@ -9,17 +9,22 @@
 //
 // wait against interrupt(): wait() stores kPending, then calls `stop` (which reads the closed and expired flags); the interrupter stores its
 // flag, then reads the word. Each writes before it reads (seq_cst), so that either wait() sees the flag or interrupt() the word.
+//
+// A template over atomics and parking: tests/model/wait_word_test.cc explores it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include "sched/atomics.h"
 #include "sched/fatal.h"
 #include "sched/park.h"
+#include "sched/parking.h"
 
 namespace weft::rt {
 
-class WaitWord {
+template <typename Atomics, typename Parking>
+class BasicWaitWord {
  public:
   // Parks until notify() or interrupt(), unless an event is there already or stop() says true. True: an event was taken. Goroutines
   // only, one at a time.
@@ -32,8 +37,8 @@ class WaitWord {
       word_.store(kNone, std::memory_order_release);
       return true;
     }
-    Parked parked{current_waiter(), this};
-    if (!stop()) park(&commit, &parked, WaitReason::io_wait);
+    Parked parked{Parking::current_waiter(), this};
+    if (!stop()) Parking::park(&commit, &parked, WaitReason::io_wait);
     return word_.exchange(kNone, std::memory_order_acq_rel) == kReady;
   }
 
@@ -49,8 +54,8 @@ class WaitWord {
   static constexpr std::uintptr_t kPending = 2;
 
   struct Parked {
-    Waiter waiter;
-    WaitWord* word;
+    typename Parking::Waiter waiter;
+    BasicWaitWord* word;
   };
 
   static bool commit(void* arg) noexcept {
@@ -66,10 +71,12 @@ class WaitWord {
     do {
       if (word == kReady || (word == kNone && next == kNone)) return;
     } while (!word_.compare_exchange_weak(word, next, std::memory_order_seq_cst, std::memory_order_seq_cst));
-    if (word != kNone && word != kPending) ready(reinterpret_cast<Parked*>(word)->waiter);
+    if (word != kNone && word != kPending) Parking::ready(reinterpret_cast<Parked*>(word)->waiter);
   }
 
-  std::atomic<std::uintptr_t> word_{kNone};
+  typename Atomics::template Atomic<std::uintptr_t> word_{kNone};
 };
+
+using WaitWord = BasicWaitWord<StdAtomics, StdParking>;
 
 }  // namespace weft::rt

@@ -1,13 +1,6 @@
 // G: a goroutine. It lies in the top page of its own stack, above the closure it runs.
 //
-// state_: one word, so that a waker decides by one compare-and-swap.
-//   bits 0-2  status  who may change it
-//             dead      prepare_goroutine -> runnable. The slot is in a pool.
-//             runnable  the machine that takes it from a queue -> running. It is in exactly one queue (or runnext, or a batch).
-//             running   the machine that runs it, on its scheduler stack -> waiting, runnable (yield), dead.
-//             waiting   whoever wins ready() -> runnable; commit's refusal -> running. It is in no queue; its waker holds a Waiter.
-//   bits 3-63 epoch   counts parks; written together with the step to waiting. Never reset, so that a Waiter of an earlier life of
-//             the slot never matches.
+// state (sched/state_word.h): one word that its owner and its wakers step through.
 //
 // Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it, `locals` to the
 // goroutine itself. What
@@ -23,6 +16,7 @@
 #include "sched/label_slot.h"
 #include "sched/lease.h"
 #include "sched/park.h"
+#include "sched/state_word.h"
 #include "weft/go.h"
 
 namespace weft::rt {
@@ -31,33 +25,7 @@ class LocalTable;
 class Machine;
 class StackPool;
 
-enum class Status : std::uint64_t { dead = 0, runnable = 1, running = 2, waiting = 3 };
-
-struct G {
-  static constexpr std::uint64_t kStatusBits = 3;
-  static constexpr std::uint64_t kStatusMask = (1u << kStatusBits) - 1;
-
-  static constexpr std::uint64_t pack(std::uint64_t epoch, Status status) noexcept {
-    return epoch << kStatusBits | static_cast<std::uint64_t>(status);
-  }
-  static Status status_of(std::uint64_t word) noexcept { return static_cast<Status>(word & kStatusMask); }
-  static std::uint64_t epoch_of(std::uint64_t word) noexcept { return word >> kStatusBits; }
-
-  Status status() const noexcept { return status_of(state.load(std::memory_order_acquire)); }
-  std::uint64_t epoch() const noexcept { return epoch_of(state.load(std::memory_order_relaxed)); }
-
-  // A step that only the present owner makes; the epoch stays.
-  void set_status(Status status) noexcept { state.store(pack(epoch(), status), std::memory_order_release); }
-
-  // waiting at `epoch` -> runnable. The release side orders what the waker did before it; the acquire side, what the goroutine did
-  // before it parked.
-  bool try_ready(std::uint64_t expected_epoch) noexcept {
-    std::uint64_t expected = pack(expected_epoch, Status::waiting);
-    return state.compare_exchange_strong(expected, pack(expected_epoch, Status::runnable), std::memory_order_acq_rel,
-                                         std::memory_order_relaxed);
-  }
-
-  std::atomic<std::uint64_t> state{pack(0, Status::dead)};
+struct G : StateWord<> {
   G* link = nullptr;
   Fiber fiber;
   detail::ClosureEntry entry = nullptr;

@@ -149,16 +149,13 @@ void Machine::execute(G* g) noexcept {
 bool Machine::finish_park(G* g) noexcept {
   Processor* const p = processor();
   g->since.store(p != nullptr ? p->clock.load(std::memory_order_relaxed) : now(), std::memory_order_relaxed);
-  const std::uint64_t epoch = g->epoch() + 1;
-  g->state.store(G::pack(epoch, Status::waiting), std::memory_order_release);
+  const std::uint64_t epoch = g->begin_park();
   current_.store(nullptr, std::memory_order_relaxed);
   if (commit_(commit_arg_)) {
     if (p != nullptr) p->parks.add();
     return true;
   }
-  WEFT_CHECK(g->state.load(std::memory_order_relaxed) == G::pack(epoch, Status::waiting),
-             "commit refused a goroutine that was readied");
-  g->state.store(G::pack(epoch, Status::running), std::memory_order_release);
+  g->refuse_park(epoch);
   current_.store(g, std::memory_order_release);
   return false;
 }
@@ -339,10 +336,10 @@ bool Machine::start_spinning() noexcept {
   if (scheduler_.procs() == 1) return false;
   if (spinning_) return true;
   // Searchers cost CPU; half of the busy processors is enough of them.
-  const int busy = scheduler_.procs() - scheduler_.idle_.count();
-  if (2 * scheduler_.spinning_.load(std::memory_order_relaxed) >= busy) return false;
+  const int busy = scheduler_.procs() - scheduler_.sleepers_.idle();
+  if (2 * scheduler_.sleepers_.searching() >= busy) return false;
   set_spinning(true);
-  scheduler_.spinning_.fetch_add(1, std::memory_order_seq_cst);
+  scheduler_.sleepers_.begin_search();
   return true;
 }
 
@@ -354,7 +351,7 @@ void Machine::set_spinning(bool spinning) noexcept {
 // Having found work: the last searcher to stop wakes another, for there may be more where this came from.
 void Machine::stop_spinning() noexcept {
   set_spinning(false);
-  if (scheduler_.spinning_.fetch_sub(1, std::memory_order_seq_cst) == 1) scheduler_.wake_if_needed();
+  if (scheduler_.sleepers_.end_search()) scheduler_.wake_if_needed();
 }
 
 G* Machine::steal() noexcept {
@@ -392,24 +389,21 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
              : nullptr;
 }
 
-// The sleeper's half of the protocol at the top of scheduler.h.
+// The sleeper's half of the protocol of sleepers.h.
 void Machine::idle() noexcept {
   Processor& p = *processor();
-  if (spinning_) {
-    set_spinning(false);
-    scheduler_.spinning_.fetch_sub(1, std::memory_order_seq_cst);
-  }
-  scheduler_.idle_.add(p.id);
-  // Between the bit and the look at the queues; mirrors the fence in wake_if_needed().
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (scheduler_.any_work() || scheduler_.stopping() || p.retired.load(std::memory_order_acquire)) {
-    if (scheduler_.idle_.remove(p.id)) scheduler_.spinning_.fetch_add(1, std::memory_order_seq_cst);
-    set_spinning(true);  // counted by us just now, or by the waker that claimed us
+  const bool searching = spinning_;
+  set_spinning(false);
+  const auto any_work = [&] {
+    return scheduler_.any_work() || scheduler_.stopping() || p.retired.load(std::memory_order_acquire);
+  };
+  if (!scheduler_.sleepers_.begin_sleep(p.id, searching, any_work)) {
+    set_spinning(true);
     return;
   }
   const Nanos next = p.timers.next();
   poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
-  if (!scheduler_.idle_.remove(p.id)) set_spinning(true);
+  if (scheduler_.sleepers_.end_sleep(p.id)) set_spinning(true);
   scheduler_.sysmon().note_activity();
 }
 

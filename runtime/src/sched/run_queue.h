@@ -6,18 +6,15 @@
 // A slot is overwritten only after head_ has passed it: the owner's acquire load of head_ in push() pairs with the consumers' release.
 // A consumer reads the slots first and takes them by the swap afterwards, so a read may race with an overwrite; then the swap fails.
 //
-// A template over the atomics, so that a model checker can run the same source.
+// A template over the atomics: tests/model/run_queue_test.cc explores it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
-namespace weft::rt {
+#include "sched/atomics.h"
 
-struct StdAtomics {
-  template <typename T>
-  using Atomic = std::atomic<T>;
-};
+namespace weft::rt {
 
 template <typename T, std::uint32_t kSlots, typename Atomics = StdAtomics>
 class RunQueue {
@@ -74,7 +71,10 @@ class RunQueue {
       n = tail - head;
       n -= n / 2;
       if (n == 0) return nullptr;
-      if (n > kSlots / 2) continue;  // head and tail are of two different moments
+      if (n > kSlots / 2) {  // head and tail are of two different moments
+        Atomics::pause();
+        continue;
+      }
       for (std::uint32_t i = 0; i < n; ++i) {
         slots_[(to + i) % kSlots].store(victim.slots_[(head + i) % kSlots].load(std::memory_order_relaxed),
                                         std::memory_order_relaxed);

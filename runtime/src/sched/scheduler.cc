@@ -1,7 +1,6 @@
 #include "sched/scheduler.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <iterator>
@@ -42,18 +41,6 @@ SchedulerUse::~SchedulerUse() {
   if (counted_) scheduler_users.fetch_sub(1, std::memory_order_release);
 }
 
-int IdleSet::take_any() noexcept {
-  for (std::size_t w = 0; w < words_.size(); ++w) {
-    for (;;) {
-      const std::uint64_t word = words_[w].load(std::memory_order_relaxed);
-      if (word == 0) break;
-      const int id = static_cast<int>(w * 64) + std::countr_zero(word);
-      if (remove(id)) return id;
-    }
-  }
-  return -1;
-}
-
 // --- start and stop --------------------------------------------------------------------------------------------------
 
 Scheduler::Scheduler(const RuntimeOptions& options, std::unique_ptr<Backend> backend)
@@ -61,7 +48,7 @@ Scheduler::Scheduler(const RuntimeOptions& options, std::unique_ptr<Backend> bac
       backend_(std::move(backend)),
       stacks_(stack_pool(options.stack_size)),
       processors_(kMaxProcs),
-      idle_(kMaxProcs) {}
+      sleepers_(kMaxProcs) {}
 
 Scheduler::~Scheduler() {
   // Goroutines that main did not wait for never run again; their slots are not used again either, for others may point to them.
@@ -304,26 +291,13 @@ G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
 
 // --- waking ----------------------------------------------------------------------------------------------------------
 
-// The submitter's half of the protocol at the top of the header; the goroutine is in a queue already.
+// The submitter's half of the protocol of sleepers.h; the goroutine is in a queue already.
 void Scheduler::wake_if_needed() noexcept {
   if (made_.load(std::memory_order_relaxed) == 1) {
     Machine* const self = current_machine();
     if (self != nullptr && self->processor() != nullptr) return;  // nobody sleeps: the caller has the only processor
   }
-  // Between the queue and the look at the sleepers; mirrors the fence in Machine::idle().
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  while (idle_.count() != 0 && spinning_.load(std::memory_order_seq_cst) == 0) {
-    int none = 0;
-    // seq_cst: against the sleeper's decrement, which precedes its look at the queues.
-    if (!spinning_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
-    if (const int id = idle_.take_any(); id >= 0) {
-      processors_[static_cast<std::size_t>(id)]->poller->interrupt();
-      return;
-    }
-    // Nobody to wake after all. While we counted as a searcher another submitter may have relied on us, and a processor may have gone to
-    // sleep: look again.
-    spinning_.fetch_sub(1, std::memory_order_seq_cst);
-  }
+  if (const int id = sleepers_.claim(); id >= 0) processors_[static_cast<std::size_t>(id)]->poller->interrupt();
 }
 
 bool Scheduler::any_work() noexcept {
@@ -395,8 +369,8 @@ Scheduler::Totals Scheduler::totals() noexcept {
     t.timers += p->timers.size();
   }
   t.spawned = std::max(t.spawned, t.exited);  // read one after the other, they may disagree by a moment
-  t.idle = idle_.count();
-  t.spinning = spinning_.load(std::memory_order_relaxed);
+  t.idle = sleepers_.idle();
+  t.spinning = sleepers_.searching();
   t.global_queue = global_size_.load(std::memory_order_relaxed);
   return t;
 }

@@ -1,17 +1,4 @@
-// Scheduler: what the processors share: the global queue, the set of idle ones, the count of those that search, start and stop.
-//
-// Submit against sleep. Work must never lie in a queue while an idle processor sleeps and nobody searches.
-//   Submitter (wake_if_needed):                      Sleeper (Machine::idle):
-//     1. publish the goroutine in a queue              1. stop searching: spinning_ - 1
-//     2. fence (seq_cst)                               2. set its bit in idle_ (seq_cst)
-//     3. read spinning_ and idle_count_;               3. fence (seq_cst)
-//        nobody searches and somebody is idle:         4. read every queue; found work: take the bit back, search on
-//        spinning_ 0 -> 1, claim an idle bit,          5. sleep in the poller
-//        interrupt that processor's poller
-// Each side writes, fences, then reads what the other wrote: at least one of them sees the other. Acquire and release would let both
-// reads pass both writes. A searcher that finds work wakes the next one, so one wake-up per burst is enough to get everybody up.
-// Whoever claims the bit of a sleeper also counts it into spinning_: the claimed machine wakes as a searcher. interrupt() is sticky:
-// a poller that is not yet asleep returns from its next sleep at once.
+// Scheduler: what the processors share: the global queue, who sleeps and who searches (sched/sleepers.h), start and stop.
 #pragma once
 
 #include <atomic>
@@ -24,9 +11,11 @@
 #include <vector>
 
 #include "poll/backend.h"
+#include "sched/atomics.h"
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/processor.h"
+#include "sched/sleepers.h"
 #include "sched/sysmon.h"
 #include "stack/stack.h"
 #include "sync/spin_mutex.h"
@@ -34,34 +23,6 @@
 #include "weft/go.h"
 
 namespace weft::rt {
-
-// A set of processor ids, any thread.
-class IdleSet {
- public:
-  explicit IdleSet(std::size_t n) : words_((n + 63) / 64) {}
-
-  void add(int id) noexcept {
-    count_.fetch_add(1, std::memory_order_seq_cst);  // before the bit, so that a claimed bit never makes it negative
-    words_[static_cast<std::size_t>(id) / 64].fetch_or(bit(id), std::memory_order_seq_cst);
-  }
-  // True when it was in the set: of several callers one gets true.
-  bool remove(int id) noexcept {
-    const std::uint64_t before =
-        words_[static_cast<std::size_t>(id) / 64].fetch_and(~bit(id), std::memory_order_seq_cst);
-    if ((before & bit(id)) == 0) return false;
-    count_.fetch_sub(1, std::memory_order_seq_cst);
-    return true;
-  }
-  // Removes any; -1 when it is empty.
-  int take_any() noexcept;
-  int count() const noexcept { return count_.load(std::memory_order_seq_cst); }
-
- private:
-  static std::uint64_t bit(int id) noexcept { return std::uint64_t{1} << (static_cast<unsigned>(id) % 64); }
-
-  std::vector<std::atomic<std::uint64_t>> words_;
-  std::atomic<int> count_{0};
-};
 
 class Scheduler {
  public:
@@ -115,7 +76,7 @@ class Scheduler {
   // Starts what hand_off() left to it: threads inherit from the one that makes them, so machines that a goroutine is locked to make none.
   void start_postponed() noexcept;
   bool has_postponed() const noexcept { return has_postponed_.load(std::memory_order_seq_cst); }
-  int idle_processors() const noexcept { return idle_.count(); }
+  int idle_processors() const noexcept { return sleepers_.idle(); }
 
   // Whether nobody has chosen the number of processors, so that it may follow the machine's.
   bool follows_default_procs() const noexcept { return follows_default_procs_.load(std::memory_order_relaxed); }
@@ -179,8 +140,7 @@ class Scheduler {
   GList global_;
   std::atomic<std::size_t> global_size_{0};
 
-  alignas(64) std::atomic<int> spinning_{0};
-  IdleSet idle_;
+  alignas(64) Sleepers<> sleepers_;
 
   alignas(64) std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> next_id_{1};
@@ -214,15 +174,5 @@ class SchedulerUse {
 TimerHeap& current_timer_heap(const Pin& pin) noexcept;
 // Tells a sleeping owner of `heap` that its earliest timer is earlier now.
 void timer_moved_ahead(TimerHeap& heap, const Pin& pin) noexcept;
-
-// For loops that wait for another thread: a hint to the CPU, and giving the CPU away.
-inline void relax_cpu() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  asm volatile("yield");
-#endif
-}
-inline void relax_thread() noexcept { std::this_thread::yield(); }
 
 }  // namespace weft::rt

@@ -10,39 +10,31 @@
 namespace weft::rt {
 namespace {
 
-// A critical section is some dozens of instructions: a holder that runs is done after a few of these turns, and one
-// that does not run is not worth waiting for.
-constexpr int kSpins = 60;
-
 constexpr std::chrono::milliseconds kBlindSleep{1};
 
 }  // namespace
 
-constinit std::array<std::atomic<std::uint32_t>, SpinMutex::kBuckets> SpinMutex::sleepers_{};
+template class BasicSpinMutex<SpinMutexPolicy>;
 
-void SpinMutex::lock_slow() noexcept {
-  for (int i = 0; i < kSpins; ++i) {
-    spin_pause();
-    if (word_.load(std::memory_order_relaxed) == 0 && try_lock()) return;
-  }
+constinit std::array<std::atomic<std::uint32_t>, SpinMutexPolicy::kBuckets> SpinMutexPolicy::sleepers{};
+
+bool SpinMutexPolicy::heavy_barrier() noexcept { return rt::heavy_barrier(); }
+
+void SpinMutexPolicy::pause() noexcept { spin_pause(); }
+
+void SpinMutexPolicy::sleep(const Atomic<std::uint32_t>& word, bool wakers_see_us) noexcept {
   refuse_in_forked_child("a lock that another thread held at the fork");
-  std::atomic<std::uint32_t>& counted = sleepers_of(this);
-  counted.fetch_add(1, std::memory_order_relaxed);
-  const bool unlockers_see_us = heavy_barrier();
-  while (!try_lock()) {
-    if (unlockers_see_us) {
-      futex_wait(&word_, 1);
-    } else {
-      futex_wait_for(&word_, 1, kBlindSleep);
-    }
+  if (wakers_see_us) {
+    futex_wait(&word, 1);
+  } else {
+    futex_wait_for(&word, 1, kBlindSleep);
   }
-  counted.fetch_sub(1, std::memory_order_relaxed);
 }
 
-// word_ is at the mutex's own address.
-void SpinMutex::wake_one(const SpinMutex* gone) noexcept {
+// The word is at the mutex's own address.
+void SpinMutexPolicy::wake_one(const void* gone) noexcept {
   static_assert(std::is_standard_layout_v<SpinMutex>);
-  futex_wake(reinterpret_cast<const std::atomic<std::uint32_t>*>(gone), 1);
+  futex_wake(static_cast<const std::atomic<std::uint32_t>*>(gone), 1);
 }
 
 }  // namespace weft::rt

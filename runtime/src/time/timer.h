@@ -7,30 +7,38 @@
 // stop against fire: both take the timer out of the heap under the lock; who does decides. A firing heap shows the timer in `firing_`
 // from before the lock is released until the callback returned; stop_and_wait() waits for that. A callback may end the timer's life
 // (it wakes the goroutine on whose stack the timer lies), so the heap never touches a timer after calling it.
+//
+// Templates over atomics, mutex and the choice of a heap: tests/model/timer_test.cc explores them.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <mutex>
 #include <vector>
 
+#include "sched/atomics.h"
+#include "sched/fatal.h"
+#include "sched/machine.h"
 #include "sync/spin_mutex.h"
 #include "time/clock.h"
 
 namespace weft::rt {
 
-class TimerHeap;
+template <typename Policy>
+class BasicTimerHeap;
 
 // One-shot, owned by its user, who keeps it in place while it is armed. Any thread, while the runtime runs; one user at a time.
-class RuntimeTimer {
+template <typename Policy>
+class BasicTimer {
  public:
   // Runs on a scheduler stack without locks: it may ready goroutines, start goroutines and (other) timers; it may not park or throw.
   using Callback = void (*)(void* arg) noexcept;
 
-  RuntimeTimer(Callback callback, void* arg) noexcept : callback_(callback), arg_(arg) {}
-  ~RuntimeTimer();  // stopped or fired
-  RuntimeTimer(const RuntimeTimer&) = delete;
-  RuntimeTimer& operator=(const RuntimeTimer&) = delete;
+  BasicTimer(Callback callback, void* arg) noexcept : callback_(callback), arg_(arg) {}
+  ~BasicTimer();  // stopped or fired
+  BasicTimer(const BasicTimer&) = delete;
+  BasicTimer& operator=(const BasicTimer&) = delete;
 
   // Arms it, or moves it if it is armed. A time in the past fires at the next opportunity.
   void start(std::chrono::steady_clock::time_point when) noexcept { start_at(to_nanos(when)); }
@@ -43,26 +51,23 @@ class RuntimeTimer {
   void stop_and_wait() noexcept;
 
  private:
-  friend class TimerHeap;
+  using Heap = BasicTimerHeap<Policy>;
+  friend Heap;
 
   const Callback callback_;
   void* const arg_;
-  std::atomic<TimerHeap*> heap_{nullptr};  // null unless armed
-  TimerHeap* last_heap_ = nullptr;         // where it was armed last; the user's
+  typename Policy::template Atomic<Heap*> heap_{nullptr};  // null unless armed
+  Heap* last_heap_ = nullptr;                              // where it was armed last; the user's
   std::size_t index_ = 0;
   Nanos when_ = 0;
 };
 
-class TimerHeap {
+template <typename Policy>
+class BasicTimerHeap {
  public:
-  // Heaps are handed from runtime to runtime and never freed: a timer may outlive the runtime that it was armed in, and its stop() still
-  // looks at the heap. What is armed when a heap is given back never fires.
-  static TimerHeap& take();
-  void give_back() noexcept;
-
-  TimerHeap() = default;
-  TimerHeap(const TimerHeap&) = delete;
-  TimerHeap& operator=(const TimerHeap&) = delete;
+  BasicTimerHeap() = default;
+  BasicTimerHeap(const BasicTimerHeap&) = delete;
+  BasicTimerHeap& operator=(const BasicTimerHeap&) = delete;
 
   // When the earliest timer is due; kNever without one. Any thread, without the lock.
   Nanos next() const noexcept { return next_.load(std::memory_order_acquire); }
@@ -72,27 +77,210 @@ class TimerHeap {
 
   std::size_t size() noexcept;
 
+ protected:
+  // Disarms all.
+  void clear() noexcept;
+
  private:
-  friend class RuntimeTimer;
+  using Timer = BasicTimer<Policy>;
+  using Mutex = typename Policy::Mutex;
+  friend Timer;
 
   // The children of entry i are 4i+1 .. 4i+4. The due time is copied beside the pointer, so that sifting touches no timer but those it moves.
   struct Entry {
     Nanos when;
-    RuntimeTimer* timer;
+    Timer* timer;
   };
 
-  void insert_locked(RuntimeTimer* timer, Nanos when);
-  void remove_locked(RuntimeTimer* timer) noexcept;
+  void insert_locked(Timer* timer, Nanos when);
+  void remove_locked(Timer* timer) noexcept;
   void place(std::size_t index, Entry entry) noexcept;
   void sift_up(std::size_t index, Entry entry) noexcept;
   void sift_down(std::size_t index, Entry entry) noexcept;
   void publish_next() noexcept;
 
-  SpinMutex mutex_;
+  Mutex mutex_;
   std::vector<Entry> entries_;
-  std::atomic<Nanos> next_{kNever};
-  SpinMutex fire_mutex_;  // one machine at a time fires from this heap
-  std::atomic<const RuntimeTimer*> firing_{nullptr};
+  typename Policy::template Atomic<Nanos> next_{kNever};
+  Mutex fire_mutex_;  // one machine at a time fires from this heap
+  typename Policy::template Atomic<const Timer*> firing_{nullptr};
 };
+
+// --- the runtime's own ------------------------------------------------------------------------------------------------
+
+class TimerHeap;
+
+struct TimerPolicy : StdAtomics {
+  using Mutex = SpinMutex;
+
+  // Where a caller's timers go, for the time of one start().
+  class Place {
+   public:
+    BasicTimerHeap<TimerPolicy>& heap() noexcept;
+    // Tells a sleeping owner that its earliest timer is earlier now.
+    void moved_ahead(BasicTimerHeap<TimerPolicy>& heap) noexcept;
+
+   private:
+    const Pin pin_;  // the heap's owner stays awake until it has seen the timer
+  };
+
+  static void pause_long() noexcept;
+};
+
+using RuntimeTimer = BasicTimer<TimerPolicy>;
+
+class TimerHeap : public BasicTimerHeap<TimerPolicy> {
+ public:
+  // Heaps are handed from runtime to runtime and never freed: a timer may outlive the runtime that it was armed in, and its stop() still
+  // looks at the heap. What is armed when a heap is given back never fires.
+  static TimerHeap& take();
+  void give_back() noexcept;
+};
+
+// --- bodies -----------------------------------------------------------------------------------------------------------
+
+template <typename Policy>
+BasicTimer<Policy>::~BasicTimer() {
+  WEFT_CHECK(heap_.load(std::memory_order_relaxed) == nullptr, "an armed timer is destroyed");
+}
+
+template <typename Policy>
+void BasicTimer<Policy>::start_at(Nanos when) noexcept {
+  stop();
+  typename Policy::Place place;
+  Heap& heap = place.heap();
+  bool earliest = false;
+  last_heap_ = &heap;
+  {
+    const std::lock_guard lock(heap.mutex_);
+    earliest = when < heap.next();
+    heap.insert_locked(this, when);
+  }
+  // Nothing of the timer may be touched from here on: it may have fired.
+  if (earliest) place.moved_ahead(heap);
+}
+
+template <typename Policy>
+bool BasicTimer<Policy>::stop() noexcept {
+  for (;;) {
+    Heap* const heap = heap_.load(std::memory_order_acquire);
+    if (heap == nullptr) return false;
+    const std::lock_guard lock(heap->mutex_);
+    if (heap_.load(std::memory_order_relaxed) != heap) continue;
+    heap->remove_locked(this);
+    return true;
+  }
+}
+
+template <typename Policy>
+void BasicTimer<Policy>::stop_and_wait() noexcept {
+  if (stop() || last_heap_ == nullptr) return;
+  // Callbacks are short, and run on another thread: ours is not inside one.
+  while (last_heap_->firing_.load(std::memory_order_acquire) == this) Policy::pause_long();
+}
+
+template <typename Policy>
+std::size_t BasicTimerHeap<Policy>::fire_due(Nanos t) noexcept {
+  if (next() > t || !fire_mutex_.try_lock()) return 0;
+  std::size_t fired = 0;
+  for (;;) {
+    typename Timer::Callback callback = nullptr;
+    void* arg = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (entries_.empty() || entries_.front().when > t) break;
+      Timer* const timer = entries_.front().timer;
+      callback = timer->callback_;
+      arg = timer->arg_;
+      firing_.store(timer, std::memory_order_relaxed);  // released together with heap_ = null, which stop() acquires
+      remove_locked(timer);
+    }
+    callback(arg);
+    firing_.store(nullptr, std::memory_order_release);
+    ++fired;
+  }
+  fire_mutex_.unlock();
+  return fired;
+}
+
+template <typename Policy>
+std::size_t BasicTimerHeap<Policy>::size() noexcept {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
+template <typename Policy>
+void BasicTimerHeap<Policy>::insert_locked(Timer* timer, Nanos when) {
+  timer->when_ = when;
+  timer->heap_.store(this, std::memory_order_release);
+  entries_.push_back({when, timer});
+  sift_up(entries_.size() - 1, {when, timer});
+  publish_next();
+}
+
+template <typename Policy>
+void BasicTimerHeap<Policy>::remove_locked(Timer* timer) noexcept {
+  const std::size_t index = timer->index_;
+  WEFT_CHECK(index < entries_.size() && entries_[index].timer == timer, "timer heap index out of step");
+  const Entry last = entries_.back();
+  entries_.pop_back();
+  if (last.timer != timer) {
+    if (index > 0 && last.when < entries_[(index - 1) / 4].when) {
+      sift_up(index, last);
+    } else {
+      sift_down(index, last);
+    }
+  }
+  timer->heap_.store(nullptr, std::memory_order_release);
+  publish_next();
+}
+
+template <typename Policy>
+void BasicTimerHeap<Policy>::place(std::size_t index, Entry entry) noexcept {
+  entries_[index] = entry;
+  entry.timer->index_ = index;
+}
+
+template <typename Policy>
+void BasicTimerHeap<Policy>::sift_up(std::size_t index, Entry entry) noexcept {
+  while (index > 0) {
+    const std::size_t parent = (index - 1) / 4;
+    if (entries_[parent].when <= entry.when) break;
+    place(index, entries_[parent]);
+    index = parent;
+  }
+  place(index, entry);
+}
+
+template <typename Policy>
+void BasicTimerHeap<Policy>::sift_down(std::size_t index, Entry entry) noexcept {
+  const std::size_t n = entries_.size();
+  for (;;) {
+    const std::size_t first = 4 * index + 1;
+    if (first >= n) break;
+    std::size_t least = first;
+    for (std::size_t child = first + 1; child < first + 4 && child < n; ++child) {
+      if (entries_[child].when < entries_[least].when) least = child;
+    }
+    if (entries_[least].when >= entry.when) break;
+    place(index, entries_[least]);
+    index = least;
+  }
+  place(index, entry);
+}
+
+template <typename Policy>
+void BasicTimerHeap<Policy>::publish_next() noexcept {
+  next_.store(entries_.empty() ? kNever : entries_.front().when, std::memory_order_release);
+}
+
+template <typename Policy>
+void BasicTimerHeap<Policy>::clear() noexcept {
+  const std::lock_guard lock(mutex_);
+  while (!entries_.empty()) remove_locked(entries_.back().timer);
+}
+
+extern template class BasicTimer<TimerPolicy>;
+extern template class BasicTimerHeap<TimerPolicy>;
 
 }  // namespace weft::rt

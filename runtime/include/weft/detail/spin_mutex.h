@@ -33,11 +33,40 @@
 
 namespace weft::rt {
 
-class SpinMutex {
+// What the mutex is made of; tests/model/spin_mutex_test.cc explores it with another one.
+struct SpinMutexPolicy {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+
+  // A critical section is some dozens of instructions: a holder that runs is done after a few of these turns, and one that does not run is
+  // not worth waiting for.
+  static constexpr int kSpins = 60;
+
+  // Mutexes lie in different cache lines, mostly.
+  static Atomic<std::uint32_t>& sleepers_of(const void* mutex) noexcept {
+    return sleepers[reinterpret_cast<std::uintptr_t>(mutex) / 64 % kBuckets];
+  }
+  // Keeps the compiler from moving memory accesses over it.
+  static void light_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+  // Every running thread of this process passes a full memory barrier before it returns; those that don't run pass one when they are
+  // switched in. False when the kernel won't.
+  static bool heavy_barrier() noexcept;
+  static void pause() noexcept;
+  // While the word is 1, or for a millisecond unless wakers see the sleeper.
+  static void sleep(const Atomic<std::uint32_t>& word, bool wakers_see_us) noexcept;
+  static void wake_one(const void* gone) noexcept;  // uses the address only
+
+ private:
+  static constexpr std::size_t kBuckets = 64;
+  static std::array<Atomic<std::uint32_t>, kBuckets> sleepers;
+};
+
+template <typename Policy>
+class BasicSpinMutex {
  public:
-  constexpr SpinMutex() noexcept = default;
-  SpinMutex(const SpinMutex&) = delete;
-  SpinMutex& operator=(const SpinMutex&) = delete;
+  BasicSpinMutex() noexcept = default;
+  BasicSpinMutex(const BasicSpinMutex&) = delete;
+  BasicSpinMutex& operator=(const BasicSpinMutex&) = delete;
 
   void lock() noexcept {
     if (!try_lock()) [[unlikely]] {
@@ -49,28 +78,35 @@ class SpinMutex {
     return word_.compare_exchange_strong(free, 1, std::memory_order_acquire, std::memory_order_relaxed);
   }
   void unlock() noexcept {
-    const std::atomic<std::uint32_t>& sleepers = sleepers_of(this);
+    const auto& sleepers = Policy::sleepers_of(this);
     word_.store(0, std::memory_order_release);
-    // seq_cst of the signal fence: the compiler keeps the store before the load; heavy_barrier() sees to the processor.
-    std::atomic_signal_fence(std::memory_order_seq_cst);
+    // The compiler keeps the store before the load; heavy_barrier() sees to the processor.
+    Policy::light_barrier();
     if (sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-      wake_one(this);
+      Policy::wake_one(this);
     }
   }
 
  private:
-  static constexpr std::size_t kBuckets = 64;
-  static std::array<std::atomic<std::uint32_t>, kBuckets> sleepers_;
-
-  // Mutexes lie in different cache lines, mostly.
-  static std::atomic<std::uint32_t>& sleepers_of(const SpinMutex* mutex) noexcept {
-    return sleepers_[reinterpret_cast<std::uintptr_t>(mutex) / 64 % kBuckets];
-  }
-
   void lock_slow() noexcept;
-  static void wake_one(const SpinMutex* gone) noexcept;  // uses the address only
 
-  std::atomic<std::uint32_t> word_{0};
+  typename Policy::template Atomic<std::uint32_t> word_{0};
 };
+
+template <typename Policy>
+void BasicSpinMutex<Policy>::lock_slow() noexcept {
+  for (int i = 0; i < Policy::kSpins; ++i) {
+    Policy::pause();
+    if (word_.load(std::memory_order_relaxed) == 0 && try_lock()) return;
+  }
+  auto& counted = Policy::sleepers_of(this);
+  counted.fetch_add(1, std::memory_order_relaxed);
+  const bool unlockers_see_us = Policy::heavy_barrier();
+  while (!try_lock()) Policy::sleep(word_, unlockers_see_us);
+  counted.fetch_sub(1, std::memory_order_relaxed);
+}
+
+extern template class BasicSpinMutex<SpinMutexPolicy>;
+using SpinMutex = BasicSpinMutex<SpinMutexPolicy>;
 
 }  // namespace weft::rt

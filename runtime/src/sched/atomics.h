@@ -1,0 +1,32 @@
+// StdAtomics: what a lock-free template takes its atomics from. The model tests (tests/model) pass a twin that explores every interleaving
+// of the same source.
+#pragma once
+
+#include <atomic>
+#include <thread>
+
+namespace weft::rt {
+
+// For loops that wait for another thread: a hint to the CPU, and giving the CPU away.
+inline void relax_cpu() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  asm volatile("yield");
+#endif
+}
+inline void relax_thread() noexcept { std::this_thread::yield(); }
+
+struct StdAtomics {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+
+  static void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }
+
+  // One turn of a loop that waits for another thread's store.
+  static void pause() noexcept { relax_cpu(); }
+  // The same, for a longer wait.
+  static void pause_long() noexcept { relax_thread(); }
+};
+
+}  // namespace weft::rt

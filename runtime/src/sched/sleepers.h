@@ -1,0 +1,128 @@
+// Sleepers: which processors sleep and how many search for work; and the protocol by which a submitter wakes one.
+//
+// Submit against sleep. Work must never lie in a queue while an idle processor sleeps and nobody searches.
+//   Submitter: claim()                               Sleeper: begin_sleep()
+//     1. publish the goroutine in a queue              1. stop searching: searching_ - 1
+//     2. fence (seq_cst)                               2. set its bit in idle_ (seq_cst)
+//     3. read idle_'s count and searching_;            3. fence (seq_cst)
+//        nobody searches and somebody is idle:         4. read every queue; found work: take the bit back, search on
+//        searching_ 0 -> 1, claim an idle bit,         5. sleep in the poller
+//        interrupt that processor's poller
+// Each side writes, fences, then reads what the other wrote: at least one of them sees the other. Acquire and release would let both
+// reads pass both writes. A searcher that finds work wakes the next one, so one wake-up per burst is enough to get everybody up.
+// Whoever claims the bit of a sleeper also counts it into searching_: the claimed machine wakes as a searcher. interrupt() is sticky:
+// a poller that is not yet asleep returns from its next sleep at once.
+//
+// Templates over the atomics: tests/model/sleepers_test.cc explores them.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "sched/atomics.h"
+
+namespace weft::rt {
+
+// A set of processor ids, any thread.
+template <typename Atomics = StdAtomics>
+class IdleSet {
+ public:
+  explicit IdleSet(std::size_t n) : words_((n + 63) / 64) {}
+
+  void add(int id) noexcept {
+    count_.fetch_add(1, std::memory_order_seq_cst);  // before the bit: it is never smaller than the set
+    words_[static_cast<std::size_t>(id) / 64].fetch_or(bit(id), std::memory_order_seq_cst);
+  }
+  // True when it was in the set: of several callers one gets true.
+  bool remove(int id) noexcept {
+    const std::uint64_t before =
+        words_[static_cast<std::size_t>(id) / 64].fetch_and(~bit(id), std::memory_order_seq_cst);
+    if ((before & bit(id)) == 0) return false;
+    count_.fetch_sub(1, std::memory_order_seq_cst);
+    return true;
+  }
+  // Removes any; -1 when it is empty.
+  int take_any() noexcept {
+    for (std::size_t w = 0; w < words_.size(); ++w) {
+      for (;;) {
+        const std::uint64_t word = words_[w].load(std::memory_order_relaxed);
+        if (word == 0) break;
+        const int id = static_cast<int>(w * 64) + std::countr_zero(word);
+        if (remove(id)) return id;
+      }
+    }
+    return -1;
+  }
+  bool empty() const noexcept {
+    return std::ranges::all_of(words_, [](const auto& word) { return word.load(std::memory_order_seq_cst) == 0; });
+  }
+  // Not smaller than the set: 0 means that it is empty.
+  int count() const noexcept { return count_.load(std::memory_order_seq_cst); }
+
+ private:
+  static std::uint64_t bit(int id) noexcept { return std::uint64_t{1} << (static_cast<unsigned>(id) % 64); }
+
+  std::vector<typename Atomics::template Atomic<std::uint64_t>> words_;
+  typename Atomics::template Atomic<int> count_{0};
+};
+
+template <typename Atomics = StdAtomics>
+class Sleepers {
+ public:
+  // For processors 0 to n - 1.
+  explicit Sleepers(std::size_t n) : idle_(n) {}
+
+  // A moment old.
+  int idle() const noexcept { return idle_.count(); }
+  int searching() const noexcept { return searching_.load(std::memory_order_relaxed); }
+
+  // --- the submitter; the work is in a queue already ---
+  // The processor whose poller the caller must interrupt, which has been counted as searching; -1 when nobody need be woken.
+  [[nodiscard]] int claim() noexcept {
+    // Between the queue and the look at the sleepers; mirrors the fence in begin_sleep().
+    Atomics::fence(std::memory_order_seq_cst);
+    if (idle_.count() == 0) return -1;
+    do {
+      if (searching_.load(std::memory_order_seq_cst) != 0) return -1;
+      int none = 0;
+      // seq_cst: against the sleeper's decrement, which precedes its look at the queues.
+      if (!searching_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return -1;
+      if (const int id = idle_.take_any(); id >= 0) return id;
+      // Nobody to wake after all. While we counted as a searcher another submitter may have relied on us, and a processor may have gone
+      // to sleep: look again. At the bits, for the count may be ahead of them for as long as its thread does not run.
+      searching_.fetch_sub(1, std::memory_order_seq_cst);
+    } while (!idle_.empty());
+    return -1;
+  }
+
+  // --- the searcher ---
+  void begin_search() noexcept { searching_.fetch_add(1, std::memory_order_seq_cst); }
+  // Having found work. True when it was the last searcher, which must claim() another: there may be more where this came from.
+  [[nodiscard]] bool end_search() noexcept { return searching_.fetch_sub(1, std::memory_order_seq_cst) == 1; }
+
+  // --- the sleeper ---
+  // True: `id` may sleep until its poller is interrupted, and calls end_sleep() then. False: any_work() says that there is something to
+  // do, and the caller is counted as searching. `searching`: whether it has been until now.
+  template <typename AnyWork>
+  [[nodiscard]] bool begin_sleep(int id, bool searching, AnyWork any_work) noexcept {
+    if (searching) searching_.fetch_sub(1, std::memory_order_seq_cst);
+    idle_.add(id);
+    // Between the bit and the look at the queues; mirrors the fence in claim().
+    Atomics::fence(std::memory_order_seq_cst);
+    if (!any_work()) return true;
+    if (idle_.remove(id)) searching_.fetch_add(1, std::memory_order_seq_cst);
+    return false;  // counted by us just now, or by the waker that claimed us
+  }
+  // True: it was claimed, and is counted as searching.
+  [[nodiscard]] bool end_sleep(int id) noexcept { return !idle_.remove(id); }
+
+ private:
+  typename Atomics::template Atomic<int> searching_{0};
+  IdleSet<Atomics> idle_;
+};
+
+}  // namespace weft::rt
