@@ -1,0 +1,111 @@
+// Lease: a machine that enters runtime mode and a taker that wants its processor never both have it; what the machine did before it left runtime
+// mode is visible to who took the processor; and nobody waits for ever.
+#include "sched/lease.h"
+
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+#include "model/explorer.h"
+#include "model/model_test.h"
+
+namespace weft::model {
+namespace {
+
+struct Right : ModelAtomics {
+  using Mutex = model::Mutex;
+};
+
+// In place of a processor: who holds it uses it.
+struct Processor {
+  Plain<int> state{"the processor", 0};
+  void use() { state.set(state.get() + 1); }
+};
+
+// Thread 0 is a machine that goes out of runtime mode and back; the others try to take its processor meanwhile, and use it.
+template <typename Atomics>
+struct Taking : Program {
+  Taking() { lease.assign(&processor); }
+
+  void run(int thread) override {
+    if (thread == 0) {
+      for (int i = 0; i < 2; ++i) {
+        processor.use();
+        lease.leave(rt::Mode::user);
+        if (!lease.enter() && !lease.settle()) return;
+      }
+      processor.use();
+    } else if (lease.take(&processor, rt::Mode::user)) {
+      require(takes++ == 0, "two have taken the processor");
+      processor.use();
+    }
+  }
+
+  Processor processor;
+  Label names{"lease", {"mode", "holding", "mutex"}};
+  rt::Lease<Processor, Atomics> lease;
+  int takes = 0;
+};
+
+TEST(LeaseModel, OneTaker) { expect_holds(explore_program<Taking<Right>>({"machine", "taker"}, {})); }
+
+TEST(LeaseModel, TwoTakers) {
+  expect_holds(explore_program<Taking<Right>>({"machine", "taker 1", "taker 2"}, {.preemptions = kSanitized ? 1 : 3}));
+}
+
+// --- planted bugs ----------------------------------------------------------------------------------------------------
+
+// The taker reads the mode without a barrier: it may miss that the machine is back, which has read its processor before.
+struct NoBarrier : Right {
+  static bool heavy_barrier() { return true; }
+};
+
+TEST(LeaseModelFinds, ATakerWithoutTheHeavyBarrier) {
+  expect_finds(explore_program<Taking<NoBarrier>>({"machine", "taker"}, {}), "data race");
+}
+
+// The machine's step out of runtime mode releases nothing.
+struct LeavesRelaxed : Right {
+  template <typename T>
+  struct Relaxed : model::Atomic<T> {
+    using model::Atomic<T>::Atomic;
+    void store(T value, std::memory_order) { model::Atomic<T>::store(value, std::memory_order_relaxed); }
+  };
+  template <typename T>
+  using Atomic = Relaxed<T>;
+};
+
+TEST(LeaseModelFinds, AMachineThatLeavesWithoutRelease) {
+  expect_finds(explore_program<Taking<LeavesRelaxed>>({"machine", "taker"}, {}), "data race");
+}
+
+// It reads its processor before it says that it is back.
+struct ReadsFirst : rt::Lease<Processor, Right> {
+  bool enter() {
+    const bool has = observed_processor() != nullptr;
+    Lease::enter();
+    return has;
+  }
+};
+
+struct TakingReadsFirst : Program {
+  TakingReadsFirst() { lease.assign(&processor); }
+  void run(int thread) override {
+    if (thread == 0) {
+      lease.leave(rt::Mode::user);
+      if (lease.enter()) processor.use();
+    } else if (lease.take(&processor, rt::Mode::user)) {
+      processor.use();
+    }
+  }
+  Processor processor;
+  Label names{"lease", {"mode", "holding", "mutex"}};
+  ReadsFirst lease;
+};
+
+TEST(LeaseModelFinds, AMachineThatReadsItsProcessorFirst) {
+  expect_finds(explore_program<TakingReadsFirst>({"machine", "taker"}, {}), "data race");
+}
+
+}  // namespace
+}  // namespace weft::model
