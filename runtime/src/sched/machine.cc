@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "debug/thread_signals.h"
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
 
@@ -31,6 +32,7 @@ void set_current_machine(Machine* machine) noexcept { this_threads_machine = mac
 // --- on the scheduler stack ------------------------------------------------------------------------------------------
 
 void Machine::run() noexcept {
+  const ThreadSignals signals;
   set_current_machine(this);
   adopt_thread(fiber_);
   exception_globals_ = thread_exception_globals();

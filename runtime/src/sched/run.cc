@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "debug/crash.h"
 #include "poll/backend.h"
 #include "sched/fatal.h"
 #include "sched/goroutine.h"
@@ -19,8 +20,9 @@ namespace {
 
 using rt::G;
 
-// Every goroutine's outermost frame. Noexcept: an exception that gets here finds the terminate handler before anything is unwound.
-void goroutine_main(void* self) noexcept {
+// Every goroutine's outermost frame. Not noexcept: an exception that nobody catches must come to the end of the stack, where the terminate handler
+// is called before anything is unwound and finds the throwing function. GCC and clang unwind up to a noexcept function first.
+void goroutine_main(void* self) {
   rt::fiber_started();
   G* const g = static_cast<G*>(self);
   g->entry(g->closure);
@@ -96,6 +98,7 @@ void start_goroutine(Spawn spawn) noexcept {
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
   rt::install_terminate_handler();
+  const rt::CrashReports crash_reports(options.crash_reports);
   RuntimeOptions effective = options;
   effective.procs = effective.procs > 0 ? std::min(effective.procs, rt::kMaxProcs) : rt::default_procs();
 
