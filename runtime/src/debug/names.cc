@@ -77,6 +77,7 @@ void drop_return_type(std::string_view& name) noexcept {
       if (i < name.size() && name[i] == ' ' && depth == 0)
         break;  // a conversion, new or delete: what follows is its name
       i += operator_symbol(name.substr(std::min(i, name.size())));
+      if (i < name.size() && name[i] == ' ') ++i;  // "operator< <int>"
       --i;
     } else if (rest.starts_with("->")) {
       ++i;
