@@ -16,6 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include <weft/labels.h>
+#include <weft/source_location.h>
+
 namespace weft {
 
 // Which kernel interface carries I/O. `automatic` tries the full io_uring, then a plain ring, then epoll.
@@ -35,6 +38,15 @@ struct RuntimeOptions {
   bool crash_reports = true;
 };
 
+struct GoOptions {
+  // Added to the labels that the goroutine inherits; of a key in both, the value given here counts.
+  Labels labels{};
+  // Bytes reserved for this goroutine's stack, committed as they are touched. Rounded up to pages; at least 16 KiB. 0:
+  // RuntimeOptions::stack_size. Stacks of another size are pooled too, but for all processors together: starting such a
+  // goroutine takes a lock.
+  std::size_t stack_size = 0;
+};
+
 namespace detail {
 
 // Calls and then destroys the closure it is given.
@@ -45,7 +57,8 @@ struct Spawn {
   void* goroutine;
   void* closure;
 };
-Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry);
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where,
+                        const GoOptions* options);
 void start_goroutine(Spawn spawn) noexcept;
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options);
@@ -59,8 +72,14 @@ inline constexpr std::size_t kMaxInlineClosure = 1024;
 // reference must outlive the goroutine. An exception that leaves `fn` ends the process with status 2.
 // May be called from any thread while the runtime runs. Throws std::bad_alloc when there is no memory for a stack; where each guard costs
 // a mapping (kernels before 6.13) and no more may be had, the process ends with a line that names vm.max_map_count.
+// `where` is what dumps call the goroutine's creator; leave it to the default, or pass on your own caller's.
 template <typename F>
-void go(F&& fn);
+void go(F&& fn, SourceLocation where = SourceLocation::current());
+
+// The same, with options for this goroutine:
+//   weft::go({.labels = {{"job", "index"}}}, [] { ... });
+template <typename F>
+void go(const GoOptions& options, F&& fn, SourceLocation where = SourceLocation::current());
 
 // Puts the goroutine at the tail of the global queue and lets others run (runtime.Gosched).
 void yield();
@@ -96,6 +115,8 @@ struct GoroutineInfo {
   GoroutineState state = GoroutineState::runnable;
   std::string wait_reason;                 // Go's words ("chan receive", "IO wait"); empty unless waiting
   std::chrono::nanoseconds waiting_for{};  // since it parked; zero unless waiting
+  SourceLocation creator;                  // where go() was called; nowhere for main
+  Labels labels{};
   std::string stack;                       // its frames as weft::stack() prints them; empty unless asked for
   std::size_t stack_high_water = 0;        // bytes, whole pages; zero unless asked for
 };
@@ -120,22 +141,38 @@ std::size_t goroutine_count() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+namespace detail {
+
 template <typename F>
-void go(F&& fn) {
+void go(const GoOptions* options, F&& fn, const SourceLocation& where) {
   using Fn = std::decay_t<F>;
   static_assert(std::is_invocable_v<Fn&>, "weft::go takes a function without parameters");
-  if constexpr (sizeof(Fn) <= detail::kMaxInlineClosure && alignof(Fn) <= alignof(std::max_align_t) &&
+  if constexpr (sizeof(Fn) <= kMaxInlineClosure && alignof(Fn) <= alignof(std::max_align_t) &&
                 std::is_nothrow_constructible_v<Fn, F&&>) {
-    const detail::Spawn spawn = detail::prepare_goroutine(sizeof(Fn), alignof(Fn), [](void* closure) {
+    const auto entry = [](void* closure) {
       Fn* const body = static_cast<Fn*>(closure);
       (*body)();
       body->~Fn();
-    });
+    };
+    const Spawn spawn = prepare_goroutine(sizeof(Fn), alignof(Fn), entry, where, options);
     ::new (spawn.closure) Fn(std::forward<F>(fn));
-    detail::start_goroutine(spawn);
+    start_goroutine(spawn);
   } else {
-    weft::go([body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); });
+    detail::go(
+        options, [body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); }, where);
   }
+}
+
+}  // namespace detail
+
+template <typename F>
+void go(F&& fn, SourceLocation where) {
+  detail::go(nullptr, std::forward<F>(fn), where);
+}
+
+template <typename F>
+void go(const GoOptions& options, F&& fn, SourceLocation where) {
+  detail::go(&options, std::forward<F>(fn), where);
 }
 
 template <typename F>

@@ -42,7 +42,7 @@ class WaitGroup {
   // add(1), then fn() in a new goroutine, and done() once fn has returned and is destroyed. An exception from fn ends
   // the process and does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
   template <typename F>
-  void go(F&& fn);
+  void go(F&& fn, SourceLocation where = SourceLocation::current());
 
  private:
   static constexpr int kCounterShift = 32;
@@ -55,18 +55,20 @@ class WaitGroup {
 };
 
 template <typename F>
-void WaitGroup::go(F&& fn) {
+void WaitGroup::go(F&& fn, SourceLocation where) {
   using Fn = std::decay_t<F>;
   static_assert(std::is_invocable_v<Fn&>, "WaitGroup::go takes a function without parameters");
   add(1);
   try {
-    weft::go([this, body = Fn(std::forward<F>(fn))]() mutable {
-      {
-        Fn once(std::move(body));
-        once();
-      }
-      done();
-    });
+    weft::go(
+        [this, body = Fn(std::forward<F>(fn))]() mutable {
+          {
+            Fn once(std::move(body));
+            once();
+          }
+          done();
+        },
+        where);
   } catch (...) {
     done();
     throw;

@@ -270,19 +270,11 @@ std::string_view signal_text(int signal) noexcept {
   return "signal";
 }
 
-std::size_t stack_limit(const G& g) noexcept {
-  std::size_t limit = 0;
-  for_each_stack_pool([&](const StackPool& pool) {
-    if (pool.owner_of(&g) != nullptr) limit = pool.stack_size();
-  });
-  return limit;
-}
-
 std::string first_lines(const Record& r) {
   if (r.signal == 0) return std::string(r.crash.text);
   if (r.overflow) {
     return fmt::format("runtime: goroutine stack exceeds {}-byte limit\nfatal error: stack overflow\n",
-                       stack_limit(*r.g));
+                       r.g->pool->stack_size());
   }
   const char* const name = ::sigabbrev_np(r.signal);
   return fmt::format("[signal SIG{}: {} code={:#x} addr={:#x} pc={:#x}]\n", name == nullptr ? "?" : name,

@@ -52,22 +52,22 @@ void append_frame(std::string& text, const Symbol& symbol) {
 }  // namespace
 
 bool list_goroutine(const G& g, ListedGoroutine& to) noexcept {
+  // As G::set_identity() says: what lies between two equal ids is of one goroutine.
   to.g = &g;
+  to.id = g.id.load(std::memory_order_acquire);
+  to.parent_id = g.parent_id.load(std::memory_order_acquire);
+  to.creator = g.creator();
   to.status = g.status();
-  to.id = g.id.load(std::memory_order_relaxed);
-  to.parent_id = g.parent_id.load(std::memory_order_relaxed);
   to.reason = g.reason.load(std::memory_order_relaxed);
-  to.since = g.since.load(std::memory_order_relaxed);
-  return to.status != Status::dead;
+  to.since = g.since.load(std::memory_order_acquire);
+  return to.status != Status::dead && to.id != 0 && g.id.load(std::memory_order_relaxed) == to.id;
 }
 
 std::vector<ListedGoroutine> list_goroutines() {
   std::vector<ListedGoroutine> all;
-  for_each_stack_pool([&](const StackPool& pool) {
-    pool.for_each([&](const G& g) {
-      ListedGoroutine listed;
-      if (list_goroutine(g, listed)) all.push_back(listed);
-    });
+  for_each_goroutine_slot([&](const G& g) {
+    ListedGoroutine listed;
+    if (list_goroutine(g, listed)) all.push_back(listed);
   });
   std::ranges::sort(all, {}, &ListedGoroutine::id);
   return all;
@@ -113,8 +113,12 @@ void append_frames(std::string& text, DebugInfo& info, const Snapshot& snapshot,
 }
 
 void append_creator(std::string& text, const ListedGoroutine& goroutine) {
-  if (goroutine.parent_id == 0) return;
-  fmt::format_to(std::back_inserter(text), "created by goroutine {}\n", goroutine.parent_id);
+  const SourceLocation& at = goroutine.creator;
+  if (at.line == 0) return;
+  std::string_view function = at.function;
+  function = function.substr(0, function.find(" [with "));  // GCC's template arguments
+  fmt::format_to(std::back_inserter(text), "created by {} in goroutine {}\n\t{}:{}\n", without_signature(function),
+                 goroutine.parent_id, at.file, at.line);
 }
 
 void append_goroutine(std::string& text, DebugInfo& info, const ListedGoroutine& goroutine, const Snapshot* captured,

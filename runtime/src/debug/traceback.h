@@ -5,7 +5,8 @@
 //           /src/chan.h:120 +0x45
 //   consume(...)
 //           /src/main.cc:17 +0x2f
-//   created by goroutine 1
+//   created by main::<lambda()> in goroutine 1
+//           /src/main.cc:30
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "debug/debug_info.h"
 #include "debug/snapshot.h"
 #include "sched/goroutine.h"
+#include "weft/source_location.h"
 
 namespace weft::rt {
 
@@ -23,6 +25,7 @@ struct ListedGoroutine {
   const G* g = nullptr;
   std::uint64_t id = 0;
   std::uint64_t parent_id = 0;
+  SourceLocation creator;  // line 0: main, which nobody created
   Status status = Status::dead;
   WaitReason reason = WaitReason::none;
   std::int64_t since = 0;

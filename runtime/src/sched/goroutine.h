@@ -9,19 +9,25 @@
 //   bits 3-63 epoch   counts parks; written together with the step to waiting. Never reset, so that a Waiter of an earlier life of
 //             the slot never matches.
 //
-// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it. What
-// dumps read (id, parent, reason, since) is atomic and may be a moment old.
+// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it, `locals` to the
+// goroutine itself. What
+// dumps read (id, parent, creator, labels, reason, since) is atomic and may be a moment old.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "arch/fiber_switch.h"
+#include "sched/label_slot.h"
 #include "sched/park.h"
 #include "weft/go.h"
 
 namespace weft::rt {
+
+class LocalTable;
+class StackPool;
 
 enum class Status : std::uint64_t { dead = 0, runnable = 1, running = 2, waiting = 3 };
 
@@ -55,9 +61,32 @@ struct G {
   detail::ClosureEntry entry = nullptr;
   void* closure = nullptr;
   char* stack_low = nullptr;
+  LocalTable* locals = nullptr;  // goroutine-local values, made at the first; the goroutine's own
+  StackPool* pool = nullptr;     // where the slot belongs; never changes
+
+  // Who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release). A dump reads id
+  // (acquire), the rest (acquire), and id again: it kept its value only if everything in between belongs to that goroutine, for
+  // whoever reads a new field sees the zero, or what came after it, too.
+  void set_identity(std::uint64_t new_id, std::uint64_t parent, const SourceLocation& where, Labels carried) noexcept {
+    id.store(0, std::memory_order_relaxed);
+    parent_id.store(parent, std::memory_order_release);
+    creator_file.store(where.file, std::memory_order_release);
+    creator_function.store(where.function, std::memory_order_release);
+    creator_line.store(where.line, std::memory_order_release);
+    if (!carried.empty()) labels.set(std::move(carried));
+    id.store(new_id, std::memory_order_release);
+  }
+  SourceLocation creator() const noexcept {
+    return {creator_file.load(std::memory_order_acquire), creator_function.load(std::memory_order_acquire),
+            creator_line.load(std::memory_order_acquire)};
+  }
 
   std::atomic<std::uint64_t> id{0};
   std::atomic<std::uint64_t> parent_id{0};
+  std::atomic<const char*> creator_file{""};
+  std::atomic<const char*> creator_function{""};
+  std::atomic<std::uint32_t> creator_line{0};  // 0: main, which nobody created
+  LabelSlot labels;
   std::atomic<WaitReason> reason{WaitReason::none};
   std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
 };

@@ -31,18 +31,22 @@ std::vector<GoroutineInfo> goroutines() {
   const rt::SchedulerUse scheduler;
   if (!scheduler) return all;
   const rt::Nanos now = rt::now();
-  scheduler->stacks().for_each([&](const rt::G& g) {
+  rt::for_each_goroutine_slot([&](const rt::G& g) {
     const rt::Status status = g.status();
     if (status == rt::Status::dead) return;
     GoroutineInfo info;
-    info.id = g.id.load(std::memory_order_relaxed);
-    info.parent_id = g.parent_id.load(std::memory_order_relaxed);
+    info.id = g.id.load(std::memory_order_acquire);
+    info.parent_id = g.parent_id.load(std::memory_order_acquire);
+    info.creator = g.creator();
+    info.labels = g.labels.read();
     info.state = public_state(status);
     if (status == rt::Status::waiting) {
       info.wait_reason = rt::wait_reason_text(g.reason.load(std::memory_order_relaxed));
       info.waiting_for =
           std::chrono::nanoseconds(std::max<rt::Nanos>(0, now - g.since.load(std::memory_order_relaxed)));
     }
+    // Another goroutine took the slot meanwhile: the one we saw is gone, and the new one is younger than this snapshot.
+    if (info.id == 0 || g.id.load(std::memory_order_relaxed) != info.id) return;
     all.push_back(std::move(info));
   });
   std::ranges::sort(all, {}, &GoroutineInfo::id);

@@ -10,6 +10,7 @@
 #include "poll/backend.h"
 #include "sched/fatal.h"
 #include "sched/goroutine.h"
+#include "sched/local_table.h"
 #include "sched/machine.h"
 #include "sched/procs.h"
 #include "sched/scheduler.h"
@@ -20,34 +21,45 @@ namespace {
 
 using rt::G;
 
+// What a goroutine still has to do on its own stack when its function has returned. Once more is harmless.
+void end_goroutine(G& g) noexcept {
+  rt::destroy_locals(g);
+  g.labels.clear();
+}
+
 // Every goroutine's outermost frame. Not noexcept: an exception that nobody catches must come to the end of the stack, where the terminate handler
 // is called before anything is unwound and finds the throwing function. GCC and clang unwind up to a noexcept function first.
 void goroutine_main(void* self) {
   rt::fiber_started();
   G* const g = static_cast<G*>(self);
   g->entry(g->closure);
+  end_goroutine(*g);
   rt::current_machine()->exit_goroutine();
 }
 
+G* current_goroutine() noexcept {
+  rt::Machine* const machine = rt::current_machine();
+  return machine == nullptr ? nullptr : machine->current();
+}
+
 G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_t size, std::size_t alignment,
-                  detail::ClosureEntry entry) {
-  G* const g = scheduler.take_dead(processor);
+                  detail::ClosureEntry entry, const SourceLocation& where, const GoOptions* options) {
+  const G* const parent = current_goroutine();
+  Labels labels = parent == nullptr ? Labels() : parent->labels.own();
+  if (options != nullptr) labels = labels.with(options->labels);
+  const bool own_size = options != nullptr && options->stack_size != 0;
+  G* const g = own_size ? rt::stack_pool(options->stack_size).take(1, nullptr) : scheduler.take_dead(processor);
   auto address = reinterpret_cast<std::uintptr_t>(g) - size;
   address &= ~(std::uintptr_t{alignment} - 1);
   g->closure = reinterpret_cast<void*>(address);
   g->entry = entry;
   address &= ~std::uintptr_t{15};
   rt::make_fiber(g->fiber, g->stack_low, reinterpret_cast<void*>(address), &goroutine_main, g);
-  g->id.store(scheduler.next_id(processor), std::memory_order_relaxed);
-  g->parent_id.store(this_goroutine::id(), std::memory_order_relaxed);
+  g->set_identity(scheduler.next_id(processor), parent == nullptr ? 0 : parent->id.load(std::memory_order_relaxed),
+                  where, std::move(labels));
   g->reason.store(rt::WaitReason::none, std::memory_order_relaxed);
   scheduler.count_spawn(processor);
   return g;
-}
-
-G* current_goroutine() noexcept {
-  rt::Machine* const machine = rt::current_machine();
-  return machine == nullptr ? nullptr : machine->current();
 }
 
 // A kernel that lets us have one ring may refuse the next (locked memory, files): then epoll serves, unless a ring was asked for.
@@ -77,11 +89,13 @@ struct MainFrame {
 
 namespace detail {
 
-Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry) {
+Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where,
+                        const GoOptions* options) {
   rt::Machine* const machine = rt::current_machine();
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
-  G* const g = make_goroutine(*scheduler, machine != nullptr ? machine->processor() : nullptr, size, alignment, entry);
+  G* const g = make_goroutine(*scheduler, machine != nullptr ? machine->processor() : nullptr, size, alignment, entry,
+                              where, options);
   return {g, g->closure};
 }
 
@@ -110,11 +124,13 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   std::unique_ptr<rt::Scheduler> scheduler = std::move(*made);
 
   MainFrame frame{entry, closure, scheduler.get()};
-  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), [](void* slot) {
+  const auto run_frame = [](void* slot) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
     f->entry(f->closure);
+    end_goroutine(*current_goroutine());  // before the others stop: what it destroys may wait for them
     f->scheduler->stop();
-  });
+  };
+  G* const main = make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), run_frame, {}, nullptr);
   ::new (main->closure) MainFrame*(&frame);
   main->set_status(rt::Status::runnable);
   if (!scheduler->run(main)) {

@@ -59,7 +59,7 @@ Scheduler::Scheduler(const RuntimeOptions& options, std::unique_ptr<Backend> bac
 
 Scheduler::~Scheduler() {
   // Goroutines that main did not wait for never run again; their slots are not used again either, for others may point to them.
-  stacks_.for_each([](G& g) { g.set_status(Status::dead); });
+  for_each_goroutine_slot([](G& g) { g.set_status(Status::dead); });
   for (const auto& p : processors_) stacks_.give(p->free);
 }
 
@@ -201,6 +201,11 @@ G* Scheduler::take_dead(Processor* processor) {
 }
 
 void Scheduler::give_dead(Processor* processor, G* g) noexcept {
+  if (g->pool != &stacks_) [[unlikely]] {  // GoOptions::stack_size
+    g->link = nullptr;
+    g->pool->give(g);
+    return;
+  }
   g->link = processor->free;
   processor->free = g;
   if (++processor->free_count < kFreeGoroutines) return;

@@ -111,6 +111,7 @@ G* StackPool::make_slot_locked(Slab& slab) {
   install_guard(low);
   G* const g = ::new (goroutine_at(slab, slot)) G;
   g->stack_low = low + kPage;
+  g->pool = this;
 #if defined(WEFT_ASAN)
   // What only a parked goroutine's stack points to is no leak.
   __lsan_register_root_region(g->stack_low, stack_size_);

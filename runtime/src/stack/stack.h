@@ -97,4 +97,10 @@ void for_each_stack_pool(Visit visit) {
   }
 }
 
+// Calls visit(G&) for every slot of every size that was ever in use. Takes no lock.
+template <typename Visit>
+void for_each_goroutine_slot(Visit visit) {
+  for_each_stack_pool([&](StackPool& pool) { pool.for_each(visit); });
+}
+
 }  // namespace weft::rt

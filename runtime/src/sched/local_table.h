@@ -1,0 +1,53 @@
+// LocalTable: the goroutine-local values of one goroutine or plain thread, by the variable's number. Only its owner touches it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "weft/goroutine_local.h"
+
+namespace weft::rt {
+
+class LocalTable {
+ public:
+  LocalTable() = default;
+  LocalTable(const LocalTable&) = delete;
+  LocalTable& operator=(const LocalTable&) = delete;
+
+  void* find(std::uint32_t index) const noexcept { return index < slots_.size() ? slots_[index].value : nullptr; }
+  void reserve(std::uint32_t index) {
+    if (index >= slots_.size()) slots_.resize(index + 1);
+  }
+  // The slot is reserved and empty.
+  void keep(std::uint32_t index, void* value, detail::LocalDestroy destroy) noexcept {
+    slots_[index] = {value, destroy, newest_};
+    newest_ = index;
+    made_while_ending_ += ending_;
+  }
+
+  // Destroys the values, the newest first, until there is none: a destructor may make more. On the owner's stack.
+  void destroy_all() noexcept;
+
+ private:
+  // What a destructor may make anew, all together. More than that has no end.
+  static constexpr std::size_t kMostMadeWhileEnding = 1000;
+
+  struct Slot {
+    void* value = nullptr;
+    detail::LocalDestroy destroy = nullptr;
+    std::uint32_t older = 0;  // the value made before this one; 0: none
+  };
+
+  std::vector<Slot> slots_;  // slot 0 stays empty
+  std::uint32_t newest_ = 0;
+  std::size_t ending_ = 0;  // 1 in destroy_all()
+  std::size_t made_while_ending_ = 0;
+};
+
+struct G;
+
+// Destroys the goroutine's values, on its own stack; harmless when it has none.
+void destroy_locals(G& g) noexcept;
+
+}  // namespace weft::rt
