@@ -17,9 +17,12 @@
 #include <ostream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "debug/debug_info.h"
 #include "sched/fatal.h"
 #include "support/parked.h"
 #include "weft/chan.h"
@@ -203,6 +206,23 @@ TEST_F(CrashDeathTest, FailedCheckShowsTheStackAndAborts) {
   EXPECT_EXIT(run_until_dead([] { WEFT_CHECK(std::getenv("PATH") == nullptr, "the world is upside down"); }),
               ::testing::KilledBySignal(SIGABRT),
               "check failed: .*: the world is upside down\n\ngoroutine 1 \\[running\\]:\nweft::rt::");
+}
+
+// Somebody has libdw and never lets go, as one who crashed inside it would: the crashing thread prints what it can by itself.
+TEST_F(CrashDeathTest, ReportThatCantBeMadeShowsReturnAddresses) {
+  EXPECT_EXIT(run_until_dead([] {
+                static std::atomic<bool> held{false};
+                std::thread([] {
+                  const weft::rt::DebugInfo::Use held_for_ever;
+                  held.store(true, std::memory_order_release);
+                  for (;;) ::pause();
+                }).detach();
+                while (!held.load(std::memory_order_acquire)) weft::yield();
+                throws_far_below(0);
+              }),
+              ::testing::ExitedWithCode(2),
+              "^panic: std::runtime_error: boom\nweft: the report above is incomplete; return addresses:\n"
+              "\t0x[0-9a-f]+\n\t0x[0-9a-f]+\n");
 }
 
 // --- WEFT_TRACEBACK --------------------------------------------------------------------------------------------------
