@@ -33,7 +33,7 @@ group_packages() {
   case $1 in
     build)
       echo g++ cmake ninja-build pkg-config
-      echo liburing-dev libasio-dev libexpected-dev libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
+      echo liburing-dev libdw-dev libasio-dev libexpected-dev libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
       echo libgtest-dev libgoogle-perftools-dev
       ;;
     test)

@@ -57,6 +57,17 @@ WEFT_MATRIX_TEST(Signal, EachSubscriptionGetsItsSignals) {
   stop_second();
 }
 
+// The runtime dumps every goroutine at SIGQUIT, but not for a program that wants the signal.
+WEFT_MATRIX_TEST(Signal, QuitGoesToItsSubscriber) {
+  const SigHandler before = disposition(SIGQUIT);
+  const auto channel = make_chan<int>(1);
+  const SignalStop stop = notify(channel, {SIGQUIT});
+  ::kill(::getpid(), SIGQUIT);
+  EXPECT_EQ(receive(channel), SIGQUIT);
+  stop();
+  EXPECT_EQ(disposition(SIGQUIT), before);
+}
+
 WEFT_MATRIX_TEST(Signal, WorksWhicheverThreadItHits) {
   const auto channel = make_chan<int>(1);
   const SignalStop stop = notify(channel, {SIGUSR1});

@@ -40,6 +40,11 @@ struct RuntimeOptions {
   // Where the runtime's own warnings go, one line each, without a newline; null: to stderr. Called from a thread of the runtime's; it may
   // not block for long.
   void (*log)(const std::string& line) = nullptr;
+  // Reports on crashes. True: while the runtime runs it handles SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT (prints the stack, then the signal
+  // takes its default action), SIGQUIT (prints every goroutine, status 2) and SIGURG (asks a thread for its stack), each only if its action is
+  // the default one when the runtime starts, and keeps a thread for the printing. False, for a program with a reporter of its own: no signal is
+  // touched. WEFT_TRACEBACK (none|single|all|system|crash) says how much is printed.
+  bool crash_reports = true;
 };
 
 struct GoOptions {
@@ -180,10 +185,24 @@ struct GoroutineInfo {
   bool locked_to_thread = false;           // by lock_os_thread()
   SourceLocation creator;                  // where go() was called; nowhere for main
   Labels labels{};
+  std::string stack;                       // its frames as weft::stack() prints them; empty unless asked for
+  std::size_t stack_high_water = 0;        // bytes, whole pages; zero unless asked for
 };
 
 // Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.
 std::vector<GoroutineInfo> goroutines();
+
+struct GoroutinesOptions {
+  // Fill in GoroutineInfo::stack. Blocks the thread, for about 10 us a frame; nobody is stopped.
+  bool stacks = false;
+  // Fill in GoroutineInfo::stack_high_water: how much of the goroutine's stack is in memory, counted from its top to the deepest page that was
+  // ever touched. Stacks are pooled and stay committed, so it is the deepest that this goroutine or any that had the stack before it went. A page
+  // that was swapped out does not count. One system call a goroutine.
+  bool high_water = false;
+};
+
+// The same, with what costs more. Any thread.
+std::vector<GoroutineInfo> goroutines(GoroutinesOptions options);
 
 // Live goroutines, 0 when no runtime runs. Any thread.
 std::size_t goroutine_count() noexcept;

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 
-#include <atomic>
 #include <cstddef>
 
 #include "sched/fatal.h"
@@ -10,8 +9,6 @@
 
 namespace weft::rt {
 namespace {
-
-std::atomic<int> outside_wakers{0};
 
 // Threads of this process; 0 when /proc does not say.
 std::size_t process_threads() noexcept {
@@ -42,12 +39,8 @@ bool may_be_woken(const G& g) noexcept {
 
 }  // namespace
 
-OutsideWaker::OutsideWaker() noexcept { outside_wakers.fetch_add(1, std::memory_order_relaxed); }
-OutsideWaker::~OutsideWaker() { outside_wakers.fetch_sub(1, std::memory_order_relaxed); }
-
 void report_deadlock_if_any(Scheduler& scheduler) noexcept {
   if (!scheduler.options().deadlock_detection || scheduler.stopping()) return;
-  if (outside_wakers.load(std::memory_order_acquire) != 0) return;
   // Goroutines are looked at one after the other: what the first of them did meanwhile shows in the totals.
   const Scheduler::Totals before = scheduler.totals();
   if (before.timers != 0 || before.global_queue != 0) return;

@@ -3,18 +3,18 @@
 
 namespace weft::rt {
 
-// Prints "fatal error: TEXT" and the goroutine that met it to stderr, and ends the process with status 2. For misuse that can't be
-// recovered from (R12); any thread.
+// Prints "fatal error: TEXT" and the goroutine that met it, with its stack, to stderr, and ends the process with status 2 (debug/crash.h has
+// the table). For misuse that can't be recovered from; any thread.
 [[noreturn]] void fatal(const char* text) noexcept;
 
-// The same, and all goroutines.
+// The same with every goroutine, each with its wait reason and stack: for what no single one is to blame for. Any thread.
 [[noreturn]] void fatal_all(const char* text) noexcept;
 
-// A broken invariant of weft itself: prints "weft: FILE:LINE: check failed: CONDITION: TEXT" and aborts.
+// A broken invariant of weft itself: prints "weft: FILE:LINE: check failed: CONDITION: TEXT" and the stack, and aborts.
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const char* text) noexcept;
 
-// Makes an exception that leaves a goroutine (or anything else that calls std::terminate) print "panic: VALUE", the goroutine,
-// and end the process with status 2.
+// Makes an exception that leaves a goroutine (or anything else that calls std::terminate) print "panic: VALUE", the goroutine
+// with its stack, and end the process with status 2.
 void install_terminate_handler() noexcept;
 
 }  // namespace weft::rt

@@ -34,8 +34,8 @@ struct G : StateWord<> {
   std::uint32_t thread_locks = 0;         // lock_os_thread() calls not undone; the goroutine's own
   std::atomic<Machine*> locked{nullptr};  // the only machine that may run it; null: any
   std::atomic<Mode> mode{Mode::user};     // blocking while inside blocking(); what its machine is in while it runs
-  LocalTable* locals = nullptr;  // goroutine-local values, made at the first; the goroutine's own
-  StackPool* pool = nullptr;     // where the slot belongs; never changes
+  LocalTable* locals = nullptr;           // goroutine-local values, made at the first; the goroutine's own
+  StackPool* pool = nullptr;              // where the slot belongs; never changes
 
   // Who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release). A dump reads id
   // (acquire), the rest (acquire), and id again: it kept its value only if everything in between belongs to that goroutine, for

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "debug/held_mutexes.h"
+#include "debug/thread_signals.h"
 #include "sched/fatal.h"
 #include "sched/fork.h"
 #include "sched/scheduler.h"
@@ -39,6 +40,7 @@ int Machine::observed_processor() const noexcept {
 // --- on the scheduler stack ------------------------------------------------------------------------------------------
 
 void Machine::run() noexcept {
+  const ThreadSignals signals;
   set_current_machine(this);
   thread_id_.store(::gettid(), std::memory_order_release);
   adopt_thread(fiber_);

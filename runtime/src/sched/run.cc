@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "debug/crash.h"
 #include "poll/backend.h"
 #include "sched/fatal.h"
 #include "sched/fork.h"
@@ -29,8 +30,8 @@ void end_goroutine(G& g) noexcept {
   g.labels.clear();
 }
 
-// Every goroutine's outermost frame. Not noexcept: an exception that nobody catches meets the end of the stack in the search for a
-// handler, so that std::terminate is called before anything is unwound and the report shows who threw.
+// Every goroutine's outermost frame. Not noexcept: an exception that nobody catches must come to the end of the stack, where the terminate handler
+// is called before anything is unwound and finds the throwing function. GCC and clang unwind up to a noexcept function first.
 void goroutine_main(void* self) {
   rt::fiber_started();
   G* const g = static_cast<G*>(self);
@@ -119,6 +120,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
   rt::install_terminate_handler();
   rt::ForkWatch fork_watch;
+  const rt::CrashReports crash_reports(options.crash_reports);
   RuntimeOptions effective = options;
   const bool chosen = rt::procs_were_chosen(effective.procs);
   effective.procs = effective.procs > 0 ? std::min(effective.procs, rt::kMaxProcs) : rt::default_procs();

@@ -8,8 +8,8 @@
 #include <system_error>
 
 #include "sched/fatal.h"
-#include "sched/procs.h"
 #include "sched/fork.h"
+#include "sched/procs.h"
 #include "sched/seed.h"
 
 namespace weft::rt {

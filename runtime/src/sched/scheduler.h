@@ -24,6 +24,12 @@
 
 namespace weft::rt {
 
+#ifdef WEFT_TSAN
+inline constexpr std::size_t kToolThreads = 1;
+#else
+inline constexpr std::size_t kToolThreads = 0;
+#endif
+
 class Scheduler {
  public:
   Scheduler(const RuntimeOptions& options, std::unique_ptr<Backend> backend);
@@ -64,8 +70,8 @@ class Scheduler {
     std::size_t all = 0, waiting = 0;
   };
   MachineCount count_machines() noexcept;
-  // Threads of this process that are the runtime's own, and the one that waits in run().
-  std::size_t threads() noexcept { return count_machines().all + 2; }
+  // Threads of this process that are the runtime's own (sysmon and the reporter among them), the one that waits in run(), and TSan's.
+  std::size_t threads() noexcept { return count_machines().all + 2 + (options_.crash_reports ? 1 : 0) + kToolThreads; }
   template <typename Visit>
   void for_each_machine(Visit visit) {
     const std::lock_guard lock(machines_mutex_);

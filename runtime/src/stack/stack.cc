@@ -51,48 +51,69 @@ void install_guard(char* page) {
   throw std::bad_alloc();
 }
 
-struct Pools {
-  SpinMutex mutex;
-  std::map<std::size_t, std::unique_ptr<StackPool>> by_size;  // guarded by mutex
-};
-
-Pools& pools() {
-  static auto* const all = new Pools;  // outlives every static destructor
-  return *all;
-}
-
 }  // namespace
+
+constinit std::atomic<StackPool*> first_stack_pool{nullptr};
 
 StackPool::StackPool(std::size_t stack_size)
     : stack_size_(round_up(std::max(stack_size, kMinStack), kPage)), stride_(stack_size_ + kPage) {}
+
+StackPool::~StackPool() {
+  for (const Slab* slab = first_.load(std::memory_order_relaxed); slab != nullptr;) {
+    const Slab* const next = slab->next.load(std::memory_order_relaxed);
+    delete slab;
+    slab = next;
+  }
+}
 
 G* StackPool::goroutine_at(const Slab& slab, std::size_t slot) const noexcept {
   char* const top = slab.base + (slot + 1) * stride_;
   return reinterpret_cast<G*>(top - goroutine_offset(sizeof(G), slot));
 }
 
-void StackPool::add_slab() {
-  const std::size_t slots = slabs_.empty() ? kFirstSlab : std::min(slabs_.back().slots * 2, kLargestSlab);
+G* StackPool::owner_of(const void* address) const noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  for (const Slab* slab = first_.load(std::memory_order_acquire); slab != nullptr;
+       slab = slab->next.load(std::memory_order_acquire)) {
+    const auto base = reinterpret_cast<std::uintptr_t>(slab->base);
+    if (at < base || at - base >= slab->made.load(std::memory_order_acquire) * stride_) continue;
+    return goroutine_at(*slab, (at - base) / stride_);
+  }
+  return nullptr;
+}
+
+bool StackPool::last_slab_is_full_locked() const noexcept {
+  return last_ == nullptr || last_->made.load(std::memory_order_relaxed) == last_->slots;
+}
+
+void StackPool::add_slab_locked() {
+  const std::size_t slots = last_ == nullptr ? kFirstSlab : std::min(last_->slots * 2, kLargestSlab);
   const std::size_t bytes = slots * stride_;
+  auto slab = std::make_unique<Slab>();
   void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) throw std::bad_alloc();
   ::madvise(base, bytes, MADV_NOHUGEPAGE);  // a huge page would commit eight stacks for one
   ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, base, bytes, "weft goroutine stacks");
   publish_slab(static_cast<char*>(base), stride_, slots);
-  slabs_.push_back({static_cast<char*>(base), slots, 0});
+  slab->base = static_cast<char*>(base);
+  slab->slots = slots;
+  std::atomic<Slab*>& place = last_ == nullptr ? first_ : last_->next;
+  last_ = slab.release();
+  place.store(last_, std::memory_order_release);
 }
 
-G* StackPool::make_slot(Slab& slab) {
-  char* const low = slab.base + slab.made * stride_;
+G* StackPool::make_slot_locked(Slab& slab) {
+  const std::size_t slot = slab.made.load(std::memory_order_relaxed);
+  char* const low = slab.base + slot * stride_;
   install_guard(low);
-  G* const g = ::new (goroutine_at(slab, slab.made)) G;
+  G* const g = ::new (goroutine_at(slab, slot)) G;
   g->stack_low = low + kPage;
   g->pool = this;
 #if defined(WEFT_ASAN)
   // What only a parked goroutine's stack points to is no leak.
   __lsan_register_root_region(g->stack_low, stack_size_);
 #endif
-  ++slab.made;
+  slab.made.store(slot + 1, std::memory_order_release);
   return g;
 }
 
@@ -104,10 +125,10 @@ G* StackPool::take(std::size_t n, G* head) {
     g->link = head;
     head = g;
   }
-  for (; n > 0 && (head == nullptr || (!slabs_.empty() && slabs_.back().made < slabs_.back().slots)); --n) {
+  for (; n > 0 && (head == nullptr || !last_slab_is_full_locked()); --n) {
     try {
-      if (slabs_.empty() || slabs_.back().made == slabs_.back().slots) add_slab();
-      G* const g = make_slot(slabs_.back());
+      if (last_slab_is_full_locked()) add_slab_locked();
+      G* const g = make_slot_locked(*last_);
       g->link = head;
       head = g;
     } catch (const std::bad_alloc&) {
@@ -118,15 +139,12 @@ G* StackPool::take(std::size_t n, G* head) {
   return head;
 }
 
-std::vector<StackPool::Slab> StackPool::slabs() const {
-  const std::lock_guard lock(mutex_);
-  return slabs_;
-}
-
 std::size_t StackPool::size() const noexcept {
-  const std::lock_guard lock(mutex_);
   std::size_t n = 0;
-  for (const Slab& slab : slabs_) n += slab.made;
+  for (const Slab* slab = first_.load(std::memory_order_acquire); slab != nullptr;
+       slab = slab->next.load(std::memory_order_acquire)) {
+    n += slab->made.load(std::memory_order_acquire);
+  }
   return n;
 }
 
@@ -142,19 +160,16 @@ void StackPool::give(G* head) noexcept {
 }
 
 StackPool& stack_pool(std::size_t stack_size) {
-  Pools& all = pools();
-  const std::lock_guard lock(all.mutex);
-  std::unique_ptr<StackPool>& pool = all.by_size[round_up(std::max(stack_size, kMinStack), kPage)];
-  if (!pool) pool = std::make_unique<StackPool>(stack_size);
+  static SpinMutex mutex;
+  static auto* const pools = new std::map<std::size_t, std::unique_ptr<StackPool>>;  // outlives every static destructor
+  const std::lock_guard lock(mutex);
+  std::unique_ptr<StackPool>& pool = (*pools)[round_up(std::max(stack_size, kMinStack), kPage)];
+  if (!pool) {
+    pool = std::make_unique<StackPool>(stack_size);
+    pool->next_pool_ = first_stack_pool.load(std::memory_order_relaxed);
+    first_stack_pool.store(pool.get(), std::memory_order_release);
+  }
   return *pool;
-}
-
-std::vector<StackPool*> stack_pools() {
-  Pools& all = pools();
-  const std::lock_guard lock(all.mutex);
-  std::vector<StackPool*> list;
-  for (const auto& [size, pool] : all.by_size) list.push_back(pool.get());
-  return list;
 }
 
 }  // namespace weft::rt

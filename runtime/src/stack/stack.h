@@ -10,8 +10,8 @@
 // goroutines is a walk over the slabs.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
-#include <vector>
 
 #include "sync/spin_mutex.h"
 
@@ -31,6 +31,7 @@ class StackPool {
  public:
   // `stack_size` in bytes; rounded up to whole pages.
   explicit StackPool(std::size_t stack_size);
+  ~StackPool();
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
@@ -40,13 +41,19 @@ class StackPool {
   // Gives the whole list back.
   void give(G* head) noexcept;
 
-  // Calls visit(G&) for every slot that was ever in use; the caller sorts out which goroutines live.
+  // Calls visit(G&) for every slot that was ever in use; the caller sorts out which goroutines live. Takes no lock, so that a process
+  // that is broken can still be dumped.
   template <typename Visit>
-  void for_each(Visit visit) {
-    for (const Slab& slab : slabs()) {
-      for (std::size_t i = 0; i < slab.made; ++i) visit(*goroutine_at(slab, i));
+  void for_each(Visit visit) const {
+    for (const Slab* slab = first_.load(std::memory_order_acquire); slab != nullptr;
+         slab = slab->next.load(std::memory_order_acquire)) {
+      const std::size_t made = slab->made.load(std::memory_order_acquire);
+      for (std::size_t i = 0; i < made; ++i) visit(*goroutine_at(*slab, i));
     }
   }
+
+  // The goroutine on whose stack (or guard page) `address` lies; null when it is none of this pool's. Takes no lock.
+  G* owner_of(const void* address) const noexcept;
 
   // Slots that were ever in use.
   std::size_t size() const noexcept;
@@ -54,34 +61,53 @@ class StackPool {
   std::size_t stack_size() const noexcept { return stack_size_; }
 
  private:
+  friend StackPool& stack_pool(std::size_t stack_size);
+  template <typename Visit>
+  friend void for_each_stack_pool(Visit visit);
+
+  // Slabs are linked at the end of the list and stay, each as soon as it is mapped; `made` grows as soon as the slot's G is made. Both
+  // are published by a release store.
   struct Slab {
     char* base;
     std::size_t slots;
-    std::size_t made;  // slots below this one hold a G
+    std::atomic<std::size_t> made{0};  // slots below this one hold a G
+    std::atomic<Slab*> next{nullptr};
   };
 
-  std::vector<Slab> slabs() const;  // a copy: slots stay where they are
+  bool last_slab_is_full_locked() const noexcept;
   G* goroutine_at(const Slab& slab, std::size_t slot) const noexcept;
-  void add_slab();
-  G* make_slot(Slab& slab);
+  void add_slab_locked();
+  G* make_slot_locked(Slab& slab);
 
   const std::size_t stack_size_;
   const std::size_t stride_;
-  mutable SpinMutex mutex_;  // guards all below; held over the system calls that make a slot
-  std::vector<Slab> slabs_;
+  std::atomic<Slab*> first_{nullptr};
+  StackPool* next_pool_ = nullptr;  // in the list behind first_stack_pool
+
+  mutable SpinMutex
+      mutex_;  // guards all below, and the changes of the list; held over the system calls that make a slot
+  Slab* last_ = nullptr;
   G* free_ = nullptr;
 };
 
 // The pool for stacks of that size; it lives as long as the process.
 StackPool& stack_pool(std::size_t stack_size);
 
-// Every pool there is.
-std::vector<StackPool*> stack_pools();
+// Pools are put in front of the list when they are complete (release), and stay.
+extern std::atomic<StackPool*> first_stack_pool;
 
-// Calls visit(G&) for every slot of every size that was ever in use.
+// Calls visit(StackPool&) for each pool of stack_pool(). Takes no lock.
+template <typename Visit>
+void for_each_stack_pool(Visit visit) {
+  for (StackPool* pool = first_stack_pool.load(std::memory_order_acquire); pool != nullptr; pool = pool->next_pool_) {
+    visit(*pool);
+  }
+}
+
+// Calls visit(G&) for every slot of every size that was ever in use. Takes no lock.
 template <typename Visit>
 void for_each_goroutine_slot(Visit visit) {
-  for (StackPool* const pool : stack_pools()) pool->for_each(visit);
+  for_each_stack_pool([&](StackPool& pool) { pool.for_each(visit); });
 }
 
 }  // namespace weft::rt
