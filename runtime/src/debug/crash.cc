@@ -475,6 +475,8 @@ CrashReports::~CrashReports() {
   reporter_.join();
 }
 
+bool crash_under_way() noexcept { return state.crashed.load(std::memory_order_relaxed); }
+
 void report_crash(const Crash& crash) noexcept {
   if (state.crashed.exchange(true, std::memory_order_acq_rel)) wait_for_the_end();
   Record& r = state.record;

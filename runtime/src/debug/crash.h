@@ -50,6 +50,9 @@ struct Crash {
   bool aborts = false;          // SIGABRT instead of status 2
 };
 
+// A crash is being reported: the process is about to end. Any thread.
+bool crash_under_way() noexcept;
+
 // Reports the crash of the calling thread and ends the process. Not from a signal handler.
 [[noreturn]] void report_crash(const Crash& crash) noexcept;
 

@@ -77,7 +77,7 @@ bool Machine::wait_for_processor() noexcept {
   Processor* const p = next_processor_.exchange(nullptr, std::memory_order_acquire);
   if (p == nullptr) return false;  // stopping
   assigned_ = std::exchange(next_goroutine_, nullptr);
-  lease_.assign(p);
+  lease_.hold(p);
   last_processor_.store(p->id, std::memory_order_relaxed);
   p->machine.store(this, std::memory_order_release);
   refresh_clock();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "debug/crash.h"
 #include "sched/constants.h"
 #include "sched/procs.h"
 #include "sched/scheduler.h"
@@ -102,7 +103,7 @@ bool Sysmon::look_at(Processor& p, Watch& watch, Nanos t) noexcept {
 // A blocking call keeps its processor while nobody else wants it, for a time slice; a goroutine that computes, for a time slice.
 bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t) noexcept {
   const Mode mode = machine.lease().observed_mode();
-  if (mode == Mode::runtime) return false;
+  if (mode == Mode::runtime || crash_under_way()) return false;
   const Nanos since = t - watch.rounds_since;
   if (mode == Mode::user && since < kTimeSlice) return false;
   if (mode == Mode::blocking && since < kTimeSlice) {
