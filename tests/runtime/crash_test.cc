@@ -103,7 +103,7 @@ void run_until_dead(void (*body)(), int procs = 2, const char* traceback = nullp
         body();
         weft::sleep(2min);
       },
-      {.procs = procs});
+      {.procs = procs, .log = [](const std::string&) {}});  // warnings about goroutines that spin don't mix with the report
 }
 
 // --- panics ----------------------------------------------------------------------------------------------------------

@@ -475,7 +475,9 @@ CrashReports::~CrashReports() {
   reporter_.join();
 }
 
-bool crash_under_way() noexcept { return state.crashed.load(std::memory_order_relaxed); }
+bool crash_under_way() noexcept {
+  return state.crashed.load(std::memory_order_relaxed) || state.first_quit.load(std::memory_order_relaxed) != 0;
+}
 
 void report_crash(const Crash& crash) noexcept {
   if (state.crashed.exchange(true, std::memory_order_acq_rel)) wait_for_the_end();
