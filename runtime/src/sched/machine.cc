@@ -41,6 +41,7 @@ int Machine::observed_processor() const noexcept {
 
 void Machine::run() noexcept {
   const ThreadSignals signals;
+  ending_ = false;  // of an earlier thread
   set_current_machine(this);
   thread_id_.store(::gettid(), std::memory_order_release);
   adopt_thread(fiber_);

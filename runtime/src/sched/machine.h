@@ -73,6 +73,8 @@ class Machine {
   void lock_thread() noexcept { locked_.store(current(), std::memory_order_relaxed); }
   void unlock_thread() noexcept { locked_.store(nullptr, std::memory_order_relaxed); }
   bool locked() const noexcept { return locked_.load(std::memory_order_relaxed) != nullptr; }
+  // Whether a goroutine that is or was locked to the thread may have changed what new threads would inherit from it.
+  bool may_be_altered() const noexcept { return locked() || ending_; }
   // Goroutines that this processor could run now.
   bool others_wait() noexcept;
   // Gives the processor to another machine, because the calling goroutine is about to block its thread.
