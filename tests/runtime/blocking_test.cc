@@ -15,6 +15,7 @@
 
 #include "support/eventually.h"
 #include "support/matrix.h"
+#include "support/report.h"
 #include "weft/chan.h"
 #include "weft/mutex.h"
 #include "weft/stats.h"
@@ -232,7 +233,7 @@ TEST(BlockingDeathTest, MoreCallsAtOnceThanThreadsEndTheProcess) {
                     }
                     weft::sleep(10min);
                   },
-                  {.procs = 1, .max_threads = 8}),
+                  {.procs = 1, .max_threads = 8, .log = weft::testing::ignore}),
               ::testing::ExitedWithCode(2), "runtime: program exceeds 8-thread limit\nfatal error: thread exhaustion");
 }
 
