@@ -420,7 +420,11 @@ void Machine::serve_retired_processor() noexcept {
   while (G* const g = p.queue.pop()) all.push_back(g);
   if (!all.empty()) scheduler_.push_global(all);
   const Nanos next = p.timers.next();
+  // For sysmon's deep sleep these two are what joining and leaving the idle set are for a processor in service; seq_cst as there.
+  p.dormant.store(true, std::memory_order_seq_cst);
   poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
+  p.dormant.store(false, std::memory_order_seq_cst);
+  scheduler_.sysmon().note_activity();
 }
 
 // While a processor's own machine was away (in a blocking call, with a goroutine that computed), another served it. The kernel posts the
