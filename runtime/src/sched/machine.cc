@@ -98,6 +98,7 @@ int Machine::observed_processor() const noexcept {
 
 void Machine::run() noexcept {
   const ThreadSignals signals;
+  ending_ = false;  // of an earlier thread
   set_current_machine(this);
   thread_id_.store(::gettid(), std::memory_order_release);
   adopt_thread(fiber_);
@@ -468,7 +469,11 @@ void Machine::serve_retired_processor() noexcept {
   if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire)) scheduler_.push_global(g);
   while (G* const g = p.queue.pop()) scheduler_.push_global(g);
   const Nanos next = p.timers.next();
+  // For sysmon's deep sleep these two are what joining and leaving the idle set are for a processor in service; seq_cst as there.
+  p.dormant.store(true, std::memory_order_seq_cst);
   poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
+  p.dormant.store(false, std::memory_order_seq_cst);
+  scheduler_.sysmon().note_activity();
 }
 
 // While a processor's own machine was away (in a blocking call, with a goroutine that computed), another served it. The kernel posts the

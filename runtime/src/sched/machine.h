@@ -75,6 +75,8 @@ class Machine {
   void lock_thread() noexcept { locked_.store(current(), std::memory_order_relaxed); }
   void unlock_thread() noexcept { locked_.store(nullptr, std::memory_order_relaxed); }
   bool locked() const noexcept { return locked_.load(std::memory_order_relaxed) != nullptr; }
+  // Whether a goroutine that is or was locked to the thread may have changed what new threads would inherit from it.
+  bool may_be_altered() const noexcept { return locked() || ending_; }
   // Goroutines that this processor could run now.
   bool others_wait() noexcept;
   // None, and neither timers nor the poller are due for a look: a yield may return at once.

@@ -56,6 +56,8 @@ struct alignas(64) Processor {
   std::atomic<bool> exclusive{false};
   // Out of service since set_procs() lowered the number.
   std::atomic<bool> retired{false};
+  // Retired, and its machine sleeps in its poller: for sysmon, which has nothing to look after then.
+  std::atomic<bool> dormant{false};
 
   RunQueue<G, kRunQueueSlots> queue{kRunQueueStart};
   // The goroutine that was readied last, which runs first: it finds what its waker left in the cache.

@@ -86,8 +86,13 @@ bool Scheduler::run(G* main) {
     stopped_.wait(lock, [this] { return stopping(); });
     all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
     // Machines in runtime mode come to a stop, however slow they are; only goroutine code may go on for ever.
-    while (!all_stopped && any_machine_in_runtime_mode())
+    while (!all_stopped) {
+      lock.unlock();  // whoever starts a machine takes stopped_mutex_ under machines_mutex_
+      const bool comes_to_a_stop = any_machine_in_runtime_mode();
+      lock.lock();
+      if (!comes_to_a_stop) break;
       all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
+    }
   }
   if (!all_stopped) abandon_goroutines();
   sysmon_.stop();
@@ -167,7 +172,7 @@ Error Scheduler::set_procs(int n) {
 
 void Scheduler::hand_off(Processor& p) noexcept {
   Machine* const self = current_machine();
-  if (self != nullptr && self->locked()) {
+  if (self != nullptr && self->may_be_altered()) {
     {
       const std::lock_guard lock(machines_mutex_);
       postponed_.push_back(&p);

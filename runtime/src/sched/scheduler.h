@@ -82,7 +82,7 @@ class Scheduler {
       if (!machine->ended_.load(std::memory_order_relaxed)) visit(*machine);
     }
   }
-  // Starts what hand_off() left to it: threads inherit from the one that makes them, so machines that a goroutine is locked to make none.
+  // Starts what hand_off() left to it: threads inherit from the one that makes them, so machines that a goroutine is or was locked to make none.
   void start_postponed() noexcept;
   bool has_postponed() const noexcept { return has_postponed_.load(std::memory_order_seq_cst); }
   int idle_processors() const noexcept { return sleepers_.idle(); }
