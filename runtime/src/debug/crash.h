@@ -50,6 +50,9 @@ struct Crash {
   bool aborts = false;          // SIGABRT instead of status 2
 };
 
+// Makes the reporter call capture_hog_stacks() (sched/hogs.h); without one it does nothing. Any thread.
+void wake_reporter_for_hogs() noexcept;
+
 // Reports the crash of the calling thread and ends the process. Not from a signal handler.
 [[noreturn]] void report_crash(const Crash& crash) noexcept;
 

@@ -1,8 +1,11 @@
 #include "sched/machine.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <utility>
 
 #include "debug/held_mutexes.h"
@@ -41,6 +44,9 @@ int Machine::observed_processor() const noexcept {
 
 void Machine::run() noexcept {
   const ThreadSignals signals;
+  std::array<char, 16> name;
+  static_cast<void>(std::snprintf(name.data(), name.size(), "weft-m%d", id_));
+  ::pthread_setname_np(::pthread_self(), name.data());
   set_current_machine(this);
   thread_id_.store(::gettid(), std::memory_order_release);
   adopt_thread(fiber_);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/constants.h"
 #include "sched/procs.h"
@@ -111,11 +112,15 @@ bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t)
                              !scheduler_.global_empty() || p.timers.next() <= t;
     if (!others_wait && scheduler_.idle_processors() > 0) return false;
   }
-  G* const g = machine.observed_current();
+  const G* const g = machine.observed_current();
+  HogInfo hog = observe_hog(mode == Mode::user ? g : nullptr);
   if (!machine.lease().take(&p, mode)) return false;
   p.machine.store(nullptr, std::memory_order_relaxed);
   scheduler_.hand_off(p);
-  if (mode == Mode::user && g != nullptr) note_hog(machine, *g, p.id, since);
+  if (mode == Mode::user && g != nullptr) {
+    hog.processor = p.id;
+    note_hog(std::move(hog), machine, g, since);
+  }
   return true;
 }
 
