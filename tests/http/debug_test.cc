@@ -114,7 +114,7 @@ WEFT_PROCS_TEST(Debug, VarsShowTheRuntime) {
   EXPECT_EQ(vars["goroutines"], 1);
   EXPECT_GE(vars["threads"], 1);
   EXPECT_NE(vars["poller"], "");
-  EXPECT_GE(vars["machines"], procs());
+  EXPECT_GE(vars["machines"], 1);  // the others may be about to start
   EXPECT_GE(vars["idle_machines"], 0);
   EXPECT_GE(vars["hogs"], 0);
 }

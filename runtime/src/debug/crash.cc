@@ -492,6 +492,10 @@ void wake_reporter_for_hogs() noexcept {
   if (state.reporter.load(std::memory_order_acquire) != 0) want(kHogsWanted);
 }
 
+bool report_under_way() noexcept {
+  return state.crashed.load(std::memory_order_relaxed) || state.first_quit.load(std::memory_order_relaxed) != 0;
+}
+
 void report_crash(const Crash& crash) noexcept {
   if (state.crashed.exchange(true, std::memory_order_acq_rel)) wait_for_the_end();
   Record& r = state.record;

@@ -184,6 +184,7 @@ HogInfo observe_hog(const G* g) {
 }
 
 void note_hog(HogInfo info, const Machine& machine, const G* g, Nanos since) noexcept {
+  if (report_under_way()) return;  // a goroutine that crashed keeps its thread until its report is printed
   const Nanos t = now();
   Hog hog;
   hog.info = std::move(info);
