@@ -58,6 +58,14 @@ class Examples(unittest.TestCase):
         done = subprocess.run([BIN / "example_fan_out"], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (0, "338350\n"), done.stderr)
 
+    def test_blocking(self):
+        done = subprocess.run([BIN / "example_blocking"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (0, "found\nfound\n"), done.stderr)
+
+    def test_own_thread(self):
+        done = subprocess.run([BIN / "example_own_thread"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (0, "5050\n"), done.stderr)
+
     def test_echo_tcp(self):
         port = free_port()
         server = subprocess.Popen([BIN / "example_echo_tcp", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)

@@ -1,6 +1,8 @@
 #include "weft/http/debug.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <set>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/sync.h"
+#include "weft/time.h"
 
 namespace weft::http {
 namespace {
@@ -78,7 +81,8 @@ TEST(Debug, VarsShowTheServersOfTheOptions) {
 
 TEST(Debug, OnlyGetAndHead) {
   const Handler handler = debug::handler();
-  for (const char* const page : {"/debug/", "/debug/vars", "/debug/goroutines"}) {
+  for (const char* const page :
+       {"/debug/", "/debug/vars", "/debug/goroutines", "/debug/goroutines?debug=2", "/debug/hogs"}) {
     EXPECT_EQ(ask(handler, "GET", page).status, 200) << page;
     EXPECT_EQ(ask(handler, "HEAD", page).status, 200) << page;
     EXPECT_EQ(ask(handler, "POST", page).status, 405) << page;
@@ -100,7 +104,8 @@ TEST(Debug, TheIndexLinksTheOthers) {
   const Page page = ask(debug::handler(), "GET", "/debug/");
   EXPECT_EQ(page.type, "text/html; charset=utf-8");
   EXPECT_NE(page.body.find("href=\"/debug/vars\""), std::string::npos);
-  EXPECT_NE(page.body.find("href=\"/debug/goroutines\""), std::string::npos);
+  for (const char* const link : {"/debug/vars", "/debug/goroutines", "/debug/goroutines?debug=2", "/debug/hogs"})
+    EXPECT_NE(page.body.find("href=\"" + std::string(link) + "\""), std::string::npos) << link;
 }
 
 WEFT_PROCS_TEST(Debug, VarsShowTheRuntime) {
@@ -109,6 +114,9 @@ WEFT_PROCS_TEST(Debug, VarsShowTheRuntime) {
   EXPECT_EQ(vars["goroutines"], 1);
   EXPECT_GE(vars["threads"], 1);
   EXPECT_NE(vars["poller"], "");
+  EXPECT_GE(vars["machines"], 1);  // the others may be about to start
+  EXPECT_GE(vars["idle_machines"], 0);
+  EXPECT_GE(vars["hogs"], 0);
 }
 
 WEFT_PROCS_TEST(Debug, GoroutinesAreListedOneALine) {
@@ -144,6 +152,66 @@ WEFT_PROCS_TEST(Debug, GoroutinesShowCreatorAndLabels) {
   const std::string_view expected =
       R"x( creator="src/a \"b\".cc:12" function="void f()" labels={"job":"index","tenant":"line\nbreak"})x";
   EXPECT_TRUE(lines[2].ends_with(expected)) << lines[2];
+}
+
+[[gnu::noinline]] void parks_in_receive(Chan<int> gate) {
+  (void)gate.recv();
+  asm volatile("");  // the call above it stays a call
+}
+
+WEFT_PROCS_TEST(Debug, GoroutinesWithStacksAreInGosFormat) {
+  const auto gate = make_chan<int>();
+  WaitGroup group;
+  group.go([gate] { parks_in_receive(gate); });
+  ASSERT_TRUE(weft::testing::wait_until_parked(1, "chan receive"));
+  const Page page = ask(debug::handler(), "GET", "/debug/goroutines?debug=2");
+  gate.close();
+  group.wait();
+  EXPECT_EQ(page.type, "text/plain; charset=utf-8");
+  EXPECT_TRUE(page.body.starts_with("goroutine 1 [")) << page.body;
+  EXPECT_NE(page.body.find(" [chan receive]:\n"), std::string::npos) << page.body;
+  EXPECT_NE(page.body.find("parks_in_receive(...)\n\t"), std::string::npos) << page.body;
+  EXPECT_NE(page.body.find("\ncreated by "), std::string::npos) << page.body;
+}
+
+// Keeps its thread until the page shows a hog with that label; the page.
+std::string page_with_hog(const Handler& handler, const std::string& job) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  std::atomic<bool> seen{false};
+  WaitGroup group;
+  group.add(1);
+  go({.labels = {{"job", job}}}, [&] {
+    while (!seen.load() && std::chrono::steady_clock::now() < end) {
+    }
+    group.done();
+  });
+  Page page;
+  while (page.body.find(job) == std::string::npos && std::chrono::steady_clock::now() < end) {
+    sleep(std::chrono::milliseconds(5));
+    page = ask(handler, "GET", "/debug/hogs");
+  }
+  seen.store(true);
+  group.wait();
+  EXPECT_EQ(page.type, "text/plain; charset=utf-8");
+  return page.body;
+}
+
+WEFT_PROCS_TEST(Debug, HogsAreShownLatestFirst) {
+  const Handler handler = debug::handler();
+  const std::string procs_text = std::to_string(weft::testing::variant().procs);
+  const std::string first = "first-" + procs_text, second = "second-" + procs_text;
+  page_with_hog(handler, first);
+  const std::string page = page_with_hog(handler, second);
+  EXPECT_TRUE(page.starts_with("hogs: total ")) << page;
+  ASSERT_NE(page.find(second), std::string::npos) << page;
+  EXPECT_LT(page.find(second), page.find(first)) << page;
+  const std::vector<std::string> lines = lines_of(page);
+  const auto line = std::ranges::find_if(lines, [&](const std::string& l) { return l.find(second) != l.npos; });
+  ASSERT_NE(line, lines.end());
+  EXPECT_EQ(line->find("Z goroutine "), std::string_view("2026-11-21T12:10:14.250").size()) << *line;
+  EXPECT_NE(line->find(" parent=1 processor="), std::string::npos) << *line;
+  EXPECT_NE(line->find("debug_test.cc:"), std::string::npos) << *line;
+  EXPECT_TRUE(line->ends_with(" labels={\"job\":\"" + second + "\"}")) << *line;
 }
 
 }  // namespace

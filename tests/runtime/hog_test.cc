@@ -31,7 +31,7 @@ using weft::testing::spin_until;
 // Whether the goroutine has been noticed since then; there were others of that id in earlier runtimes.
 bool is_listed(std::uint64_t goroutine, std::chrono::system_clock::time_point since) {
   return std::ranges::any_of(weft::recent_hogs(), [&](const weft::HogInfo& hog) {
-    return hog.goroutine == goroutine && hog.when >= since && hog.computed >= 10ms;
+    return hog.goroutine == goroutine && hog.when >= since && hog.kept >= 10ms;
   });
 }
 

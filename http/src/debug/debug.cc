@@ -1,14 +1,20 @@
 #include "weft/http/debug.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "debug/process.h"
+#include "weft/debug.h"
 #include "weft/go.h"
 #include "weft/http/mux.h"
 #include "weft/stats.h"
@@ -47,7 +53,10 @@ nlohmann::json variables(const Options& options, Clock::time_point start) {
       {"connections", {{"active", servers.active}, {"idle", servers.idle}, {"total", servers.connections}}},
       {"descriptors", runtime.descriptors},
       {"goroutines", runtime.goroutines},
+      {"hogs", runtime.hogs},
+      {"idle_machines", runtime.idle_machines},
       {"idle_procs", runtime.idle_procs},
+      {"machines", runtime.machines},
       {"name", options.name},
       {"parks", runtime.parks},
       {"poller", runtime.poller},
@@ -86,31 +95,40 @@ std::string in_quotes(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// goroutine 17 parent=5 state=waiting reason="IO wait" since=1.250s creator="src/server.cc:111" function="void serve()"
-// labels={"tenant":"a"}, in one line; main has no creator, and most have no labels.
+//  creator="src/server.cc:111" function="void serve()" labels={"tenant":"a"}; main has no creator, and most have no labels.
+void append_origin(std::string& text, const SourceLocation& creator, const Labels& labels) {
+  if (creator) {
+    fmt::format_to(std::back_inserter(text), " creator={} function={}",
+                   in_quotes(fmt::format("{}:{}", creator.file, creator.line)), in_quotes(creator.function));
+  }
+  if (labels.empty()) return;
+  std::string_view separator = " labels={";
+  for (const Label& label : labels) {
+    fmt::format_to(std::back_inserter(text), "{}{}:{}", separator, in_quotes(label.key), in_quotes(label.value));
+    separator = ",";
+  }
+  text += '}';
+}
+
+// goroutine 17 parent=5 state=waiting reason="IO wait" since=1.250s, and its origin, in one line.
 void append_line(std::string& text, const GoroutineInfo& g) {
   fmt::format_to(std::back_inserter(text), "goroutine {} parent={} state={}", g.id, g.parent_id, state_name(g.state));
   if (g.state == GoroutineState::waiting) {
     const double seconds = std::chrono::duration<double>(g.waiting_for).count();
     fmt::format_to(std::back_inserter(text), " reason=\"{}\" since={:.3f}s", g.wait_reason, seconds);
   }
-  if (g.creator) {
-    fmt::format_to(std::back_inserter(text), " creator={} function={}",
-                   in_quotes(fmt::format("{}:{}", g.creator.file, g.creator.line)), in_quotes(g.creator.function));
-  }
-  if (!g.labels.empty()) {
-    std::string_view separator = " labels={";
-    for (const Label& label : g.labels) {
-      fmt::format_to(std::back_inserter(text), "{}{}:{}", separator, in_quotes(label.key), in_quotes(label.value));
-      separator = ",";
-    }
-    text += '}';
-  }
+  append_origin(text, g.creator, g.labels);
   text += '\n';
 }
 
-void serve_goroutines(ResponseWriter& w, Request&) {
+// Go's text. Off the processor: to load debug information takes a while.
+void serve_stacks(ResponseWriter& w) {
+  (void)w.write(blocking([] { return stack({.all = true}); }));
+}
+
+void serve_goroutines(ResponseWriter& w, Request& r) {
   begin(w, "text/plain; charset=utf-8");
+  if (r.query_value("debug") == "2") return serve_stacks(w);
   const std::vector<GoroutineInfo> all = goroutines();
   std::string text = fmt::format("goroutines: total {}\n", all.size());
   for (const GoroutineInfo& g : all) {
@@ -122,6 +140,40 @@ void serve_goroutines(ResponseWriter& w, Request&) {
   (void)w.write(text);
 }
 
+std::string_view thread_name(HogThread thread) {
+  switch (thread) {
+    case HogThread::computes:
+      return "computes";
+    case HogThread::sleeps:
+      return "sleeps";
+    case HogThread::unknown:
+      break;
+  }
+  return "unknown";
+}
+
+// 2026-11-21T12:10:14.250Z goroutine 17 parent=5 processor=0 kept=0.012s thread=computes, its origin, and on the next lines its stack.
+void append_hog(std::string& text, const HogInfo& hog) {
+  const auto when = std::chrono::floor<std::chrono::milliseconds>(hog.when);
+  const auto second = std::chrono::floor<std::chrono::seconds>(when);
+  fmt::format_to(
+      std::back_inserter(text), "\n{:%FT%T}.{:03}Z goroutine {} parent={} processor={} kept={:.3f}s thread={}",
+      fmt::gmtime(std::chrono::system_clock::to_time_t(second)), (when - second).count(), hog.goroutine, hog.parent_id,
+      hog.processor, std::chrono::duration<double>(hog.kept).count(), thread_name(hog.thread));
+  append_origin(text, hog.creator, hog.labels);
+  text += '\n';
+  text += hog.stack;
+}
+
+void serve_hogs(ResponseWriter& w, Request&) {
+  begin(w, "text/plain; charset=utf-8");
+  std::vector<HogInfo> hogs = blocking([] { return recent_hogs(); });
+  std::ranges::reverse(hogs);
+  std::string text = fmt::format("hogs: total {}, the latest {}:\n", runtime_stats().hogs, hogs.size());
+  for (const HogInfo& hog : hogs) append_hog(text, hog);
+  (void)w.write(text);
+}
+
 void serve_index(ResponseWriter& w, Request&) {
   begin(w, "text/html; charset=utf-8");
   (void)w.write(
@@ -130,7 +182,9 @@ void serve_index(ResponseWriter& w, Request&) {
       "<h1>/debug/</h1>\n"
       "<ul>\n"
       "<li><a href=\"/debug/vars\">vars</a>: counters of the runtime and of the servers, as JSON</li>\n"
-      "<li><a href=\"/debug/goroutines\">goroutines</a>: each one, and what it waits for</li>\n"
+      "<li><a href=\"/debug/goroutines\">goroutines</a>: each one, and what it waits for; "
+      "<a href=\"/debug/goroutines?debug=2\">with stacks</a></li>\n"
+      "<li><a href=\"/debug/hogs\">hogs</a>: goroutines that kept their threads for too long</li>\n"
       "</ul>\n"
       "</body></html>\n");
 }
@@ -141,6 +195,7 @@ Handler handler(Options options) {
   ServeMux mux;
   mux.handle("GET /debug/{$}", serve_index);
   mux.handle("GET /debug/goroutines", serve_goroutines);
+  mux.handle("GET /debug/hogs", serve_hogs);
   mux.handle("GET /debug/vars", [options = std::make_shared<const Options>(std::move(options)), start = Clock::now()](
                                     ResponseWriter& w, Request&) {
     begin(w, "application/json; charset=utf-8");

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <weft/labels.h>
+#include <weft/source_location.h>
+
 namespace weft {
 
 struct RuntimeStats {
@@ -22,7 +25,7 @@ struct RuntimeStats {
   std::uint64_t steals = 0;     // times a processor took goroutines from another
   std::uint64_t polls = 0;      // looks at the poller
   std::uint64_t rounds = 0;     // times that a goroutine was switched to
-  std::uint64_t hogs = 0;       // times that a goroutine computed for so long that it lost its processor
+  std::uint64_t hogs = 0;       // times that a goroutine kept its thread for so long that it lost its processor
   std::size_t timers = 0;       // armed
   std::size_t descriptors = 0;  // open sockets and files of the poller
   std::size_t stacks = 0;       // goroutine stacks ever made, in use or pooled
@@ -31,16 +34,32 @@ struct RuntimeStats {
 // All zero when no runtime runs.
 RuntimeStats runtime_stats();
 
-// A goroutine that computed for so long that its processor was given to another thread.
-struct HogInfo {
-  std::uint64_t goroutine = 0;
-  int processor = 0;
-  std::chrono::system_clock::time_point when;
-  std::chrono::nanoseconds computed{};  // when it was noticed
-  std::string stack;                    // then
+// What a thread was at when its goroutine was noticed: one look, not an account of all the time.
+enum class HogThread {
+  unknown,   // /proc did not say
+  computes,  // it runs, or waits for a CPU
+  sleeps,    // in a system call, or on a lock that is not weft's
 };
 
-// The latest 32, oldest first. Any thread.
+// A goroutine that kept its thread for so long, without a scheduling point and outside blocking(), that its processor was given to another
+// thread.
+struct HogInfo {
+  std::uint64_t goroutine = 0;
+  std::uint64_t parent_id = 0;
+  SourceLocation creator;  // where go() was called; nowhere for main
+  Labels labels{};
+  int processor = 0;                           // which it lost
+  std::chrono::system_clock::time_point when;  // it was noticed
+  std::chrono::nanoseconds kept{};             // by then
+  HogThread thread = HogThread::unknown;
+  // Its stack soon after, in the format of weft::stack(); the innermost 64 KiB of a deep one. Empty when the thread sleeps (to ask it would
+  // interrupt its system call), when the goroutine had come back by then, when its stack was asked for within the second before, without
+  // RuntimeOptions::crash_reports, and under TSan.
+  std::string stack;
+};
+
+// The latest 32, oldest first. Any thread. When there are stacks that nobody has read yet it blocks the thread as weft::stack() does; in a
+// goroutine call it inside blocking().
 std::vector<HogInfo> recent_hogs();
 
 }  // namespace weft

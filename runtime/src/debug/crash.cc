@@ -1,5 +1,6 @@
 #include "debug/crash.h"
 
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #include "debug/snapshot.h"
 #include "debug/thread_signals.h"
 #include "debug/traceback.h"
+#include "sched/hogs.h"
 #include "sched/machine.h"
 #include "stack/stack.h"
 #include "sync/futex.h"
@@ -77,6 +79,7 @@ struct Record {
 constexpr std::uint32_t kCrashWanted = 1;
 constexpr std::uint32_t kQuitWanted = 2;
 constexpr std::uint32_t kStopWanted = 4;
+constexpr std::uint32_t kHogsWanted = 8;
 
 constexpr std::uint32_t kPrinted = 1;
 constexpr std::uint32_t kFailed = 2;
@@ -386,7 +389,16 @@ void block_all_signals(sigset_t& before) noexcept {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
 }
 
+void capture_hogs() noexcept {
+  try {
+    capture_hog_stacks();
+  } catch (...) {
+    // No memory for a stack: the hog is shown without.
+  }
+}
+
 void run_reporter() noexcept {
+  ::pthread_setname_np(::pthread_self(), "weft-reporter");
   state.reporter.store(this_thread(), std::memory_order_release);
   // The allocator gives a thread that asks for the first time an arena of its own: not the one that a crash may leave locked.
   std::free(std::malloc(1));
@@ -401,6 +413,7 @@ void run_reporter() noexcept {
       report(nullptr);
       end_with_failure();
     }
+    if ((wanted & kHogsWanted) != 0) capture_hogs();
     if ((wanted & kStopWanted) != 0) break;
     futex_wait(&state.wanted, 0);
   }
@@ -475,7 +488,11 @@ CrashReports::~CrashReports() {
   reporter_.join();
 }
 
-bool crash_under_way() noexcept {
+void wake_reporter_for_hogs() noexcept {
+  if (state.reporter.load(std::memory_order_acquire) != 0) want(kHogsWanted);
+}
+
+bool report_under_way() noexcept {
   return state.crashed.load(std::memory_order_relaxed) || state.first_quit.load(std::memory_order_relaxed) != 0;
 }
 

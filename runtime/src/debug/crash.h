@@ -50,8 +50,11 @@ struct Crash {
   bool aborts = false;          // SIGABRT instead of status 2
 };
 
-// A crash is being reported: the process is about to end. Any thread.
-bool crash_under_way() noexcept;
+// Makes the reporter call capture_hog_stacks() (sched/hogs.h); without one it does nothing. Any thread.
+void wake_reporter_for_hogs() noexcept;
+
+// Whether the process is about to end with a report, which nothing else should be printed into. Any thread.
+bool report_under_way() noexcept;
 
 // Reports the crash of the calling thread and ends the process. Not from a signal handler.
 [[noreturn]] void report_crash(const Crash& crash) noexcept;

@@ -1,6 +1,8 @@
 // Work that needs more stack than a goroutine may have.
 #pragma once
 
+#include <pthread.h>
+
 #include <exception>
 #include <thread>
 
@@ -18,6 +20,7 @@ void on_large_stack(Work work) {
   }
   std::exception_ptr failure;
   std::thread([&] {
+    ::pthread_setname_np(::pthread_self(), "weft-unwind");
     try {
       work();
     } catch (...) {

@@ -93,7 +93,7 @@ bool Snapshot::read(std::uint64_t address, std::uint64_t& word) const noexcept {
     std::memcpy(&word, bytes.data() + (address - low), sizeof(word));
     return true;
   }
-  return read_memory(address, &word, sizeof(word)) == sizeof(word);
+  return !copy_only && read_memory(address, &word, sizeof(word)) == sizeof(word);
 }
 
 // System calls by number: the sanitizers' wrappers would look at what is read.

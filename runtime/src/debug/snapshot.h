@@ -40,6 +40,7 @@ struct Snapshot {
   bool exact_pc = false;    // the pc is that of an instruction under way, not a return address
   std::uint64_t low = 0;    // where bytes[0] was
   std::vector<char> bytes;  // the stack from `low` up; empty: it is read where it is
+  bool copy_only = false;   // what `bytes` has not is not read at all: it has changed since
   std::uint64_t entry = 0;  // of a goroutine that never ran: the function it will run; else 0
 
   // The word at `address`: from the copy, else from memory. False when nothing is mapped there.

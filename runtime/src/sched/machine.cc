@@ -1,9 +1,12 @@
 #include "sched/machine.h"
 
+#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <utility>
 
 #include "debug/float_control.h"
@@ -99,6 +102,9 @@ int Machine::observed_processor() const noexcept {
 void Machine::run() noexcept {
   const ThreadSignals signals;
   ending_ = false;  // of an earlier thread
+  std::array<char, 16> name;
+  static_cast<void>(std::snprintf(name.data(), name.size(), "weft-m%d", id_));
+  ::pthread_setname_np(::pthread_self(), name.data());
   set_current_machine(this);
   thread_id_.store(::gettid(), std::memory_order_release);
   adopt_thread(fiber_);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "debug/crash.h"
 #include "sched/constants.h"
@@ -112,7 +113,7 @@ bool Sysmon::look_at(Processor& p, Watch& watch, Nanos t) noexcept {
 // A blocking call keeps its processor while nobody else wants it, for a time slice; a goroutine that computes, for a time slice.
 bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t) noexcept {
   const Mode mode = machine.lease().observed_mode();
-  if (mode == Mode::runtime || crash_under_way()) return false;
+  if (mode == Mode::runtime || report_under_way()) return false;
   const Nanos since = t - watch.rounds_since;
   if (mode == Mode::user && since < kTimeSlice) return false;
   if (mode == Mode::blocking && since < kTimeSlice) {
@@ -121,11 +122,15 @@ bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t)
                              !scheduler_.global_empty() || p.timers.next() <= t;
     if (!others_wait && scheduler_.idle_processors() > 0) return false;
   }
-  G* const g = machine.observed_current();
+  const G* const g = machine.observed_current();
+  HogInfo hog = observe_hog(mode == Mode::user ? g : nullptr);
   if (!machine.lease().take(&p, mode)) return false;
   p.machine.store(nullptr, std::memory_order_relaxed);
   scheduler_.hand_off(p);
-  if (mode == Mode::user && g != nullptr) note_hog(machine, *g, p.id, since);
+  if (mode == Mode::user && g != nullptr) {
+    hog.processor = p.id;
+    note_hog(std::move(hog), machine, g, since);
+  }
   return true;
 }
 

@@ -2,9 +2,11 @@
 //
 //   weft::http::Server server({.address = "127.0.0.1:8001", .handler = weft::http::debug::handler()});
 //
-//   /debug/             an index
-//   /debug/vars         counters of the runtime and of the servers, as JSON
-//   /debug/goroutines   every goroutine: who started it and where, its labels, what it waits for, since when
+//   /debug/                     an index
+//   /debug/vars                 counters of the runtime and of the servers, as JSON
+//   /debug/goroutines           every goroutine, one a line: who started it and where, its labels, what it waits for, since when
+//   /debug/goroutines?debug=2   every goroutine with its stack, in Go's format: weft::stack({.all = true})
+//   /debug/hogs                 the latest goroutines that kept their threads for too long, with their stacks: weft::recent_hogs()
 #pragma once
 
 #include <functional>
@@ -27,8 +29,9 @@ struct Options {
 
 // Answers GET and HEAD of the pages above; 404 and 405 for the rest. "uptime_seconds" counts from this call.
 // Thread safety: the handler may serve many requests at the same time, and copies of it are equal. Blocking: only the
-// writes.
-// Nothing is counted or kept for its sake: a page costs what it takes to make it, when it is asked for.
+// writes; making stacks, which may take seconds where there are many, is off the processor.
+// Nothing is counted or kept for its sake: a page costs what it takes to make it, when it is asked for. The first page with stacks loads
+// debug information.
 Handler handler(Options options = {});
 
 }  // namespace weft::http::debug
