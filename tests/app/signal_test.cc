@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 #include <thread>
 
@@ -13,6 +14,7 @@
 
 #include "signal/handler.h"
 #include "support/matrix.h"
+#include "support/report.h"
 #include "weft/go.h"
 #include "weft/panic.h"
 #include "weft/sync.h"
@@ -66,6 +68,26 @@ WEFT_MATRIX_TEST(Signal, QuitGoesToItsSubscriber) {
   EXPECT_EQ(receive(channel), SIGQUIT);
   stop();
   EXPECT_EQ(disposition(SIGQUIT), before);
+}
+
+// The child ends by its own alarm unless a deadlock is reported, which takes a fraction of that.
+TEST(SignalDeathTest, ASubscriptionIsNoDeadlock) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto wait_for_signal = [](const char* poller, int procs) {
+    ::setenv("WEFT_POLLER", poller, 1);
+    run(
+        [] {
+          const auto channel = make_chan<int>(1);
+          const SignalStop stop = notify(channel, {SIGTERM});
+          ::alarm(1);
+          channel.recv();
+        },
+        {.procs = procs, .log = testing::ignore});
+  };
+  for (const char* const poller : {"io_uring", "io_uring_plain", "epoll"}) {
+    for (const int procs : {1, 2, 4})
+      EXPECT_EXIT(wait_for_signal(poller, procs), ::testing::KilledBySignal(SIGALRM), "^$");
+  }
 }
 
 WEFT_MATRIX_TEST(Signal, WorksWhicheverThreadItHits) {

@@ -240,6 +240,33 @@ WEFT_MATRIX_TEST(HttpServer, ExceptionsDropTheirConnectionAlone) {
   EXPECT_TRUE(log.ends_with(": bad luck\n")) << log;
 }
 
+WEFT_MATRIX_TEST(HttpServer, ExitGoroutineEndsItsConnectionAlone) {
+  std::atomic<int> destroyed{0};
+  struct Counts {
+    std::atomic<int>& n;
+    ~Counts() { n.fetch_add(1, std::memory_order_relaxed); }
+  };
+  Running running({.handler = [&](ResponseWriter& w, Request& r) {
+    const Counts counts{destroyed};
+    if (r.path() == "/exit") exit_goroutine();
+    if (r.path() == "/blocking") blocking([] { exit_goroutine(); });
+    echo_path(w, r);
+  }});
+  Client neighbour(running.address);
+  EXPECT_EQ(body_of(neighbour.ask("/1")), "/1");
+  for (const std::string path : {"/exit", "/blocking", "/exit"}) {
+    Client client(running.address);
+    EXPECT_EQ(body_of(client.ask("/before")), "/before");
+    EXPECT_EQ(client.ask(path), "");
+    EXPECT_EQ(body_of(neighbour.ask("/after")), "/after");
+  }
+  EXPECT_EQ(destroyed.load(std::memory_order_relaxed), 10);
+  EXPECT_EQ(running.log(), "");
+  // Nobody waits for the connections that went this way.
+  EXPECT_FALSE(running.server.shutdown(with_timeout(background(), kPatience).first));
+  EXPECT_EQ(running.server.stats().open, 0U);
+}
+
 WEFT_MATRIX_TEST(HttpServer, StreamsBodiesBothWays) {
   const std::string content(3 << 20, 'x');
   Running running({.handler = [](ResponseWriter& w, Request& r) {

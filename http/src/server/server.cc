@@ -135,8 +135,13 @@ Connection* Server::Impl::enter(net::Conn conn) {
 }
 
 void Server::Impl::run(Connection* connection) {
+  struct LeaveAtEnd {
+    Impl& server;
+    Connection* connection;
+    ~LeaveAtEnd() { server.leave(connection); }
+  };
+  const LeaveAtEnd end{*this, connection};  // also when the handler calls exit_goroutine()
   connection->run();
-  leave(connection);
 }
 
 void Server::Impl::leave(Connection* connection) {
