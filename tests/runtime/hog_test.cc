@@ -263,8 +263,7 @@ TEST(Hog, IsLoggedNowAndThen) {
   for (const std::string& line : log_lines) {
     EXPECT_TRUE(line.starts_with("goroutine ")) << line;
     EXPECT_NE(line.find(" ms"), std::string::npos) << line;
-    EXPECT_NE(line.find("weft::yield()"), std::string::npos) << line;
-    EXPECT_NE(line.find("weft::blocking()"), std::string::npos) << line;
+    EXPECT_NE(line.find("weft::"), std::string::npos) << line;  // what to call, by what the thread did
   }
 }
 

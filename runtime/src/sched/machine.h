@@ -69,6 +69,12 @@ class Machine {
   enum class YieldTo { local_queue, global_queue };
   void yield(YieldTo where) noexcept;
   [[noreturn]] void exit_goroutine() noexcept;
+  // What a goroutine must not leave its thread with; debug builds only.
+#ifdef NDEBUG
+  void check_departure(const char*) noexcept {}
+#else
+  void check_departure(const char* wait) noexcept;
+#endif
   // Back to user code.
   void leave() noexcept { lease_.leave(current()->mode); }
   // From now on no other goroutine runs on this thread, and the caller on no other, until unlock_thread().
@@ -95,11 +101,6 @@ class Machine {
   enum class Departure : std::uint8_t { park, yield_local, yield_global, exit, requeue };
 
   bool wait_for_processor() noexcept;
-#ifdef NDEBUG
-  void check_departure(const char*) noexcept {}
-#else
-  void check_departure(const char* wait) noexcept;
-#endif
   void hand_to_locked_machine(G* g) noexcept;
   void requeue() noexcept;
   void execute(G* g) noexcept;

@@ -156,8 +156,11 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 }  // namespace detail
 
 void yield() {
-  if (!rt::on_goroutine()) return rt::refuse_in_forked_child("yield()");
+  rt::Machine* const here = rt::current_machine();
+  if (here == nullptr) return rt::refuse_in_forked_child("yield()");
+  if (here->current() == nullptr) return;
   rt::Machine& machine = rt::Machine::enter();
+  machine.check_departure("yield");
   if (machine.nobody_waits()) return machine.leave();
   machine.yield(rt::Machine::YieldTo::global_queue);
 }
