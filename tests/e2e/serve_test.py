@@ -18,7 +18,8 @@ import urllib.request
 
 import weft_program as weft
 
-KEYS = {"cmdline", "connections", "descriptors", "goroutines", "idle_procs", "name", "parks", "poller", "poller_reason",
+KEYS = {"cmdline", "connections", "descriptors", "goroutines", "hogs", "idle_machines",
+        "idle_procs", "machines", "name", "parks", "poller", "poller_reason",
         "polls", "procs", "requests", "rounds", "rss_bytes", "spawned", "stacks", "steals", "threads", "timers",
         "uptime_seconds", "version"}
 
