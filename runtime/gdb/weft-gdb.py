@@ -36,8 +36,8 @@ MAX_FRAMES = 1000
 
 # What a suspended stack holds, from its stack pointer up: drawn in runtime/src/arch/context_<arch>.S.
 SAVED_REGISTERS = {
-    "x86-64": ({"r15": 8, "r14": 16, "r13": 24, "r12": 32, "rbx": 40, "rbp": 48, "rip": 56}, "rsp", 64),
-    "aarch64": ({**{f"x{19 + i}": 64 + 8 * i for i in range(11)}, "pc": 152}, "sp", 176),
+    "x86-64": ({"r15": 0, "r14": 8, "r13": 16, "r12": 24, "rbx": 32, "rbp": 40, "rip": 48}, "rsp", 56),
+    "aarch64": ({**{f"x{19 + i}": 64 + 8 * i for i in range(11)}, "pc": 152}, "sp", 160),
 }
 
 # Frames of weft's own, and of the standard library, by the start of their mangled name: the user's function is below them.

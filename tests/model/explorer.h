@@ -186,6 +186,7 @@ struct ModelAtomics {
   template <typename T>
   using Atomic = model::Atomic<T>;
   static void fence(std::memory_order order) { detail::fence(order); }
+  static void fence_after_rmw() { detail::fence(std::memory_order_seq_cst); }
   static void light_barrier() noexcept {}
   static bool heavy_barrier() {
     detail::heavy_barrier();

@@ -25,7 +25,7 @@ struct Processor {
 // Thread 0 is a machine that goes out of runtime mode and back; the others try to take its processor meanwhile, and use it.
 template <typename Atomics>
 struct Taking : Program {
-  Taking() { lease.assign(&processor); }
+  Taking() { lease.hold(&processor); }
 
   void run(int thread) override {
     if (thread == 0) {
@@ -33,6 +33,7 @@ struct Taking : Program {
         processor.use();
         lease.leave(rt::Mode::user);
         if (!lease.enter() && !lease.settle()) return;
+        require(this->held() == &processor, "a machine in runtime mode is without its processor");
       }
       processor.use();
     } else if (lease.take(&processor, rt::Mode::user)) {
@@ -40,6 +41,7 @@ struct Taking : Program {
       processor.use();
     }
   }
+  virtual const Processor* held() { return lease.processor(); }
 
   Processor processor;
   Label names{"lease", {"mode", "holding", "mutex"}};
@@ -62,6 +64,15 @@ struct NoBarrier : Right {
 
 TEST(LeaseModelFinds, ATakerWithoutTheHeavyBarrier) {
   expect_finds(explore_program<Taking<NoBarrier>>({"machine", "taker"}, {}), "data race");
+}
+
+// The machine looks at what a taker may have cleared for a moment, instead of at its own copy.
+struct TakingLooksAgain : Taking<Right> {
+  const Processor* held() override { return lease.observed_processor(); }
+};
+
+TEST(LeaseModelFinds, AMachineThatLooksAgain) {
+  expect_finds(explore_program<TakingLooksAgain>({"machine", "taker"}, {}), "without its processor");
 }
 
 // The machine's step out of runtime mode releases nothing.
@@ -89,7 +100,7 @@ struct ReadsFirst : rt::Lease<Processor, Right> {
 };
 
 struct TakingReadsFirst : Program {
-  TakingReadsFirst() { lease.assign(&processor); }
+  TakingReadsFirst() { lease.hold(&processor); }
   void run(int thread) override {
     if (thread == 0) {
       lease.leave(rt::Mode::user);

@@ -81,10 +81,9 @@ struct Self {
   expect_same("thread of the machine", threads[m], thread);
   expect("current_machine", weft::rt::current_machine()->id(), machine);
 
-  // A processor may be taken away at any time, but it is not given back without a call of the runtime's.
+  // What the machine held last; the processor may have been taken away since.
   const int before = weft::processor_id();
-  weft::rt::Processor* const processor = weft::rt::current_machine()->processor();
-  const int between = processor == nullptr ? -1 : processor->id;
+  const int between = weft::rt::current_machine()->last_processor();
   const int after = weft::processor_id();
   if (before == after) expect("processor of the machine", between, before);
   if (before >= kProcs) fail("processor id", before, kProcs);

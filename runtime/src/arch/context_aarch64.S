@@ -1,7 +1,7 @@
-// aarch64, AAPCS64. Callee-saved: x19-x28, the frame pointer x29, the link register x30, d8-d15, and fpcr.
+// aarch64, AAPCS64. Callee-saved: x19-x28, the frame pointer x29, the link register x30, and d8-d15. fpcr belongs to the thread here (context.h).
 //
 // A suspended stack, from its stack pointer up:
-//   +0 d8..d15 (64 bytes), +64 x19..x28 (80 bytes), +144 x29, +152 x30, +160 fpcr, +168 unused; 176 bytes
+//   +0 d8..d15 (64 bytes), +64 x19..x28 (80 bytes), +144 x29, +152 x30; 160 bytes
 #if defined(__aarch64__)
 
         .text
@@ -11,8 +11,8 @@
         .align  4
 weft_switch_context:                    // x0 = from_sp, x1 = to_sp
         .cfi_startproc
-        sub     sp, sp, #176
-        .cfi_def_cfa_offset 176
+        sub     sp, sp, #160
+        .cfi_def_cfa_offset 160
         stp     d8, d9, [sp, #0]
         stp     d10, d11, [sp, #16]
         stp     d12, d13, [sp, #32]
@@ -25,15 +25,11 @@ weft_switch_context:                    // x0 = from_sp, x1 = to_sp
         stp     x29, x30, [sp, #144]
         .cfi_rel_offset x29, 144
         .cfi_rel_offset x30, 152
-        mrs     x9, fpcr
-        str     x9, [sp, #160]
 
         mov     x10, sp
         str     x10, [x0]
         mov     sp, x1
 
-        ldr     x9, [sp, #160]
-        msr     fpcr, x9
         ldp     d8, d9, [sp, #0]
         ldp     d10, d11, [sp, #16]
         ldp     d12, d13, [sp, #32]
@@ -44,7 +40,7 @@ weft_switch_context:                    // x0 = from_sp, x1 = to_sp
         ldp     x25, x26, [sp, #112]
         ldp     x27, x28, [sp, #128]
         ldp     x29, x30, [sp, #144]
-        add     sp, sp, #176
+        add     sp, sp, #160
         .cfi_def_cfa_offset 0
         .cfi_restore x29
         .cfi_restore x30
@@ -58,7 +54,7 @@ weft_switch_context:                    // x0 = from_sp, x1 = to_sp
         .align  4
 weft_make_context:                      // x0 = top, x1 = entry, x2 = arg
         .cfi_startproc
-        sub     x0, x0, #176
+        sub     x0, x0, #160
         stp     xzr, xzr, [x0, #0]
         stp     xzr, xzr, [x0, #16]
         stp     xzr, xzr, [x0, #32]
@@ -70,9 +66,6 @@ weft_make_context:                      // x0 = top, x1 = entry, x2 = arg
         stp     xzr, xzr, [x0, #128]
         adr     x9, weft_start_context
         stp     xzr, x9, [x0, #144]     // x29 = 0: end of the frame-pointer chain; x30 = start
-        mrs     x9, fpcr
-        str     x9, [x0, #160]
-        str     xzr, [x0, #168]
         ret
         .cfi_endproc
         .size   weft_make_context, .-weft_make_context

@@ -3,8 +3,6 @@
 #include <cxxabi.h>
 #include <pthread.h>
 
-#include "arch/context.h"
-
 #if defined(WEFT_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -58,6 +56,7 @@ void make_fiber(Fiber& fiber, [[maybe_unused]] void* low, void* top, void (*entr
   fiber.sp = weft_make_context(top, entry, arg);
 }
 
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
 void switch_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept {
   carry_exceptions(from, to, globals);
 #if defined(WEFT_ASAN)
@@ -71,6 +70,7 @@ void switch_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept {
   __sanitizer_finish_switch_fiber(from.asan_fake_stack, nullptr, nullptr);
 #endif
 }
+#endif
 
 void leave_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept {
   carry_exceptions(from, to, globals);

@@ -7,6 +7,8 @@
 
 #include <cstddef>
 
+#include "arch/context.h"
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define WEFT_HAS_ASAN
@@ -55,7 +57,18 @@ void adopt_thread(Fiber& fiber) noexcept;
 void make_fiber(Fiber& fiber, void* low, void* top, void (*entry)(void*), void* arg) noexcept;
 
 // Suspends `from`, which must be running on this thread, and runs `to`. `globals` are the calling thread's.
+//
+// Inline, and so are its callers: the return-address predictor does not follow a switch, so that every return on the way out of it
+// is mispredicted, at some 5 ns each.
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
 void switch_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept;
+#else
+[[gnu::always_inline]] inline void switch_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept {
+  from.exceptions = *globals;
+  *globals = to.exceptions;
+  weft_switch_context(&from.sp, to.sp);
+}
+#endif
 
 // The last switch of `from`: it is never resumed. Who runs next calls destroy_fiber(from).
 void leave_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept;

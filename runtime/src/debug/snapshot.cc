@@ -39,25 +39,25 @@ void registers_of_switched_out(const char* saved, std::uint64_t sp, Registers& r
   };
   auto& r = registers.values;
 #if defined(__x86_64__)
-  r[15] = word(8);
-  r[14] = word(16);
-  r[13] = word(24);
-  r[12] = word(32);
-  r[3] = word(40);  // rbx
-  r[6] = word(48);  // rbp
-  r[Registers::kPc] = word(56);
-  r[Registers::kSp] = sp + 64;
+  r[15] = word(0);
+  r[14] = word(8);
+  r[13] = word(16);
+  r[12] = word(24);
+  r[3] = word(32);  // rbx
+  r[6] = word(40);  // rbp
+  r[Registers::kPc] = word(48);
+  r[Registers::kSp] = sp + 56;
 #elif defined(__aarch64__)
   for (std::size_t i = 0; i < 12; ++i) r[19 + i] = word(64 + 8 * i);  // x19 to x30
   r[Registers::kPc] = word(152);
-  r[Registers::kSp] = sp + 176;
+  r[Registers::kSp] = sp + 160;
 #endif
 }
 
 #if defined(__x86_64__)
-constexpr std::uint64_t kContextSize = 64;
+constexpr std::uint64_t kContextSize = 56;
 #elif defined(__aarch64__)
-constexpr std::uint64_t kContextSize = 176;
+constexpr std::uint64_t kContextSize = 160;
 #endif
 
 // Where process_vm_readv is forbidden.

@@ -23,6 +23,15 @@ struct StdAtomics {
 
   static void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }
 
+  // fence(seq_cst) right behind an atomic read-modify-write, which on x86 is a full barrier itself.
+  static void fence_after_rmw() noexcept {
+#if defined(__x86_64__)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+  }
+
   // One turn of a loop that waits for another thread's store.
   static void pause() noexcept { relax_cpu(); }
   // The same, for a longer wait.

@@ -27,7 +27,8 @@ inline constexpr std::size_t kGlobalGrab = kRunQueueSlots / 2;
 // Rounds over all processors before a searcher gives up; timers and runnext are only taken in the last.
 inline constexpr int kStealRounds = 4;
 
-// A goroutine in runnext is about to be run by its own processor, which takes some 50 ns; a thief waits this long before it takes it.
+// A goroutine in runnext is about to be run by its own processor, which takes some 50 ns; a thief sleeps this long, and in fact for the
+// kernel's timer slack of 50 us, before it takes it.
 inline constexpr long kRunnextGraceNanoseconds = 3000;
 
 // --- sysmon: how often it looks, and what it thinks too long ---

@@ -5,6 +5,7 @@
 //   user      a goroutine computes: sysmon takes the processor when that lasts too long
 //   blocking  a goroutine is inside blocking(fn): the processor may be taken at any time
 // holding_ is the processor, null when it was given up or taken. Written under mutex_.
+// own_ is what the machine knows of it, for use in runtime mode: holding_ may be null for a moment while a taker finds out that it may not.
 //
 // enter() against take(). The machine enters on every runtime call and must not pay for it; sysmon takes a processor now and then.
 //   machine: enter()                           taker: take()
@@ -45,33 +46,37 @@ class Lease {
   bool enter() noexcept {
     mode_.store(Mode::runtime, std::memory_order_relaxed);
     Atomics::light_barrier();
-    return holding_.load(std::memory_order_acquire) != nullptr;
+    own_ = holding_.load(std::memory_order_acquire);
+    return own_ != nullptr;
   }
   // After enter() returned false, in runtime mode: what it said, for sure.
   bool settle() noexcept {
     const std::lock_guard lock(mutex_);
-    return holding_.load(std::memory_order_relaxed) != nullptr;
+    own_ = holding_.load(std::memory_order_relaxed);
+    return own_ != nullptr;
   }
   // Out of runtime mode.
   void leave(Mode to) noexcept { mode_.store(to, std::memory_order_release); }
   Mode mode() const noexcept { return mode_.load(std::memory_order_relaxed); }
 
-  // In runtime mode nothing but the machine changes it.
-  P* processor() const noexcept { return holding_.load(std::memory_order_relaxed); }
+  // In runtime mode; else it may be one that is lost.
+  P* processor() const noexcept { return own_; }
   // In runtime mode: gives it up. The lock keeps a taker that is about to put it back from doing so later.
   P* give() noexcept {
     const std::lock_guard lock(mutex_);
-    P* const p = holding_.load(std::memory_order_relaxed);
     holding_.store(nullptr, std::memory_order_relaxed);
+    P* const p = own_;
+    own_ = nullptr;
     return p;
+  }
+  // In runtime mode, without a processor.
+  void hold(P* p) noexcept {
+    const std::lock_guard lock(mutex_);
+    own_ = p;
+    holding_.store(p, std::memory_order_release);
   }
 
   // --- any thread ---
-  // To a machine without one, which is in runtime mode and waits.
-  void assign(P* p) noexcept {
-    const std::lock_guard lock(mutex_);
-    holding_.store(p, std::memory_order_release);
-  }
   // Takes `p` from a machine that is in `mode`; false when it is not or no longer, and where the kernel has no heavy barrier.
   bool take(P* p, Mode mode) noexcept {
     const std::lock_guard lock(mutex_);
@@ -90,6 +95,7 @@ class Lease {
 
   Atomic<Mode> mode_{Mode::runtime};
   Atomic<P*> holding_{nullptr};
+  P* own_ = nullptr;  // the machine's
   typename Atomics::Mutex mutex_;
 };
 

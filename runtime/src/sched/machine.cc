@@ -1,6 +1,7 @@
 #include "sched/machine.h"
 
 #include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "debug/float_control.h"
 #include "debug/held_mutexes.h"
 #include "debug/thread_signals.h"
 #include "sched/fatal.h"
@@ -26,6 +28,17 @@ constexpr Nanos kPollAtLeastEvery = 1'000'000;
 // Rounds between two looks at the clock while goroutines keep coming: what is due is at most this many turns late.
 constexpr std::uint32_t kClockTick = 8;
 
+// Each goroutine's memory is a page of its own, cold when a million take turns: it is fetched while the ones before it run.
+constexpr std::uint32_t kPrefetchAhead = 1;
+
+void prefetch(const G& g) noexcept {
+  constexpr std::ptrdiff_t kLine = 64;
+  constexpr std::ptrdiff_t kStackLines = 3;  // what a new goroutine's stack begins with, below G
+  const char* const at = reinterpret_cast<const char*>(&g);
+  for (std::ptrdiff_t line = -kStackLines; line < static_cast<std::ptrdiff_t>(sizeof(G)) / kLine + 1; ++line)
+    __builtin_prefetch(at + line * kLine, 1);
+}
+
 }  // namespace
 
 Machine* current_machine() noexcept {
@@ -42,8 +55,53 @@ int Machine::observed_processor() const noexcept {
 
 // --- on the scheduler stack ------------------------------------------------------------------------------------------
 
+[[gnu::always_inline]] inline void Machine::execute(G* g) noexcept {
+  Processor& p = *processor();
+  p.rounds.add();
+  if (!inherits_slice_) p.slices.add();
+  current_.store(g, std::memory_order_release);
+  g->set_status(Status::running);
+  bool again = true;
+  while (again) {
+    lease_.leave(g->mode.load(std::memory_order_relaxed));
+    switch_fiber(fiber_, g->fiber, exception_globals_);
+    again = false;
+    switch (departure_) {
+      case Departure::park:
+        again = !finish_park(g);
+        break;
+      case Departure::yield_local:
+        current_.store(nullptr, std::memory_order_relaxed);
+        g->set_status(Status::runnable);
+        enqueue_last(g);
+        break;
+      case Departure::yield_global:
+        current_.store(nullptr, std::memory_order_relaxed);
+        g->set_status(Status::runnable);
+        if (scheduler_.global_empty()) {
+          // Behind all that this processor will run before it looks there, at a third of the price.
+          enqueue_last(g);
+          owes_wake_ = true;
+        } else {
+          scheduler_.push_global(g);
+        }
+        break;
+      case Departure::requeue:  // without a processor
+        current_.store(nullptr, std::memory_order_relaxed);
+        g->set_status(Status::runnable);
+        scheduler_.push_global(g);
+        break;
+      case Departure::exit:
+        current_.store(nullptr, std::memory_order_relaxed);
+        finish_exit(g);
+        break;
+    }
+  }
+}
+
 void Machine::run() noexcept {
   const ThreadSignals signals;
+  ending_ = false;  // of an earlier thread
   std::array<char, 16> name;
   static_cast<void>(std::snprintf(name.data(), name.size(), "weft-m%d", id_));
   ::pthread_setname_np(::pthread_self(), name.data());
@@ -51,6 +109,7 @@ void Machine::run() noexcept {
   thread_id_.store(::gettid(), std::memory_order_release);
   adopt_thread(fiber_);
   exception_globals_ = thread_exception_globals();
+  float_control_ = float_control();
   for (;;) {
     if (locked() && assigned_ == nullptr && processor() != nullptr) give_processor_away();
     if (processor() == nullptr && (ending_ || !wait_for_processor())) break;
@@ -83,7 +142,7 @@ bool Machine::wait_for_processor() noexcept {
   Processor* const p = next_processor_.exchange(nullptr, std::memory_order_acquire);
   if (p == nullptr) return false;  // stopping
   assigned_ = std::exchange(next_goroutine_, nullptr);
-  lease_.assign(p);
+  lease_.hold(p);
   last_processor_.store(p->id, std::memory_order_relaxed);
   p->machine.store(this, std::memory_order_release);
   refresh_clock();
@@ -119,40 +178,6 @@ void Machine::hand_to_locked_machine(G* g) noexcept {
   g->locked.load(std::memory_order_relaxed)->assign(p, g);
 }
 
-void Machine::execute(G* g) noexcept {
-  Processor& p = *processor();
-  p.rounds.add();
-  if (!inherits_slice_) p.slices.add();
-  current_.store(g, std::memory_order_release);
-  g->set_status(Status::running);
-  bool again = true;
-  while (again) {
-    lease_.leave(g->mode.load(std::memory_order_relaxed));
-    switch_fiber(fiber_, g->fiber, exception_globals_);
-    again = false;
-    switch (departure_) {
-      case Departure::park:
-        again = !finish_park(g);
-        break;
-      case Departure::yield_local:
-        current_.store(nullptr, std::memory_order_relaxed);
-        g->set_status(Status::runnable);
-        enqueue_last(g);
-        break;
-      case Departure::requeue:  // without a processor
-      case Departure::yield_global:
-        current_.store(nullptr, std::memory_order_relaxed);
-        g->set_status(Status::runnable);
-        scheduler_.push_global(g);
-        break;
-      case Departure::exit:
-        current_.store(nullptr, std::memory_order_relaxed);
-        finish_exit(g);
-        break;
-    }
-  }
-}
-
 // False when commit refused. After commit returned true the goroutine may run elsewhere already: nothing of it is touched.
 bool Machine::finish_park(G* g) noexcept {
   Processor* const p = processor();
@@ -185,38 +210,36 @@ void Machine::finish_exit(G* g) noexcept {
 
 Machine& Machine::enter() noexcept {
   for (;;) {
-    if (current_machine() == nullptr) die_in_forked_child("a runtime call");
-    Machine& machine = *current_machine();
-    if (machine.lease_.enter() || machine.lease_.settle()) return machine;
-    machine.requeue();
+    Machine* const machine = current_machine();
+    if (machine == nullptr) die_in_forked_child("a runtime call");
+    if (machine->lease_.enter() || machine->lease_.settle()) return *machine;
+    machine->requeue();
   }
 }
+
+bool Machine::nobody_waits() noexcept {
+  Processor& p = *processor();
+  return ++p.tick % kClockTick != 0 && !others_wait() && !p.retired.load(std::memory_order_relaxed) &&
+         !scheduler_.stopping();
+}
+
+#ifndef NDEBUG
+// A goroutine that is locked to its thread may leave it as it likes: nobody else runs there.
+void Machine::check_departure(const char* wait) noexcept {
+  if (locked()) return;
+  check_no_mutex_held(wait);
+  if (float_control() != float_control_)
+    fatal("the floating-point environment is changed across a park, and belongs to the thread: set it back before");
+}
+#endif
 
 void Machine::requeue() noexcept {
   departure_ = Departure::requeue;
   switch_fiber(current()->fiber, fiber_, exception_globals_);
 }
 
-void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
-  G* const g = current();
-  WEFT_CHECK(g != nullptr, "park outside a goroutine");
-  if (!locked()) check_no_mutex_held(wait_reason_text(reason));
-  g->reason.store(reason, std::memory_order_relaxed);
-  departure_ = Departure::park;
-  commit_ = commit;
-  commit_arg_ = arg;
-  switch_fiber(g->fiber, fiber_, exception_globals_);
-  // `this` is the machine that the goroutine left, perhaps not the one that runs it now.
-}
-
-void Machine::yield(YieldTo where) noexcept {
-  if (!locked()) check_no_mutex_held("yield");
-  departure_ = where == YieldTo::local_queue ? Departure::yield_local : Departure::yield_global;
-  switch_fiber(current()->fiber, fiber_, exception_globals_);
-}
-
 void Machine::exit_goroutine() noexcept {
-  if (!locked()) check_no_mutex_held("exit");
+  check_departure("exit");
   departure_ = Departure::exit;
   leave_fiber(current()->fiber, fiber_, exception_globals_);
   __builtin_unreachable();
@@ -232,8 +255,16 @@ void Machine::enqueue(G* g) noexcept {
   Processor& p = *processor();
   if (kPerturb && p.random.below(4) == 0) {
     enqueue_last(g);
-  } else if (G* const kicked = p.runnext.exchange(g, std::memory_order_acq_rel); kicked != nullptr) {
+  } else if (p.exclusive.load(std::memory_order_relaxed)) {
+    G* const kicked = p.runnext.load(std::memory_order_relaxed);
+    p.runnext.store(g, std::memory_order_relaxed);
+    if (kicked != nullptr) enqueue_last(kicked);
+    return;
+  } else if (G* const kicked = p.runnext.exchange(g, std::memory_order_seq_cst); kicked != nullptr) {
     enqueue_last(kicked);
+  } else {
+    scheduler_.wake_if_needed_after_rmw();
+    return;
   }
   scheduler_.wake_if_needed();
 }
@@ -241,10 +272,11 @@ void Machine::enqueue(G* g) noexcept {
 void Machine::enqueue_last(G* g) noexcept {
   Processor& p = *processor();
   while (!p.queue.push(g)) {
-    GList half;
-    if (!p.queue.take_half([&](G* older) { half.push_back(older); })) continue;
-    half.push_back(g);
-    scheduler_.push_global(half);
+    G* half[kRunQueueSlots / 2 + 1];
+    std::size_t n = 0;
+    if (!p.queue.take_half([&](G* older) { half[n++] = older; })) continue;
+    half[n++] = g;
+    scheduler_.push_global({half, n});
     return;
   }
 }
@@ -252,9 +284,15 @@ void Machine::enqueue_last(G* g) noexcept {
 G* Machine::next_local() noexcept {
   Processor& p = *processor();
   inherits_slice_ = false;
-  if (p.runnext.load(std::memory_order_relaxed) != nullptr) {
+  const bool exclusive = p.exclusive.load(std::memory_order_relaxed);
+  if (G* g = p.runnext.load(std::memory_order_relaxed); g != nullptr) {
     // Only thieves race for it, and only the owner fills it.
-    if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire); g != nullptr) {
+    if (exclusive) {
+      p.runnext.store(nullptr, std::memory_order_relaxed);
+    } else {
+      g = p.runnext.exchange(nullptr, std::memory_order_acquire);
+    }
+    if (g != nullptr) {
       if (!p.slice_over.load(std::memory_order_relaxed)) [[likely]] {
         inherits_slice_ = true;
         return g;
@@ -263,7 +301,14 @@ G* Machine::next_local() noexcept {
     }
   }
   if (p.slice_over.load(std::memory_order_relaxed)) p.slice_over.store(false, std::memory_order_relaxed);
-  return p.queue.pop();
+  G* const g = exclusive ? p.queue.pop_exclusively() : p.queue.pop();
+  if (const G* const soon = p.queue.peek(kPrefetchAhead)) prefetch(*soon);
+  if (owes_wake_ && g != nullptr) {
+    owes_wake_ = false;
+    // pop() was a read-modify-write. A goroutine that yielded and is at once the next again is no work for another processor.
+    if (!exclusive && !p.queue.empty()) scheduler_.wake_if_needed_after_rmw();
+  }
+  return g;
 }
 
 bool Machine::flush_batch(GList& batch) noexcept {
@@ -286,6 +331,10 @@ G* Machine::find_runnable() noexcept {
     if (p.retired.load(std::memory_order_relaxed)) [[unlikely]] {
       if (p.retired.load(std::memory_order_acquire)) serve_retired_processor();
       continue;
+    }
+    if (p.exclusive.load(std::memory_order_relaxed) && scheduler_.has_several()) [[unlikely]] {
+      p.exclusive.store(false, std::memory_order_release);
+      scheduler_.wake_if_needed();  // what lies here has become anybody's
     }
     ++p.tick;
     if (p.tick % kClockTick == 0) {
@@ -382,6 +431,7 @@ G* Machine::steal() noexcept {
 }
 
 G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
+  if (victim.exclusive.load(std::memory_order_acquire)) return nullptr;
   Processor& p = *processor();
   if (last_round && victim.timers.next() <= p.clock.load(std::memory_order_relaxed) && fire_timers(victim)) {
     if (G* const g = next_local()) return g;
@@ -390,7 +440,8 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
   if (!last_round) return nullptr;
   G* next = victim.runnext.load(std::memory_order_acquire);
   if (next == nullptr) return nullptr;
-  for (const Nanos end = now() + kRunnextGraceNanoseconds; now() < end;) relax_cpu();
+  const timespec grace{0, kRunnextGraceNanoseconds};
+  ::nanosleep(&grace, nullptr);
   if (victim.runnext.load(std::memory_order_acquire) != next) return nullptr;
   return victim.runnext.compare_exchange_strong(next, nullptr, std::memory_order_acq_rel, std::memory_order_relaxed)
              ? next
@@ -400,6 +451,7 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
 // The sleeper's half of the protocol of sleepers.h.
 void Machine::idle() noexcept {
   Processor& p = *processor();
+  owes_wake_ = false;  // the queue is empty
   const bool searching = spinning_;
   set_spinning(false);
   const auto any_work = [&] {
@@ -420,12 +472,14 @@ void Machine::idle() noexcept {
 void Machine::serve_retired_processor() noexcept {
   Processor& p = *processor();
   if (spinning_) stop_spinning();
-  GList all;
-  if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire)) all.push_back(g);
-  while (G* const g = p.queue.pop()) all.push_back(g);
-  if (!all.empty()) scheduler_.push_global(all);
+  if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire)) scheduler_.push_global(g);
+  while (G* const g = p.queue.pop()) scheduler_.push_global(g);
   const Nanos next = p.timers.next();
+  // For sysmon's deep sleep these two are what joining and leaving the idle set are for a processor in service; seq_cst as there.
+  p.dormant.store(true, std::memory_order_seq_cst);
   poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
+  p.dormant.store(false, std::memory_order_seq_cst);
+  scheduler_.sysmon().note_activity();
 }
 
 // While a processor's own machine was away (in a blocking call, with a goroutine that computed), another served it. The kernel posts the

@@ -16,6 +16,8 @@
 #include <thread>
 
 #include "arch/fiber_switch.h"
+#include "debug/float_control.h"
+#include "sched/fatal.h"
 #include "sched/goroutine.h"
 #include "sched/lease.h"
 #include "sched/park.h"
@@ -73,8 +75,12 @@ class Machine {
   void lock_thread() noexcept { locked_.store(current(), std::memory_order_relaxed); }
   void unlock_thread() noexcept { locked_.store(nullptr, std::memory_order_relaxed); }
   bool locked() const noexcept { return locked_.load(std::memory_order_relaxed) != nullptr; }
+  // Whether a goroutine that is or was locked to the thread may have changed what new threads would inherit from it.
+  bool may_be_altered() const noexcept { return locked() || ending_; }
   // Goroutines that this processor could run now.
   bool others_wait() noexcept;
+  // None, and neither timers nor the poller are due for a look: a yield may return at once.
+  bool nobody_waits() noexcept;
   // Gives the processor to another machine, because the calling goroutine is about to block its thread.
   void give_processor_away() noexcept;
 
@@ -89,6 +95,11 @@ class Machine {
   enum class Departure : std::uint8_t { park, yield_local, yield_global, exit, requeue };
 
   bool wait_for_processor() noexcept;
+#ifdef NDEBUG
+  void check_departure(const char*) noexcept {}
+#else
+  void check_departure(const char* wait) noexcept;
+#endif
   void hand_to_locked_machine(G* g) noexcept;
   void requeue() noexcept;
   void execute(G* g) noexcept;
@@ -118,6 +129,7 @@ class Machine {
   GList* batch_ = nullptr;           // set while the poller or timers run
   bool spinning_ = false;            // this machine is counted in the scheduler's spinning
   bool inherits_slice_ = false;      // what find_runnable() returned came from runnext
+  bool owes_wake_ = false;           // a goroutine was queued, and no other processor has been woken for it
   bool ending_ = false;              // its locked goroutine ended: the thread is not clean and goes, too
   std::atomic<G*> locked_{nullptr};  // the goroutine that this thread is reserved for; written here only
   G* assigned_ = nullptr;            // the locked goroutine, when it came with the processor
@@ -135,6 +147,8 @@ class Machine {
   std::atomic<bool> waits_{false};  // it is in the list of machines that wait for a processor
   std::atomic<bool> ended_{false};  // its thread has ended or is about to
 
+  std::uint64_t float_control_ = 0;  // the thread's, which goroutines leave as it is
+
   Fiber fiber_;  // the thread's own stack
   ExceptionGlobals* exception_globals_ = nullptr;
 
@@ -143,10 +157,36 @@ class Machine {
   void* commit_arg_ = nullptr;
 };
 
+// Inline: arch/fiber_switch.h says why.
+[[gnu::always_inline]] inline void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
+  G* const g = current();
+  WEFT_CHECK(g != nullptr, "park outside a goroutine");
+  if constexpr (kChecksFloatControl) check_departure(wait_reason_text(reason));
+  g->reason.store(reason, std::memory_order_relaxed);
+  departure_ = Departure::park;
+  commit_ = commit;
+  commit_arg_ = arg;
+  switch_fiber(g->fiber, fiber_, exception_globals_);
+  // `this` is the machine that the goroutine left, perhaps not the one that runs it now.
+}
+
+[[gnu::always_inline]] inline void Machine::yield(YieldTo where) noexcept {
+  check_departure("yield");
+  departure_ = where == YieldTo::local_queue ? Departure::yield_local : Departure::yield_global;
+  switch_fiber(current()->fiber, fiber_, exception_globals_);
+}
+
 // The machine of the calling thread; null on a plain thread. Not inlined: a goroutine that keeps the address of a thread-local over
 // a park reads another thread's.
 [[gnu::noinline]] Machine* current_machine() noexcept;
 void set_current_machine(Machine* machine) noexcept;
+
+// park() of sched/park.h for callers that have the machine at hand.
+[[gnu::always_inline]] inline void park_here(Machine& machine, CommitFn commit, void* arg, WaitReason reason) noexcept {
+  // With or without a processor: the caller may hold the lock that commit releases, and must not wait for one.
+  if (!machine.lease().enter()) static_cast<void>(machine.lease().settle());
+  machine.park(commit, arg, reason);
+}
 
 // While it lives, the calling machine keeps the processor that it has. Any thread, goroutine or scheduler, also under locks; nests. Not
 // over a park.

@@ -66,9 +66,7 @@ Waiter current_waiter() noexcept {
 void park(CommitFn commit, void* arg, WaitReason reason) noexcept {
   Machine* const machine = current_machine();
   WEFT_CHECK(machine != nullptr, "park on a plain thread");
-  // With or without a processor: the caller may hold the lock that commit releases, and must not wait for one.
-  if (!machine->lease().enter()) static_cast<void>(machine->lease().settle());
-  machine->park(commit, arg, reason);
+  park_here(*machine, commit, arg, reason);
 }
 
 void park_with_processor(CommitFn commit, void* arg, WaitReason reason) noexcept {

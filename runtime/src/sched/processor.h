@@ -50,8 +50,14 @@ struct alignas(64) Processor {
 
   // Set by sysmon when one time slice lasts too long: goroutines that wake each other share a slice, and then others have their turn.
   std::atomic<bool> slice_over{false};
+  // The only processor that there ever was: nobody steals from it, and its holder spares itself the locked instructions against thieves,
+  // a third of what a hand-over takes. Its holder ends that (release) at the first scheduling point at which there are others; thieves
+  // look here first (acquire).
+  std::atomic<bool> exclusive{false};
   // Out of service since set_procs() lowered the number.
   std::atomic<bool> retired{false};
+  // Retired, and its machine sleeps in its poller: for sysmon, which has nothing to look after then.
+  std::atomic<bool> dormant{false};
 
   RunQueue<G, kRunQueueSlots> queue{kRunQueueStart};
   // The goroutine that was readied last, which runs first: it finds what its waker left in the cache.

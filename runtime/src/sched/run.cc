@@ -156,8 +156,10 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 }  // namespace detail
 
 void yield() {
-  if (rt::current_machine() == nullptr) return rt::refuse_in_forked_child("yield()");
-  if (rt::on_goroutine()) rt::Machine::enter().yield(rt::Machine::YieldTo::global_queue);
+  if (!rt::on_goroutine()) return rt::refuse_in_forked_child("yield()");
+  rt::Machine& machine = rt::Machine::enter();
+  if (machine.nobody_waits()) return machine.leave();
+  machine.yield(rt::Machine::YieldTo::global_queue);
 }
 
 int procs() noexcept {

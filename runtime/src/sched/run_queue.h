@@ -45,6 +45,22 @@ class RunQueue {
     }
   }
 
+  // The same where there are no thieves.
+  T* pop_exclusively() noexcept {
+    const std::uint32_t head = head_.load(std::memory_order_relaxed);
+    if (tail_.load(std::memory_order_relaxed) == head) return nullptr;
+    T* const item = slots_[head % kSlots].load(std::memory_order_relaxed);
+    head_.store(head + 1, std::memory_order_release);
+    return item;
+  }
+
+  // Owner only: the item that pop() returns after `ahead` others, for a prefetch; null when there is none, or it may be taken already.
+  T* peek(std::uint32_t ahead) const noexcept {
+    const std::uint32_t head = head_.load(std::memory_order_relaxed);
+    if (tail_.load(std::memory_order_relaxed) - head <= ahead) return nullptr;
+    return slots_[(head + ahead) % kSlots].load(std::memory_order_relaxed);
+  }
+
   // Owner only, when push() failed: takes the older half and hands each to sink(T*). False when a thief made room meanwhile.
   template <typename Sink>
   bool take_half(Sink sink) noexcept {

@@ -59,6 +59,7 @@ Scheduler::~Scheduler() {
 Error Scheduler::prepare() {
   if (Error error = make_processors(options_.procs)) return error;
   procs_.store(options_.procs, std::memory_order_relaxed);
+  processors_.front()->exclusive.store(!has_several(), std::memory_order_relaxed);
   return {};
 }
 
@@ -85,8 +86,13 @@ bool Scheduler::run(G* main) {
     stopped_.wait(lock, [this] { return stopping(); });
     all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
     // Machines in runtime mode come to a stop, however slow they are; only goroutine code may go on for ever.
-    while (!all_stopped && any_machine_in_runtime_mode())
+    while (!all_stopped) {
+      lock.unlock();  // whoever starts a machine takes stopped_mutex_ under machines_mutex_
+      const bool comes_to_a_stop = any_machine_in_runtime_mode();
+      lock.lock();
+      if (!comes_to_a_stop) break;
       all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
+    }
   }
   if (!all_stopped) abandon_goroutines();
   sysmon_.stop();
@@ -166,7 +172,7 @@ Error Scheduler::set_procs(int n) {
 
 void Scheduler::hand_off(Processor& p) noexcept {
   Machine* const self = current_machine();
-  if (self != nullptr && self->locked()) {
+  if (self != nullptr && self->may_be_altered()) {
     {
       const std::lock_guard lock(machines_mutex_);
       postponed_.push_back(&p);
@@ -255,19 +261,11 @@ Scheduler::MachineCount Scheduler::count_machines() noexcept {
 
 // --- the global queue ------------------------------------------------------------------------------------------------
 
-void Scheduler::push_global(G* g) noexcept {
+void Scheduler::push_global(std::span<G* const> goroutines) noexcept {
+  if (goroutines.empty()) return;
   {
     const std::lock_guard lock(global_mutex_);
-    global_.push_back(g);
-    global_size_.store(global_.size(), std::memory_order_release);
-  }
-  wake_if_needed();
-}
-
-void Scheduler::push_global(GList& list) noexcept {
-  {
-    const std::lock_guard lock(global_mutex_);
-    global_.append(list);
+    global_.push(goroutines);
     global_size_.store(global_.size(), std::memory_order_release);
   }
   wake_if_needed();
@@ -275,35 +273,35 @@ void Scheduler::push_global(GList& list) noexcept {
 
 G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
   if (global_empty()) return nullptr;
-  G* first = nullptr;
-  GList more;
+  G* taken[kGlobalGrab];
+  std::size_t n = 0;
   {
     const std::lock_guard lock(global_mutex_);
     const std::size_t share = global_.size() / static_cast<std::size_t>(procs()) + 1;
-    const std::size_t n = std::min({share, limit, global_.size()});
-    first = global_.pop_front();
-    for (std::size_t i = 1; i < n; ++i) more.push_back(global_.pop_front());
+    n = global_.pop({taken, std::min(share, limit)});
     global_size_.store(global_.size(), std::memory_order_release);
   }
-  while (G* const g = more.pop_front()) machine.enqueue_last(g);
-  return first;
+  for (std::size_t i = 1; i < n; ++i) machine.enqueue_last(taken[i]);
+  return n > 0 ? taken[0] : nullptr;
 }
 
 // --- waking ----------------------------------------------------------------------------------------------------------
 
 // The submitter's half of the protocol of sleepers.h; the goroutine is in a queue already.
 void Scheduler::wake_if_needed() noexcept {
-  if (made_.load(std::memory_order_relaxed) == 1) {
-    Machine* const self = current_machine();
-    if (self != nullptr && self->processor() != nullptr) return;  // nobody sleeps: the caller has the only processor
-  }
   if (const int id = sleepers_.claim(); id >= 0) processors_[static_cast<std::size_t>(id)]->poller->interrupt();
+}
+
+void Scheduler::wake_if_needed_after_rmw() noexcept {
+  if (const int id = sleepers_.claim_after_rmw(); id >= 0)
+    processors_[static_cast<std::size_t>(id)]->poller->interrupt();
 }
 
 bool Scheduler::any_work() noexcept {
   if (!global_empty()) return true;
   return std::ranges::any_of(processors(), [](const auto& p) {
-    return !p->queue.empty() || p->runnext.load(std::memory_order_acquire) != nullptr;
+    return !p->exclusive.load(std::memory_order_acquire) &&
+           (!p->queue.empty() || p->runnext.load(std::memory_order_acquire) != nullptr);
   });
 }
 

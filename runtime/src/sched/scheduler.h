@@ -12,6 +12,7 @@
 
 #include "poll/backend.h"
 #include "sched/atomics.h"
+#include "sched/global_queue.h"
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/processor.h"
@@ -47,8 +48,8 @@ class Scheduler {
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
   // --- the global queue; any thread ---
-  void push_global(G* g) noexcept;
-  void push_global(GList& list) noexcept;
+  void push_global(G* g) noexcept { push_global(std::span(&g, 1)); }
+  void push_global(std::span<G* const> goroutines) noexcept;
   // The first goes to the caller, more into its queue: at most `limit`, at most a fair share.
   G* take_global(Machine& machine, std::size_t limit) noexcept;
   bool global_empty() const noexcept { return global_size_.load(std::memory_order_acquire) == 0; }
@@ -61,6 +62,8 @@ class Scheduler {
   std::span<const std::unique_ptr<Processor>> processors() const noexcept {
     return {processors_.data(), made_.load(std::memory_order_acquire)};
   }
+  // There is or was more than one.
+  bool has_several() const noexcept { return made_.load(std::memory_order_acquire) > 1; }
   // Finds a machine for a processor that has none, starting a thread when no machine waits.
   void hand_off(Processor& processor) noexcept;
   void add_waiting(Machine& machine) noexcept;
@@ -79,7 +82,7 @@ class Scheduler {
       if (!machine->ended_.load(std::memory_order_relaxed)) visit(*machine);
     }
   }
-  // Starts what hand_off() left to it: threads inherit from the one that makes them, so machines that a goroutine is locked to make none.
+  // Starts what hand_off() left to it: threads inherit from the one that makes them, so machines that a goroutine is or was locked to make none.
   void start_postponed() noexcept;
   bool has_postponed() const noexcept { return has_postponed_.load(std::memory_order_seq_cst); }
   int idle_processors() const noexcept { return sleepers_.idle(); }
@@ -93,6 +96,8 @@ class Scheduler {
 
   // --- waking and searching ---
   void wake_if_needed() noexcept;
+  // The same when the caller's last access to the queue was an atomic read-modify-write.
+  void wake_if_needed_after_rmw() noexcept;
   bool any_work() noexcept;
 
   // --- goroutines ---
@@ -143,7 +148,7 @@ class Scheduler {
   std::atomic<bool> has_postponed_{false};
 
   alignas(64) SpinMutex global_mutex_;  // guards global_
-  GList global_;
+  GlobalQueue global_;
   std::atomic<std::size_t> global_size_{0};
 
   alignas(64) Sleepers<> sleepers_;

@@ -85,18 +85,12 @@ class Sleepers {
   [[nodiscard]] int claim() noexcept {
     // Between the queue and the look at the sleepers; mirrors the fence in begin_sleep().
     Atomics::fence(std::memory_order_seq_cst);
-    if (idle_.count() == 0) return -1;
-    do {
-      if (searching_.load(std::memory_order_seq_cst) != 0) return -1;
-      int none = 0;
-      // seq_cst: against the sleeper's decrement, which precedes its look at the queues.
-      if (!searching_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return -1;
-      if (const int id = idle_.take_any(); id >= 0) return id;
-      // Nobody to wake after all. While we counted as a searcher another submitter may have relied on us, and a processor may have gone
-      // to sleep: look again. At the bits, for the count may be ahead of them for as long as its thread does not run.
-      searching_.fetch_sub(1, std::memory_order_seq_cst);
-    } while (!idle_.empty());
-    return -1;
+    return claim_fenced();
+  }
+  // The same when what put the work into the queue was an atomic read-modify-write.
+  [[nodiscard]] int claim_after_rmw() noexcept {
+    Atomics::fence_after_rmw();
+    return claim_fenced();
   }
 
   // --- the searcher ---
@@ -121,6 +115,21 @@ class Sleepers {
   [[nodiscard]] bool end_sleep(int id) noexcept { return !idle_.remove(id); }
 
  private:
+  int claim_fenced() noexcept {
+    if (idle_.count() == 0) return -1;
+    do {
+      if (searching_.load(std::memory_order_seq_cst) != 0) return -1;
+      int none = 0;
+      // seq_cst: against the sleeper's decrement, which precedes its look at the queues.
+      if (!searching_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return -1;
+      if (const int id = idle_.take_any(); id >= 0) return id;
+      // Nobody to wake after all. While we counted as a searcher another submitter may have relied on us, and a processor may have gone
+      // to sleep: look again. At the bits, for the count may be ahead of them for as long as its thread does not run.
+      searching_.fetch_sub(1, std::memory_order_seq_cst);
+    } while (!idle_.empty());
+    return -1;
+  }
+
   typename Atomics::template Atomic<int> searching_{0};
   IdleSet<Atomics> idle_;
 };

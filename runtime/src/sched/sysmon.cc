@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "debug/crash.h"
 #include "sched/constants.h"
 #include "sched/procs.h"
 #include "sched/scheduler.h"
@@ -62,13 +63,22 @@ void Sysmon::nap(Nanos duration) noexcept {
   sleep_.store(kAwake, std::memory_order_relaxed);
 }
 
-bool Sysmon::all_idle() noexcept { return scheduler_.idle_processors() >= scheduler_.procs(); }
+// A goroutine may still run on a retired processor, whose timers and poller somebody must look after.
+bool Sysmon::all_idle() noexcept {
+  return scheduler_.idle_processors() >= scheduler_.procs() &&
+         std::ranges::all_of(scheduler_.processors(), [](const auto& p) {
+           return !p->retired.load(std::memory_order_relaxed) || p->dormant.load(std::memory_order_seq_cst);
+         });
+}
 
 void Sysmon::sleep_deeply() noexcept {
+  const std::uint64_t rounds = scheduler_.totals().rounds;
   report_deadlock_if_any(scheduler_);
   const Nanos limit = std::min<Nanos>(kSysmonDeepSleep, trace_.due_in(now()));
   sleep_.store(kDeep, std::memory_order_seq_cst);
-  if (all_idle() && !stopping_.load(std::memory_order_seq_cst) && !scheduler_.has_postponed())
+  // What ran while a deadlock was looked for may have been the last that could, and did not find sysmon in deep sleep: look again.
+  const bool quiet = all_idle() && scheduler_.totals().rounds == rounds;
+  if (quiet && !stopping_.load(std::memory_order_seq_cst) && !scheduler_.has_postponed())
     futex_wait_for(&sleep_, kDeep, std::chrono::nanoseconds(limit));
   sleep_.store(kAwake, std::memory_order_relaxed);
 }
@@ -103,7 +113,7 @@ bool Sysmon::look_at(Processor& p, Watch& watch, Nanos t) noexcept {
 // A blocking call keeps its processor while nobody else wants it, for a time slice; a goroutine that computes, for a time slice.
 bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t) noexcept {
   const Mode mode = machine.lease().observed_mode();
-  if (mode == Mode::runtime) return false;
+  if (mode == Mode::runtime || report_under_way()) return false;
   const Nanos since = t - watch.rounds_since;
   if (mode == Mode::user && since < kTimeSlice) return false;
   if (mode == Mode::blocking && since < kTimeSlice) {

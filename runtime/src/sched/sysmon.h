@@ -8,7 +8,7 @@
 //
 // Deep sleep against activity. With every processor asleep there is nothing to look after, and sysmon sleeps without a tick.
 //   sysmon:                                        machine that leaves its idle sleep (note_activity()):
-//     1. sleep_ = deep (seq_cst)                     1. takes itself out of the idle set (seq_cst)
+//     1. sleep_ = deep (seq_cst)                     1. takes itself out of the idle set (seq_cst), or is not dormant any more
 //     2. all processors in the idle set? no: back    2. read sleep_ (seq_cst); deep: wake()
 //     3. sleep while sleep_ is deep
 // Each writes before it reads what the other wrote; acquire and release would let both reads pass both writes.

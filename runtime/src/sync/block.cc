@@ -10,6 +10,8 @@
 // sync/futex.h says why that is harmless.
 #include "sync/block.h"
 
+#include "sched/fork.h"
+#include "sched/machine.h"
 #include "sync/futex.h"
 
 namespace weft::detail {
@@ -23,12 +25,13 @@ bool unlock_committed(void* lock) noexcept {
 }  // namespace
 
 void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
-  if (rt::on_goroutine()) [[likely]] {
-    const rt::Waiter self = rt::current_waiter();
-    node.token = {self.g, self.epoch};
-    rt::park(&unlock_committed, &held, reason);
+  rt::Machine* const machine = rt::current_machine();
+  if (machine != nullptr && machine->current() != nullptr) [[likely]] {
+    node.token = {machine->current(), machine->current()->epoch() + 1};
+    rt::park_here(*machine, &unlock_committed, &held, reason);
     return;
   }
+  rt::refuse_wait_in_forked_child();
   std::atomic<std::uint32_t> word{0};
   node.token = {nullptr, reinterpret_cast<std::uintptr_t>(&word)};
   held.unlock();
