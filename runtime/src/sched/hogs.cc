@@ -167,6 +167,7 @@ std::vector<HogInfo> recent_hogs() {
     }
   }
   std::vector<HogInfo> infos;
+  infos.reserve(latest.size());
   for (Hog& hog : latest) infos.push_back(std::move(hog.info));
   return infos;
 }
