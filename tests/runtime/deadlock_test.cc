@@ -83,10 +83,12 @@ TEST_F(DeadlockDeathTest, ReportedWhenTheLastHopeIsGone) {
     const auto ch = weft::make_chan<int>();
     weft::go([] { weft::sleep(50ms); });
     weft::go([] { weft::blocking([] { std::this_thread::sleep_for(60ms); }); });
+#ifndef WEFT_TSAN  // which reports the thread, ended but not joined, at the exit and changes the status
     weft::go([] {
       weft::lock_os_thread();
       weft::sleep(10ms);
     });
+#endif
     std::thread([] { std::this_thread::sleep_for(20ms); }).join();
     ch.recv();
   };

@@ -74,6 +74,27 @@ WEFT_PROCS_TEST(Slices, ATokenPassedByTwoDoesNotDelayTimersForEver) {
   pair.stop();
 }
 
+// Goroutines that only yield are always runnable; one alone, two that take turns, and more than the queue holds.
+WEFT_PROCS_TEST(Slices, YieldersDoNotKeepTimersWaiting) {
+  for (const int yielders : {1, 2, 3, 20}) {
+    std::atomic<bool> stop{false};
+    weft::WaitGroup group;
+    for (int i = 0; i < yielders; ++i) {
+      group.go([&] {
+        // Ends in any case, so that a timer that is never looked at fails the test.
+        for (const auto end = weft::testing::patience_end();
+             !stop.load(std::memory_order_acquire) && std::chrono::steady_clock::now() < end;)
+          weft::yield();
+      });
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) weft::sleep(1ms);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, kPatience / 2);
+    stop.store(true, std::memory_order_release);
+    group.wait();
+  }
+}
+
 // Go's TestPingPongHog: of two pairs on one processor, the one that computes a hundred times as long before it passes the token on gets no
 // more of the processor. Where goroutines don't always wake each other into runnext the pairs have no slices of their own.
 TEST(Slices, TwoPairsShareOneProcessor) {

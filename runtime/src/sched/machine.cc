@@ -219,8 +219,12 @@ Machine& Machine::enter() noexcept {
 
 bool Machine::nobody_waits() noexcept {
   Processor& p = *processor();
-  return ++p.tick % kClockTick != 0 && !others_wait() && !p.retired.load(std::memory_order_relaxed) &&
-         !scheduler_.stopping();
+  // The round at which the scheduler looks at the clock is left to it, or it would never look while goroutines only yield.
+  if ((p.tick + 1) % kClockTick == 0 || others_wait() || p.retired.load(std::memory_order_relaxed) ||
+      scheduler_.stopping())
+    return false;
+  ++p.tick;
+  return true;
 }
 
 #ifndef NDEBUG
