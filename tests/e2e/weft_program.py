@@ -224,7 +224,7 @@ def get(address, target):
 def refused(address):
     try:
         socket.create_connection(address, timeout=PATIENCE).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: the listener closed in the middle of the handshake
         return True
     return False
 
