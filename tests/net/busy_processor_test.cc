@@ -1,8 +1,15 @@
 // I/O goes on when the processor that it belongs with has other things to do: its thread computes, blocks or ends, or it retires.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <latch>
 #include <memory>
@@ -140,6 +147,51 @@ WEFT_MATRIX_TEST(BusyProcessor, RoundTripsGoOnWhileALockedGoroutineComputes) {
 }
 
 // What a goroutine does itself where it is left without a processor, or is on a thread of its own.
+// The thread sleeps as in a page fault on a slow disk: nothing but the end of what it waits for brings it back.
+void sleep_uninterruptibly_until_readable(int fd) {
+  constexpr std::size_t kStack = 64 * 1024;
+  const auto stack = std::make_unique<char[]>(kStack);
+  const auto child = [](void* arg) {
+    pollfd ready{*static_cast<int*>(arg), POLLIN, 0};
+    ::syscall(SYS_poll, &ready, 1, static_cast<int>(std::chrono::milliseconds(weft::testing::kPatience).count()));
+    ::syscall(SYS_exit, 0);
+    return 0;
+  };
+  // Until the child ends the kernel lets nothing but a fatal signal through to the thread that made it.
+  const pid_t pid = ::clone(child, stack.get() + kStack, CLONE_VM | CLONE_VFORK | SIGCHLD, &fd);
+  ASSERT_GT(pid, 0);
+  ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+}
+
+WEFT_MATRIX_TEST(BusyProcessor, WakeUpsDoNotWaitForAThreadThatSleepsUninterruptibly) {
+  weft::sleep(1ms);  // in the poller: whatever this thread asked the kernel for is asked for now
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  auto ping = weft::make_chan<int>();
+  auto pong = weft::make_chan<int>();
+  std::atomic<bool> over{false};
+  weft::WaitGroup group;
+  group.go([&] {
+    for (const int i : ping) pong.send(i);
+  });
+  std::thread outside([&] {
+    for (int i = 0; i < 20; ++i) {
+      ping.send(i);
+      EXPECT_EQ(pong.recv(), i);
+      std::this_thread::sleep_for(1ms);  // everybody falls asleep again
+    }
+    over.store(true, std::memory_order_release);
+    ping.close();
+    EXPECT_EQ(::write(ends[1], "x", 1), 1);
+  });
+  weft::blocking([&] { sleep_uninterruptibly_until_readable(ends[0]); });
+  EXPECT_TRUE(over.load(std::memory_order_acquire));
+  group.wait();
+  outside.join();
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 WEFT_MATRIX_TEST(BusyProcessor, HogsBlockersAndLockedGoroutinesDoIO) {
   Echo echo(2);
   weft::WaitGroup group;

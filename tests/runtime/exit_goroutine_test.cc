@@ -211,6 +211,23 @@ TEST_F(ExitGoroutineDeathTest, SwallowedByACatchAll) {
               "^fatal error: exit_goroutine was stopped by a catch \\(\\.\\.\\.\\): rethrow what you don't know\n");
 }
 
+TEST_F(ExitGoroutineDeathTest, RethrownElsewhere) {
+  EXPECT_EXIT(weft::run([] {
+                auto caught = weft::make_chan<std::exception_ptr>();
+                weft::go([=] {
+                  try {
+                    weft::exit_goroutine();
+                  } catch (...) {
+                    caught.send(std::current_exception());
+                    throw;
+                  }
+                });
+                weft::go([=] { std::rethrow_exception(*caught.recv()); });
+                weft::sleep(10min);
+              }),
+              ::testing::ExitedWithCode(2), "^fatal error: exit_goroutine was rethrown in another goroutine\n");
+}
+
 TEST_F(ExitGoroutineDeathTest, OutsideAGoroutine) {
   EXPECT_EXIT(weft::exit_goroutine(), ::testing::ExitedWithCode(2), "^fatal error: exit_goroutine outside a goroutine");
 }

@@ -46,6 +46,19 @@ bool become_a_hog() {
   });
 }
 
+// It comes back to the scheduler every 3 ms, whether anybody waits or not.
+WEFT_PROCS_TEST(Hog, OneThatYieldsIsNone) {
+  EXPECT_TRUE(eventually([] {
+    const std::uint64_t before = weft::runtime_stats().hogs;
+    for (int i = 0; i < 30; ++i) {
+      for (const auto end = std::chrono::steady_clock::now() + 3ms; std::chrono::steady_clock::now() < end;) {
+      }
+      weft::yield();
+    }
+    return weft::runtime_stats().hogs == before;  // unless the machine stood still for a moment
+  }));
+}
+
 WEFT_PROCS_TEST(Hog, OthersRunAndTimersFireMeanwhile) {
   std::atomic<bool> spinning{false};
   std::atomic<int> steps{0};

@@ -306,6 +306,31 @@ WEFT_PROCS_TEST(ThreadLock, ThreadEndsWithItsGoroutine) {
   }
 }
 
+// What a thread leaves behind may wait for goroutines, which need other threads meanwhile.
+WEFT_PROCS_TEST(ThreadLock, ThreadLocalDestructorMayUseTheRuntime) {
+  struct Farewell {
+    weft::Chan<int> channel;
+    ~Farewell() {
+      EXPECT_EQ(weft::runtime_stats().procs, weft::testing::variant().procs);
+      channel.send(1);
+    }
+  };
+  auto channel = weft::make_chan<int>();
+  weft::WaitGroup group;
+  group.go([&] {
+    weft::lock_os_thread();
+    static thread_local Farewell farewell{channel};
+    EXPECT_EQ(farewell.channel, channel);
+  });
+  group.wait();
+  // More threads than there are: the ended one's machine is used again.
+  constexpr int kThreads = 12;
+  std::latch all_in(kThreads);
+  for (int i = 0; i < kThreads; ++i) group.go([&] { weft::blocking([&] { all_in.arrive_and_wait(); }); });
+  group.wait();
+  EXPECT_EQ(channel.recv(), 1);
+}
+
 WEFT_PROCS_TEST(ThreadLock, ManyThreadsEndAtOnce) {
   for (int round = 0; round < 3; ++round) {
     weft::WaitGroup group;

@@ -75,15 +75,15 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options);
 // What exit_goroutine() throws.
 class GoroutineExit {
  public:
-  GoroutineExit() noexcept = default;
+  explicit GoroutineExit(const void* goroutine) noexcept : goroutine_(goroutine) {}
   GoroutineExit(const GoroutineExit&) = delete;
   GoroutineExit& operator=(const GoroutineExit&) = delete;
   ~GoroutineExit();
-  // At the goroutine's outermost frame.
-  void arrived() noexcept { under_way_ = false; }
+  // At a goroutine's outermost frame.
+  void arrived_at(const void* goroutine) noexcept;
 
  private:
-  bool under_way_ = true;
+  const void* goroutine_;  // null when it has arrived
 };
 
 class BlockingRegion {
@@ -115,11 +115,11 @@ void go(F&& fn, SourceLocation where = SourceLocation::current());
 template <typename F>
 void go(const GoOptions& options, F&& fn, SourceLocation where = SourceLocation::current());
 
-// Puts the goroutine at the tail of the global queue and lets others run (runtime.Gosched).
+// Lets the goroutines that are waiting to run on this processor run first (runtime.Gosched). When none is, it returns at once.
 void yield();
 
 // Ends the calling goroutine: unwinds its stack, so that destructors run, and lets the others go on (runtime.Goexit). It unwinds by an
-// exception of a type of its own; a `catch (...)` on the way must rethrow, else the process ends with a line that says so. In main the
+// exception of a type of its own; a `catch (...)` on the way must rethrow, in the same goroutine, else the process ends with a line that says so. In main the
 // others go on until the last has ended, which is reported as a deadlock. Goroutines only.
 [[noreturn]] void exit_goroutine();
 
@@ -185,8 +185,8 @@ struct GoroutineInfo {
   bool locked_to_thread = false;           // by lock_os_thread()
   SourceLocation creator;                  // where go() was called; nowhere for main
   Labels labels{};
-  std::string stack;                       // its frames as weft::stack() prints them; empty unless asked for
-  std::size_t stack_high_water = 0;        // bytes, whole pages; zero unless asked for
+  std::string stack;                 // its frames as weft::stack() prints them; empty unless asked for
+  std::size_t stack_high_water = 0;  // bytes, whole pages; zero unless asked for
 };
 
 // Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.

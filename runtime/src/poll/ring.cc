@@ -56,7 +56,6 @@ Result<std::shared_ptr<Ring>> Ring::make(Tier tier) {
   }
   ring->wakeup_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (ring->wakeup_ < 0) return Unexpected(Error(code_of(-errno), "eventfd"));
-  ring->watch_wakeups();
   return ring;
 }
 
@@ -138,6 +137,8 @@ void Ring::poll(Nanos timeout) noexcept {
   }
   for (const Request* const request : cancels) prepare_cancel(request);
 
+  if (timeout != 0 && watcher_ != std::this_thread::get_id()) watch_wakeups();
+
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
   const bool kernel_has_more = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
   if (timeout == 0 || io_uring_cq_ready(&ring_) > 0) {
@@ -168,10 +169,9 @@ void Ring::reap() noexcept {
 }
 
 void Ring::drain() noexcept {
-  const std::size_t left_behind = in_flight_ > 0 ? in_flight_ - 1 : 0;  // all but the wake-up
+  const std::size_t left_behind = in_flight_ - watches_.size();
   const Nanos end = now() + kDrainLimit;
-  draining_ = true;
-  prepare_cancel(&wakeup_request_);
+  for (const Request& watch : watches_) prepare_cancel(&watch);
   // Kernels before 5.19 can't cancel all at once; there, requests of goroutines that were left behind end with the ring.
   struct CancelAll : Request {
     CancelAll() noexcept
@@ -193,18 +193,23 @@ void Ring::drain() noexcept {
 
 // --- wake-ups --------------------------------------------------------------------------------------------------------
 
-void Ring::watch_wakeups() noexcept {
-  start(wakeup_request_, [this](io_uring_sqe* sqe) { io_uring_prep_poll_multishot(sqe, wakeup_, POLLIN); });
+// Just before a thread sleeps in the ring: for the first time, after another thread did, or when its request has ended.
+void Ring::watch_wakeups() {
+  if (watcher_ != std::thread::id()) prepare_cancel(&watches_.back());
+  watcher_ = std::this_thread::get_id();
+  start(watches_.emplace_back(&Ring::on_wakeup),
+        [this](io_uring_sqe* sqe) { io_uring_prep_poll_multishot(sqe, wakeup_, POLLIN); });
 }
 
-void Ring::on_wakeup(Request&, Ring& ring, const io_uring_cqe& cqe) noexcept {
+void Ring::on_wakeup(Request& self, Ring& ring, const io_uring_cqe& cqe) noexcept {
   std::uint64_t count = 0;
   static_cast<void>(::read(ring.wakeup_, &count, sizeof(count)));
   // After the read: an interrupt() that finds the flag still set is answered by this wake-up, and its cancel is in the mailbox that the
   // next poll() empties.
   ring.interrupted_.exchange(false, std::memory_order_acq_rel);
-  // Also when the thread that asked for them has ended, which cancels the request.
-  if ((cqe.flags & IORING_CQE_F_MORE) == 0 && !ring.draining_) ring.watch_wakeups();
+  if ((cqe.flags & IORING_CQE_F_MORE) != 0) return;
+  if (&self == &ring.watches_.back()) ring.watcher_ = {};
+  ring.watches_.remove_if([&](const Request& watch) { return &watch == &self; });
 }
 
 void Ring::interrupt() noexcept {

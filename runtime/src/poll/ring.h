@@ -6,8 +6,10 @@
 // Requests. Each request's user data is a pointer to a Request that stays in place until the request's last completion (one without
 // IORING_CQE_F_MORE) was reaped; `in_flight_` counts them. A cancelled request is over only then, too.
 //
-// Task work. COOP_TASKRUN: completions are posted when the submitting thread next enters the kernel, or at its next timer tick, so that
-// another thread can reap them when this one is stuck; not SINGLE_ISSUER or DEFER_TASKRUN, whose completions only their own thread reaps.
+// Task work. The kernel posts a request's completions by way of the thread that submitted it: in the full tier (COOP_TASKRUN) when that
+// thread next enters the kernel, or at its next timer tick. Another thread can reap them when this one computes or sleeps; not SINGLE_ISSUER
+// or DEFER_TASKRUN, whose completions only their own thread reaps. While it is in an uninterruptible sleep nothing is posted, so a thread
+// that sleeps in the ring watches for wake-ups by a request of its own.
 #pragma once
 
 #include <liburing.h>
@@ -15,8 +17,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "poll/poller.h"
@@ -80,16 +84,16 @@ class Ring {
   bool belongs_to(const Pin& pin) const noexcept;
   io_uring_sqe* next_sqe() noexcept;
   void prepare_cancel(const Request* request) noexcept;
-  void watch_wakeups() noexcept;
+  void watch_wakeups();
   static void on_wakeup(Request& self, Ring& ring, const io_uring_cqe& cqe) noexcept;
 
   struct io_uring ring_ {};
   bool ready_ = false;
-  bool draining_ = false;
   std::size_t in_flight_ = 0;
 
-  Request wakeup_request_{&Ring::on_wakeup};
   int wakeup_ = -1;                       // eventfd
+  std::list<Request> watches_;            // polls of it in flight; all but the last are being cancelled
+  std::thread::id watcher_;               // whose request the last is; nobody's when it has ended
   std::atomic<bool> interrupted_{false};  // the eventfd has been written and not yet seen
   SpinMutex mailbox_mutex_;
   std::vector<const Request*> mailbox_;  // cancels from other threads; guarded by mailbox_mutex_

@@ -11,14 +11,19 @@ namespace detail {
 
 // Swallowed by a catch (...) that does not rethrow: the frames above it are gone, and the ones below expect to go.
 GoroutineExit::~GoroutineExit() {
-  if (under_way_) rt::fatal("exit_goroutine was stopped by a catch (...): rethrow what you don't know");
+  if (goroutine_ != nullptr) rt::fatal("exit_goroutine was stopped by a catch (...): rethrow what you don't know");
+}
+
+void GoroutineExit::arrived_at(const void* goroutine) noexcept {
+  if (goroutine != goroutine_) rt::fatal("exit_goroutine was rethrown in another goroutine");
+  goroutine_ = nullptr;
 }
 
 }  // namespace detail
 
 void exit_goroutine() {
   if (!rt::on_goroutine()) rt::fatal("exit_goroutine outside a goroutine");
-  throw detail::GoroutineExit();
+  throw detail::GoroutineExit(rt::current_machine()->current());
 }
 
 void lock_os_thread() {

@@ -2,9 +2,8 @@
 //
 // state (sched/state_word.h): one word that its owner and its wakers step through.
 //
-// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it, `locals` to the
-// goroutine itself. What
-// dumps read (id, parent, creator, labels, reason, since) is atomic and may be a moment old.
+// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it, `locals`
+// to the goroutine itself. What dumps read (id, parent, creator, labels, reason, since) is atomic and may be a moment old.
 #pragma once
 
 #include <atomic>

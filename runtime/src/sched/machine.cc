@@ -81,7 +81,7 @@ int Machine::observed_processor() const noexcept {
         if (scheduler_.global_empty()) {
           // Behind all that this processor will run before it looks there, at a third of the price.
           enqueue_last(g);
-          owes_wake_ = true;
+          processor()->owes_wake = true;
         } else {
           scheduler_.push_global(g);
         }
@@ -119,6 +119,7 @@ void Machine::run() noexcept {
       break;
     }
     if (spinning_) stop_spinning();
+    if (processor()->owes_wake) pay_wake();
     if (g->locked.load(std::memory_order_relaxed) != nullptr && g != locked_.load(std::memory_order_relaxed)) {
       hand_to_locked_machine(g);
       continue;
@@ -126,6 +127,7 @@ void Machine::run() noexcept {
     execute(g);
   }
   if (spinning_) stop_spinning();
+  thread_id_.store(0, std::memory_order_release);
   set_current_machine(nullptr);
 }
 
@@ -142,6 +144,8 @@ bool Machine::wait_for_processor() noexcept {
   Processor* const p = next_processor_.exchange(nullptr, std::memory_order_acquire);
   if (p == nullptr) return false;  // stopping
   assigned_ = std::exchange(next_goroutine_, nullptr);
+  // Who handed the goroutine over may have had it from runnext. One slice too few costs an early turn; one too many, the queue its own.
+  inherits_slice_ = assigned_ != nullptr;
   lease_.hold(p);
   last_processor_.store(p->id, std::memory_order_relaxed);
   p->machine.store(this, std::memory_order_release);
@@ -176,6 +180,14 @@ void Machine::hand_to_locked_machine(G* g) noexcept {
   Processor& p = *lease_.give();
   p.machine.store(nullptr, std::memory_order_relaxed);
   g->locked.load(std::memory_order_relaxed)->assign(p, g);
+}
+
+// Before a goroutine runs: what was queued without a word is work for another processor now, unless it is that goroutine itself.
+void Machine::pay_wake() noexcept {
+  Processor& p = *processor();
+  p.owes_wake = false;
+  // The goroutine was taken from a queue, or the processor came with it, by a read-modify-write.
+  if (!p.exclusive.load(std::memory_order_relaxed) && !p.queue.empty()) scheduler_.wake_if_needed_after_rmw();
 }
 
 // False when commit refused. After commit returned true the goroutine may run elsewhere already: nothing of it is touched.
@@ -224,6 +236,9 @@ bool Machine::nobody_waits() noexcept {
       scheduler_.stopping())
     return false;
   ++p.tick;
+  // For sysmon: who yields is no hog.
+  p.rounds.add();
+  p.slices.add();
   return true;
 }
 
@@ -294,7 +309,8 @@ G* Machine::next_local() noexcept {
     if (exclusive) {
       p.runnext.store(nullptr, std::memory_order_relaxed);
     } else {
-      g = p.runnext.exchange(nullptr, std::memory_order_acquire);
+      // acq_rel: for whoever finds it empty and then looks at the queue, Scheduler::any_work().
+      g = p.runnext.exchange(nullptr, std::memory_order_acq_rel);
     }
     if (g != nullptr) {
       if (!p.slice_over.load(std::memory_order_relaxed)) [[likely]] {
@@ -307,19 +323,13 @@ G* Machine::next_local() noexcept {
   if (p.slice_over.load(std::memory_order_relaxed)) p.slice_over.store(false, std::memory_order_relaxed);
   G* const g = exclusive ? p.queue.pop_exclusively() : p.queue.pop();
   if (const G* const soon = p.queue.peek(kPrefetchAhead)) prefetch(*soon);
-  if (owes_wake_ && g != nullptr) {
-    owes_wake_ = false;
-    // pop() was a read-modify-write. A goroutine that yielded and is at once the next again is no work for another processor.
-    if (!exclusive && !p.queue.empty()) scheduler_.wake_if_needed_after_rmw();
-  }
   return g;
 }
 
 bool Machine::flush_batch(GList& batch) noexcept {
   if (batch.empty()) return false;
-  const bool surplus = batch.size() > 1;
   while (G* const g = batch.pop_front()) enqueue_last(g);
-  if (surplus) scheduler_.wake_if_needed();
+  processor()->owes_wake = true;
   return true;
 }
 
@@ -394,7 +404,7 @@ bool Machine::fire_timers(Processor& owner) noexcept {
 }
 
 bool Machine::start_spinning() noexcept {
-  if (scheduler_.procs() == 1) return false;
+  if (!scheduler_.has_several()) return false;
   if (spinning_) return true;
   // Searchers cost CPU; half of the busy processors is enough of them.
   const int busy = scheduler_.procs() - scheduler_.sleepers_.idle();
@@ -455,7 +465,7 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
 // The sleeper's half of the protocol of sleepers.h.
 void Machine::idle() noexcept {
   Processor& p = *processor();
-  owes_wake_ = false;  // the queue is empty
+  p.owes_wake = false;  // the queue is empty
   const bool searching = spinning_;
   set_spinning(false);
   const auto any_work = [&] {

@@ -13,7 +13,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <thread>
 
 #include "arch/fiber_switch.h"
 #include "debug/float_control.h"
@@ -21,6 +20,7 @@
 #include "sched/goroutine.h"
 #include "sched/lease.h"
 #include "sched/park.h"
+#include "sched/thread.h"
 #include "time/clock.h"
 
 namespace weft::rt {
@@ -40,7 +40,7 @@ class Machine {
   // --- any thread ---
   int id() const noexcept { return id_; }
   Scheduler& scheduler() noexcept { return scheduler_; }
-  // The kernel's id of the thread; 0 before it runs.
+  // The kernel's id of the thread; 0 before and after it runs.
   pid_t thread_id() const noexcept { return thread_id_.load(std::memory_order_acquire); }
   G* observed_current() const noexcept { return current_.load(std::memory_order_acquire); }
   bool observed_spinning() const noexcept { return observed_spinning_.load(std::memory_order_relaxed); }
@@ -103,6 +103,7 @@ class Machine {
   bool wait_for_processor() noexcept;
   void hand_to_locked_machine(G* g) noexcept;
   void requeue() noexcept;
+  void pay_wake() noexcept;
   void execute(G* g) noexcept;
   bool finish_park(G* g) noexcept;
   void finish_exit(G* g) noexcept;
@@ -130,7 +131,6 @@ class Machine {
   GList* batch_ = nullptr;           // set while the poller or timers run
   bool spinning_ = false;            // this machine is counted in the scheduler's spinning
   bool inherits_slice_ = false;      // what find_runnable() returned came from runnext
-  bool owes_wake_ = false;           // a goroutine was queued, and no other processor has been woken for it
   bool ending_ = false;              // its locked goroutine ended: the thread is not clean and goes, too
   std::atomic<G*> locked_{nullptr};  // the goroutine that this thread is reserved for; written here only
   G* assigned_ = nullptr;            // the locked goroutine, when it came with the processor
@@ -144,7 +144,7 @@ class Machine {
   G* next_goroutine_ = nullptr;
 
   // Written by the scheduler under its machines_mutex_, read by anybody.
-  std::thread thread_;
+  Thread thread_;
   std::atomic<bool> waits_{false};  // it is in the list of machines that wait for a processor
   std::atomic<bool> ended_{false};  // its thread has ended or is about to
 

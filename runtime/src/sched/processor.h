@@ -1,7 +1,7 @@
 // P: a processor, the right to run goroutines and what goes with it: a run queue, a timer heap, a poller, caches.
 //
-// Owned by one machine at a time, the one whose lease holds it (sched/lease.h). Others may steal from `queue`, take `runnext` by compare-and-swap, fire `timers`, interrupt `poller`, and read
-// the counters; everything else is the owner's alone.
+// Owned by one machine at a time, the one whose lease holds it (sched/lease.h). Others may steal from `queue`, take `runnext` by
+// compare-and-swap, fire `timers`, interrupt `poller`, and read the counters; everything else is the owner's alone.
 #pragma once
 
 #include <atomic>
@@ -42,6 +42,7 @@ struct alignas(64) Processor {
   const int id;
   std::uint32_t tick = 0;  // scheduling rounds
   Nanos last_poll = 0;
+  bool owes_wake = false;  // goroutines were queued, and no other processor has been woken for them
 
   // Who holds it; null while it goes from one machine to another. For sysmon and dumps.
   std::atomic<Machine*> machine{nullptr};
@@ -80,7 +81,7 @@ struct alignas(64) Processor {
   Counter parks;
   Counter steals;
   Counter polls;
-  Counter rounds;  // times that a goroutine ran
+  Counter rounds;  // times that a goroutine ran or yielded to nobody
   Counter slices;  // the same, without those that came from runnext and went on with the slice of their waker
 };
 

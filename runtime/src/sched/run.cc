@@ -38,7 +38,7 @@ void goroutine_main(void* self) {
   try {
     g->entry(g->closure);
   } catch (detail::GoroutineExit& exit) {
-    exit.arrived();
+    exit.arrived_at(g);
   }
   end_goroutine(*g);
   if (rt::current_machine() == nullptr) rt::die_in_forked_child("the end of a goroutine");
@@ -133,7 +133,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   }
   std::unique_ptr<rt::Scheduler> scheduler = std::move(*made);
 
-  scheduler->set_follows_default_procs(!chosen);
+  if (!chosen) scheduler->follow_default_procs();
   MainFrame frame{entry, closure, scheduler.get()};
   const auto run_frame = [](void* slot) {
     MainFrame* const f = *static_cast<MainFrame**>(slot);
@@ -175,8 +175,7 @@ int set_procs(int n) {
   if (!scheduler) return 0;
   const int before = scheduler->procs();
   if (n < 1) return before;
-  scheduler->set_follows_default_procs(false);
-  if (const Error error = scheduler->set_procs(std::min(n, rt::kMaxProcs)))
+  if (const Error error = scheduler->set_procs(std::min(n, rt::kMaxProcs), rt::Scheduler::ProcsBy::choice))
     rt::log_warning(error.wrap("set_procs: " + std::to_string(scheduler->procs()) + " processors run").message());
   return before;
 }
@@ -184,7 +183,7 @@ int set_procs(int n) {
 void follow_default_procs() {
   const rt::SchedulerUse scheduler;
   if (!scheduler) return;
-  scheduler->set_follows_default_procs(true);
+  scheduler->follow_default_procs();
   scheduler->sysmon().wake();
 }
 

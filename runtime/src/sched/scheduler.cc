@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <iterator>
 #include <string>
-#include <system_error>
 
 #include "sched/fatal.h"
 #include "sched/fork.h"
@@ -77,7 +76,10 @@ Error Scheduler::make_processors(int n) {
 bool Scheduler::run(G* main) {
   running_scheduler.store(this, std::memory_order_seq_cst);
   push_global(main);
-  for (const auto& p : processors()) hand_off(*p);
+  {
+    const std::lock_guard lock(machines_mutex_);
+    for (const auto& p : processors()) start_machine_locked(*p);
+  }
   sysmon_.start();
 
   bool all_stopped = false;
@@ -98,12 +100,17 @@ bool Scheduler::run(G* main) {
   sysmon_.stop();
   running_scheduler.store(nullptr, std::memory_order_seq_cst);
   while (scheduler_users.load(std::memory_order_seq_cst) != 0) relax_thread();
-  const std::lock_guard lock(machines_mutex_);
-  for (const auto& machine : machines_) {
+  std::vector<Thread> threads;
+  {
+    const std::lock_guard lock(machines_mutex_);
+    threads.swap(ended_threads_);
+    for (const auto& machine : machines_) threads.push_back(std::move(machine->thread_));
+  }
+  for (Thread& thread : threads) {
     if (all_stopped) {
-      machine->thread_.join();
+      thread.join();
     } else {
-      machine->thread_.detach();  // it runs a goroutine that does not come to a scheduling point
+      thread.detach();  // it may run a goroutine that does not come to a scheduling point
     }
   }
   return all_stopped;
@@ -122,11 +129,19 @@ void Scheduler::abandon_goroutines() noexcept {
   });
 }
 
-void Scheduler::machine_stopped(Machine& machine) noexcept {
+// The body of a machine's thread.
+void Scheduler::run_machine(Machine& machine) noexcept {
+  machine.run();
   {
     const std::lock_guard lock(machines_mutex_);
     machine.ended_.store(true, std::memory_order_relaxed);
-    if (!stopping()) ended_.push_back(&machine);
+    if (!stopping()) {
+      // Its goroutine was locked to it. What is left to this thread is the user's: the destructors of thread-local objects, which may take
+      // their time. The machine may have another thread meanwhile, and nobody waits for this one under a lock.
+      std::erase_if(ended_threads_, [](Thread& thread) { return thread.try_join(); });
+      ended_threads_.push_back(std::move(machine.thread_));
+      ended_.push_back(&machine);
+    }
   }
   const std::lock_guard lock(stopped_mutex_);
   --running_machines_;
@@ -147,8 +162,13 @@ void Scheduler::stop() noexcept {
 
 // --- processors and machines -----------------------------------------------------------------------------------------
 
-Error Scheduler::set_procs(int n) {
+Error Scheduler::set_procs(int n, ProcsBy by) {
   const std::lock_guard lock(procs_mutex_);
+  if (by == ProcsBy::choice) {
+    follows_default_procs_.store(false, std::memory_order_relaxed);
+  } else if (!follows_default_procs()) {
+    return {};
+  }
   const int before = procs();
   const auto made = static_cast<int>(processors().size());
   const Error error = make_processors(n);
@@ -170,18 +190,22 @@ Error Scheduler::set_procs(int n) {
   return error;
 }
 
+void Scheduler::follow_default_procs() noexcept {
+  const std::lock_guard lock(procs_mutex_);
+  follows_default_procs_.store(true, std::memory_order_relaxed);
+}
+
 void Scheduler::hand_off(Processor& p) noexcept {
   Machine* const self = current_machine();
-  if (self != nullptr && self->may_be_altered()) {
-    {
-      const std::lock_guard lock(machines_mutex_);
-      postponed_.push_back(&p);
-      has_postponed_.store(true, std::memory_order_seq_cst);
-    }
-    sysmon_.wake();
-    return;
+  const bool clean = self != nullptr ? !self->may_be_altered() : sysmon_.on_its_thread();
+  {
+    const std::lock_guard lock(machines_mutex_);
+    if (stopping() || give_to_waiting_locked(p)) return;
+    if (clean) return start_machine_locked(p);
+    postponed_.push_back(&p);
+    has_postponed_.store(true, std::memory_order_seq_cst);
   }
-  start_machine(p);
+  sysmon_.wake();
 }
 
 void Scheduler::start_postponed() noexcept {
@@ -192,27 +216,26 @@ void Scheduler::start_postponed() noexcept {
     processors.swap(postponed_);
     has_postponed_.store(false, std::memory_order_relaxed);
   }
-  for (Processor* const p : processors) start_machine(*p);
+  for (Processor* const p : processors) hand_off(*p);
 }
 
-void Scheduler::start_machine(Processor& p) noexcept {
-  const std::lock_guard lock(machines_mutex_);
-  if (stopping()) return;
-  if (!waiting_.empty()) {
-    // Its own, if that one is there: give_processor_home() says why.
-    const auto own = std::ranges::find(waiting_, p.home);
-    Machine* const machine = own != waiting_.end() ? p.home : waiting_.back();
-    waiting_.erase(own != waiting_.end() ? own : std::prev(waiting_.end()));
-    machine->waits_.store(false, std::memory_order_relaxed);
-    if (p.home == nullptr) p.home = machine;
-    machine->assign(p, nullptr);
-    return;
-  }
+bool Scheduler::give_to_waiting_locked(Processor& p) noexcept {
+  if (waiting_.empty()) return false;
+  // Its own, if that one is there: give_processor_home() says why.
+  const auto own = std::ranges::find(waiting_, p.home);
+  Machine* const machine = own != waiting_.end() ? p.home : waiting_.back();
+  waiting_.erase(own != waiting_.end() ? own : std::prev(waiting_.end()));
+  machine->waits_.store(false, std::memory_order_relaxed);
+  if (p.home == nullptr) p.home = machine;
+  machine->assign(p, nullptr);
+  return true;
+}
+
+void Scheduler::start_machine_locked(Processor& p) noexcept {
   Machine* machine = nullptr;
   if (!ended_.empty()) {
     machine = ended_.back();
     ended_.pop_back();
-    machine->thread_.join();
     machine->ended_.store(false, std::memory_order_relaxed);
   } else {
     if (machines_.size() >= options_.max_threads) {
@@ -229,14 +252,14 @@ void Scheduler::start_machine(Processor& p) noexcept {
     const std::lock_guard stopped_lock(stopped_mutex_);
     ++running_machines_;
   }
-  try {
-    machine->thread_ = std::thread([this, machine] {
-      machine->run();
-      machine_stopped(*machine);
-    });
-  } catch (const std::system_error&) {
+  const auto body = [](void* arg) -> void* {
+    auto& m = *static_cast<Machine*>(arg);
+    m.scheduler().run_machine(m);
+    return nullptr;
+  };
+  // The thread's end, which moves thread_, waits for machines_mutex_.
+  if (machine->thread_.start(body, machine) != 0)
     fatal("can't start a thread: raise the limit of processes (ulimit -u, pids.max) or lower WEFT_PROCS");
-  }
 }
 
 void Scheduler::add_waiting(Machine& machine) noexcept {
@@ -300,8 +323,9 @@ void Scheduler::wake_if_needed_after_rmw() noexcept {
 bool Scheduler::any_work() noexcept {
   if (!global_empty()) return true;
   return std::ranges::any_of(processors(), [](const auto& p) {
+    // In this order: a goroutine may move from runnext to the queue, and never back.
     return !p->exclusive.load(std::memory_order_acquire) &&
-           (!p->queue.empty() || p->runnext.load(std::memory_order_acquire) != nullptr);
+           (p->runnext.load(std::memory_order_acquire) != nullptr || !p->queue.empty());
   });
 }
 

@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <span>
-#include <thread>
 #include <vector>
 
 #include "poll/backend.h"
@@ -18,6 +17,7 @@
 #include "sched/processor.h"
 #include "sched/sleepers.h"
 #include "sched/sysmon.h"
+#include "sched/thread.h"
 #include "stack/stack.h"
 #include "sync/spin_mutex.h"
 #include "weft/error.h"
@@ -57,14 +57,18 @@ class Scheduler {
   // --- processors and machines; any thread ---
   int procs() const noexcept { return procs_.load(std::memory_order_relaxed); }
   // Puts `n` processors into service, from the first on; the rest retires. An error names what the kernel refused; then fewer are in service.
-  Error set_procs(int n);
+  // What somebody chose stays until follow_default_procs(): a number that was only granted comes too late then, and is ignored.
+  enum class ProcsBy { choice, grant };
+  Error set_procs(int n, ProcsBy by);
   // Retired ones, too.
   std::span<const std::unique_ptr<Processor>> processors() const noexcept {
     return {processors_.data(), made_.load(std::memory_order_acquire)};
   }
   // There is or was more than one.
   bool has_several() const noexcept { return made_.load(std::memory_order_acquire) > 1; }
-  // Finds a machine for a processor that has none, starting a thread when no machine waits.
+  // Finds a machine for a processor that has none: one that waits, or a new one. New threads inherit masks, priorities and namespaces from
+  // the one that makes them, so only clean ones make any: machines that no goroutine is or was locked to, and sysmon, which does it for
+  // the others.
   void hand_off(Processor& processor) noexcept;
   void add_waiting(Machine& machine) noexcept;
   // False when it does not wait any more.
@@ -82,16 +86,14 @@ class Scheduler {
       if (!machine->ended_.load(std::memory_order_relaxed)) visit(*machine);
     }
   }
-  // Starts what hand_off() left to it: threads inherit from the one that makes them, so machines that a goroutine is or was locked to make none.
+  // Sysmon starts what hand_off() left to it.
   void start_postponed() noexcept;
   bool has_postponed() const noexcept { return has_postponed_.load(std::memory_order_seq_cst); }
   int idle_processors() const noexcept { return sleepers_.idle(); }
 
   // Whether nobody has chosen the number of processors, so that it may follow the machine's.
   bool follows_default_procs() const noexcept { return follows_default_procs_.load(std::memory_order_relaxed); }
-  void set_follows_default_procs(bool follows) noexcept {
-    follows_default_procs_.store(follows, std::memory_order_relaxed);
-  }
+  void follow_default_procs() noexcept;
   Sysmon& sysmon() noexcept { return sysmon_; }
 
   // --- waking and searching ---
@@ -123,8 +125,9 @@ class Scheduler {
   friend class Machine;
 
   Error make_processors(int n);
-  void start_machine(Processor& processor) noexcept;
-  void machine_stopped(Machine& machine) noexcept;
+  bool give_to_waiting_locked(Processor& processor) noexcept;
+  void start_machine_locked(Processor& processor) noexcept;
+  void run_machine(Machine& machine) noexcept;
   bool any_machine_in_runtime_mode() noexcept;
   void abandon_goroutines() noexcept;
 
@@ -135,7 +138,7 @@ class Scheduler {
 
   std::mutex procs_mutex_;  // one set_procs() at a time
   std::atomic<int> procs_{0};
-  std::atomic<bool> follows_default_procs_{false};
+  std::atomic<bool> follows_default_procs_{false};  // written under procs_mutex_
   // Room for all that there can be, so that readers need no lock; below made_ they are there for good.
   std::vector<std::unique_ptr<Processor>> processors_;
   std::atomic<std::size_t> made_{0};
@@ -144,6 +147,7 @@ class Scheduler {
   std::vector<std::unique_ptr<Machine>> machines_;
   std::vector<Machine*> waiting_;
   std::vector<Machine*> ended_;
+  std::vector<Thread> ended_threads_;
   std::vector<Processor*> postponed_;
   std::atomic<bool> has_postponed_{false};
 

@@ -18,6 +18,7 @@ Sysmon::Sysmon(Scheduler& scheduler) noexcept : scheduler_(scheduler), trace_(sc
 void Sysmon::start() {
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), "weft-sysmon");
+    id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     run();
   });
 }
@@ -124,6 +125,8 @@ bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t)
   }
   const G* const g = machine.observed_current();
   HogInfo hog = observe_hog(mode == Mode::user ? g : nullptr);
+  // The mode was read first (acquire), so this is not the round before: a goroutine that has just begun is not taken for one that goes on.
+  if (p.rounds.get() != watch.rounds) return false;
   if (!machine.lease().take(&p, mode)) return false;
   p.machine.store(nullptr, std::memory_order_relaxed);
   scheduler_.hand_off(p);
@@ -139,7 +142,7 @@ void Sysmon::follow_default_procs(Nanos t) noexcept {
   next_procs_look_ = t + kProcsEvery;
   const int n = granted_procs();
   // What the kernel refuses now it may allow at the next look.
-  if (n != scheduler_.procs()) static_cast<void>(scheduler_.set_procs(n));
+  if (n != scheduler_.procs()) static_cast<void>(scheduler_.set_procs(n, Scheduler::ProcsBy::grant));
 }
 
 }  // namespace weft::rt

@@ -40,6 +40,7 @@ class Sysmon {
   void stop() noexcept;
 
   // --- any thread ---
+  bool on_its_thread() const noexcept { return id_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
   // Makes it look now.
   void wake() noexcept;
   void note_activity() noexcept {
@@ -69,6 +70,7 @@ class Sysmon {
 
   Scheduler& scheduler_;
   std::thread thread_;
+  std::atomic<std::thread::id> id_{};
   std::atomic<std::uint32_t> sleep_{kAwake};
   std::atomic<bool> stopping_{false};
   std::vector<Watch> watches_;
