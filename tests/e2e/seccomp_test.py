@@ -5,7 +5,7 @@ import unittest
 
 import weft_program as weft
 
-WRAPPER = (weft.need("WEFT_DENY_IO_URING"),)
+WRAPPER = (weft.need("WEFT_DENY"), "io_uring")
 
 
 class Forbidden(unittest.TestCase):

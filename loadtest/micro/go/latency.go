@@ -40,7 +40,7 @@ func wake(s *sample) {
 	}
 	close(c)
 	s.Checksum = uint64(len(late))
-	s.addPercentiles(late)
+	s.addPercentiles("", late)
 }
 
 func sleepLate(s *sample) {
@@ -51,5 +51,5 @@ func sleepLate(s *sample) {
 		late = append(late, int64(time.Since(start)-sleepFor))
 	}
 	s.Checksum = uint64(len(late))
-	s.addPercentiles(late)
+	s.addPercentiles("", late)
 }

@@ -36,11 +36,13 @@ func (s *sample) time(p pass, warmOps int64) {
 	s.CPUNs = processCPU() - cpu
 }
 
-func (s *sample) addPercentiles(ns []int64) {
+// The metrics p50, p99 and max, with the prefix before each name.
+func (s *sample) addPercentiles(prefix string, ns []int64) {
 	sort.Slice(ns, func(i, j int) bool { return ns[i] < ns[j] })
 	last := len(ns) - 1
-	s.Metrics["p50"] = float64(ns[last*50/100])
-	s.Metrics["p99"] = float64(ns[last*99/100])
+	s.Metrics[prefix+"p50"] = float64(ns[last*50/100])
+	s.Metrics[prefix+"p99"] = float64(ns[last*99/100])
+	s.Metrics[prefix+"max"] = float64(ns[last])
 }
 
 func timed(p pass) func(*sample) {
@@ -82,6 +84,8 @@ var benchmarks = map[string]func(*sample){
 	"context_child":   timed(contextChild),
 	"wake":            wake,
 	"sleep_late":      sleepLate,
+	"hog_echo":        hogEcho,
+	"blocking_tick":   blockingTick,
 	"parked":          parked,
 }
 

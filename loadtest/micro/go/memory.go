@@ -26,12 +26,19 @@ func procBytes(path, field string) int64 {
 	return 0
 }
 
+// The kernel's name is VMAs; vm.max_map_count bounds them.
+func mappings() int64 {
+	text, _ := os.ReadFile("/proc/self/maps")
+	return int64(strings.Count(string(text), "\n"))
+}
+
 func residentBytes() int64  { return procBytes("/proc/self/smaps_rollup", "Rss:") }
 func pageTableBytes() int64 { return procBytes("/proc/self/status", "VmPTE:") }
 
 func parked(s *sample) {
 	resident := residentBytes()
 	pageTables := pageTableBytes()
+	mapped := mappings()
 	gate := make(chan int)
 	var arrived, released int64
 	var group sync.WaitGroup
@@ -51,6 +58,7 @@ func parked(s *sample) {
 	time.Sleep(20 * time.Millisecond) // for the last to park; its memory is touched by now anyway
 	s.Metrics["bytes"] = float64(residentBytes()-resident) / float64(s.Ops)
 	s.Metrics["page_tables"] = float64(pageTableBytes()-pageTables) / float64(s.Ops)
+	s.Metrics["mappings"] = float64(mappings()-mapped) / float64(s.Ops)
 	close(gate)
 	group.Wait()
 	s.Checksum = uint64(atomic.LoadInt64(&released))

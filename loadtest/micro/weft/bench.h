@@ -29,8 +29,8 @@ class Sample {
   void set_checksum(std::uint64_t checksum) { checksum_ = checksum; }
   void add_metric(std::string name, double value) { metrics_.emplace_back(std::move(name), value); }
 
-  // The metrics p50 and p99.
-  void add_percentiles(std::vector<std::int64_t> nanoseconds);
+  // The metrics p50, p99 and max, with `prefix` before each name.
+  void add_percentiles(std::vector<std::int64_t> nanoseconds, const std::string& prefix = {});
 
   // One line of JSON on stdout.
   void print(int procs) const;
@@ -76,6 +76,10 @@ std::uint64_t context_child(std::int64_t ops);
 // latency.cc
 void wake(Sample& sample);
 void sleep_late(Sample& sample);
+
+// stalls.cc
+void hog_echo(Sample& sample);
+void blocking_tick(Sample& sample);
 
 // memory.cc
 void parked(Sample& sample);

@@ -25,6 +25,14 @@ std::int64_t proc_bytes(const char* path, const std::string& field) {
 }
 
 std::int64_t resident_bytes() { return proc_bytes("/proc/self/smaps_rollup", "Rss:"); }
+// The kernel's name is VMAs; vm.max_map_count bounds them.
+std::int64_t mappings() {
+  std::ifstream maps("/proc/self/maps");
+  std::int64_t n = 0;
+  for (std::string line; std::getline(maps, line);) ++n;
+  return n;
+}
+
 std::int64_t page_table_bytes() { return proc_bytes("/proc/self/status", "VmPTE:"); }
 
 }  // namespace
@@ -32,6 +40,7 @@ std::int64_t page_table_bytes() { return proc_bytes("/proc/self/status", "VmPTE:
 void parked(Sample& sample) {
   const std::int64_t resident = resident_bytes();
   const std::int64_t page_tables = page_table_bytes();
+  const std::int64_t mapped = mappings();
   const weft::Chan<int> gate = weft::make_chan<int>();
   std::atomic<std::int64_t> arrived{0};
   std::atomic<std::int64_t> released{0};
@@ -47,6 +56,7 @@ void parked(Sample& sample) {
   const auto ops = static_cast<double>(sample.ops());
   sample.add_metric("bytes", static_cast<double>(resident_bytes() - resident) / ops);
   sample.add_metric("page_tables", static_cast<double>(page_table_bytes() - page_tables) / ops);
+  sample.add_metric("mappings", static_cast<double>(mappings() - mapped) / ops);
   gate.close();
   group.wait();
   sample.set_checksum(static_cast<std::uint64_t>(released.load(std::memory_order_relaxed)));

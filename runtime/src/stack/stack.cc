@@ -40,15 +40,58 @@ constexpr std::size_t kLargestSlab = 4096;
 
 std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
 
+// Where guards cost mappings, some are kept back for the report that there are no more: it allocates memory and maps the debug information,
+// and each of them may take a mapping. What keeps them is a row of pages, of which each differs from its neighbours. Null before the first
+// such guard, and when they are given back.
+constexpr std::size_t kMappingsKept = 256;
+std::atomic<char*> kept_mappings{nullptr};
+
+void keep_mappings() noexcept {
+  const std::size_t bytes = kMappingsKept * kPage;
+  void* const pages = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) return;
+  for (std::size_t i = 1; i < kMappingsKept; i += 2) {
+    ::mprotect(static_cast<char*>(pages) + i * kPage, kPage, PROT_READ);  // where it fails fewer are kept
+  }
+  kept_mappings.store(static_cast<char*>(pages), std::memory_order_release);
+}
+
+// False when none are kept. The outermost pages stay: they may have become one mapping with what lies beside them, which would have to
+// be split, and there is no mapping left for that.
+bool release_mappings() noexcept {
+  char* const pages = kept_mappings.exchange(nullptr, std::memory_order_acq_rel);
+  return pages != nullptr && ::munmap(pages + kPage, (kMappingsKept - 2) * kPage) == 0;
+}
+
+[[noreturn]] void no_more_mappings() noexcept {
+  fatal(
+      "no room for another guarded stack: raise vm.max_map_count (sysctl -w vm.max_map_count=262144) or run a kernel "
+      ">= 6.13");
+}
+
 void install_guard(char* page) {
   if (::madvise(page, kPage, MADV_GUARD_INSTALL) == 0) return;
-  if (::mprotect(page, kPage, PROT_NONE) == 0) return;
-  if (errno == ENOMEM) {
-    fatal(
-        "no room for another guarded stack: raise vm.max_map_count (sysctl -w vm.max_map_count=262144) or run a kernel "
-        ">= 6.13");
+  if (::mprotect(page, kPage, PROT_NONE) == 0) {
+    [[maybe_unused]] static const bool once = (keep_mappings(), true);
+    return;
   }
-  throw std::bad_alloc();
+  if (errno != ENOMEM) throw std::bad_alloc();
+  release_mappings();
+  no_more_mappings();
+}
+
+// Null when there is no memory. The kernel says the same when there are no mappings: then it can do it once those that are kept are released.
+char* map_slab(std::size_t bytes) noexcept {
+  const auto map = [bytes] {
+    return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  };
+  void* base = map();
+  if (base == MAP_FAILED && release_mappings()) {
+    base = map();
+    if (base != MAP_FAILED) no_more_mappings();
+    keep_mappings();
+  }
+  return base == MAP_FAILED ? nullptr : static_cast<char*>(base);
 }
 
 }  // namespace
@@ -90,12 +133,12 @@ void StackPool::add_slab_locked() {
   const std::size_t slots = last_ == nullptr ? kFirstSlab : std::min(last_->slots * 2, kLargestSlab);
   const std::size_t bytes = slots * stride_;
   auto slab = std::make_unique<Slab>();
-  void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) throw std::bad_alloc();
+  char* const base = map_slab(bytes);
+  if (base == nullptr) throw std::bad_alloc();
   ::madvise(base, bytes, MADV_NOHUGEPAGE);  // a huge page would commit eight stacks for one
   ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, base, bytes, "weft goroutine stacks");
-  publish_slab(static_cast<char*>(base), stride_, slots);
-  slab->base = static_cast<char*>(base);
+  publish_slab(base, stride_, slots);
+  slab->base = base;
   slab->slots = slots;
   std::atomic<Slab*>& place = last_ == nullptr ? first_ : last_->next;
   last_ = slab.release();

@@ -36,7 +36,7 @@ class StackPool {
   StackPool& operator=(const StackPool&) = delete;
 
   // Puts up to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Maps a slab when none is left; throws
-  // std::bad_alloc when the kernel has no more memory or mappings.
+  // std::bad_alloc when the kernel has no more memory. Where guards cost mappings and there are no more, it ends the process.
   G* take(std::size_t n, G* head);
   // Gives the whole list back.
   void give(G* head) noexcept;
