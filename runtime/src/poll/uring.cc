@@ -91,15 +91,15 @@ void StreamDescriptor::discard_arrivals() noexcept {
 
 void StreamDescriptor::delivered(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept {
   StreamDescriptor& d = static_cast<Multishot&>(request).descriptor;
-  bool hoarding = false;
+  bool must_cancel = false;
   const bool last = (cqe.flags & IORING_CQE_F_MORE) == 0;
   {
     const std::lock_guard lock(d.mutex_);
-    hoarding = d.deliver_locked(ring, cqe);
+    must_cancel = d.deliver_locked(ring, cqe);
     if (last) d.armed_ = false;
-    if (hoarding) d.cancelling_ = true;
+    if (must_cancel) d.cancelling_ = true;
   }
-  if (hoarding) ring.cancel(request);
+  if (must_cancel) ring.cancel(request);
   d.arrivals_.notify();
   if (last) {
     d.release_number();
@@ -107,7 +107,7 @@ void StreamDescriptor::delivered(Request& request, Ring& ring, const io_uring_cq
   }
 }
 
-// True when the request must be cancelled, because too much lies unread.
+// True when the request must be cancelled: too much lies unread, or it belongs to another thread.
 bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
   const bool has_buffer = (cqe.flags & IORING_CQE_F_BUFFER) != 0;
   const auto id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
@@ -123,7 +123,8 @@ bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
   } else if (cqe.res != -ECANCELED) {
     failure_ = system_error(-cqe.res);
   }
-  return (cqe.flags & IORING_CQE_F_MORE) != 0 && !cancelling_ && arrived_.size() - first_ >= kMaxArrivals;
+  if ((cqe.flags & IORING_CQE_F_MORE) == 0 || cancelling_) return false;
+  return arrived_.size() - first_ >= kMaxArrivals || armed_by_ != std::this_thread::get_id();
 }
 
 // In a goroutine, with the read lock held and nothing in flight. False when the descriptor is closed.
@@ -140,6 +141,7 @@ bool StreamDescriptor::arm(Kind kind) {
     cancelling_ = false;
     starved_ = false;
     ring_ = ring;
+    armed_by_ = std::this_thread::get_id();
   }
   ring->start(request_, [&](io_uring_sqe* sqe) {
     if (kind == Kind::accept) {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "poll/descriptor.h"
@@ -47,7 +48,9 @@ class RingDescriptor : public Descriptor {
 // The multishot request of a stream, its memory part of the descriptor.
 //
 // armed_ on a ring from arm() until the request's last completion; meanwhile the request owns the descriptor's memory and its number. Only
-// the reader (side lock) arms; the ring's machine delivers. Guarded by mutex_: all below it.
+// the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the thread that armed, late when that
+// one computes: a request that was armed by another thread than the one that delivers is cancelled, and the reader arms anew from the
+// ring's present thread. Guarded by mutex_: all below it.
 // All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
@@ -97,6 +100,7 @@ class StreamDescriptor final : public RingDescriptor {
   bool cancelling_ = false;
   bool starved_ = false;  // the last request ended because the ring had no buffer
   std::shared_ptr<Ring> ring_;
+  std::thread::id armed_by_;
 };
 
 }  // namespace weft::rt

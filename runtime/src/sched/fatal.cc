@@ -2,8 +2,10 @@
 
 #include <cxxabi.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <string>
 
 #include "debug/crash.h"
@@ -36,26 +38,39 @@ std::string current_exception_text() {
 }
 
 [[noreturn]] void on_terminate() noexcept {
-  const std::string text = "panic: " + current_exception_text() + "\n";
+  std::string text;
+  try {
+    text = "panic: " + current_exception_text() + "\n";
+  } catch (const std::bad_alloc&) {
+    report_crash({.text = "panic: out of memory\n"});
+  }
   report_crash({.text = text});
 }
+
+// The runtime's own lines are short; they must come out when there is no memory.
+struct Line {
+  template <typename... Parts>
+  explicit Line(const char* format, Parts... parts) noexcept {
+    static_cast<void>(std::snprintf(text, sizeof(text), format, parts...));
+  }
+  char text[512];
+};
 
 }  // namespace
 
 void fatal(const char* text) noexcept {
-  const std::string line = "fatal error: " + std::string(text) + "\n";
-  report_crash({.text = line});
+  const Line line("fatal error: %s\n", text);
+  report_crash({.text = line.text});
 }
 
 void fatal_all(const char* text) noexcept {
-  const std::string line = "fatal error: " + std::string(text) + "\n";
-  report_crash({.text = line, .all_goroutines = true});
+  const Line line("fatal error: %s\n", text);
+  report_crash({.text = line.text, .all_goroutines = true});
 }
 
 void check_failed(const char* file, int line, const char* condition, const char* text) noexcept {
-  const std::string first =
-      "weft: " + std::string(file) + ":" + std::to_string(line) + ": check failed: " + condition + ": " + text + "\n";
-  report_crash({.text = first, .runtime_broken = true, .aborts = true});
+  const Line first("weft: %s:%d: check failed: %s: %s\n", file, line, condition, text);
+  report_crash({.text = first.text, .runtime_broken = true, .aborts = true});
 }
 
 void install_terminate_handler() noexcept { std::set_terminate(on_terminate); }
