@@ -16,7 +16,7 @@ constexpr rt::Nanos kPast = 0;
 rt::Nanos dial_deadline(const Context& ctx, const DialOptions& options) {
   rt::Nanos deadline = rt::kNever;
   if (options.timeout > std::chrono::nanoseconds::zero())
-    deadline = rt::saturating_add(rt::now(), options.timeout.count());
+    deadline = rt::saturating_add(rt::caller_now(), options.timeout.count());
   if (const auto limit = ctx.deadline()) deadline = std::min(deadline, rt::to_nanos(*limit));
   return deadline;
 }

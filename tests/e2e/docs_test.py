@@ -66,6 +66,11 @@ class Examples(unittest.TestCase):
         done = subprocess.run([BIN / "example_own_thread"], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (0, "5050\n"), done.stderr)
 
+    def test_bubble(self):
+        done = subprocess.run([BIN / "example_bubble"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "worked after 6 attempts and 31 s\nnot yet, told\n"), done.stderr)
+
     def test_echo_tcp(self):
         port = free_port()
         server = subprocess.Popen([BIN / "example_echo_tcp", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)

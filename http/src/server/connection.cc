@@ -224,7 +224,7 @@ void Connection::set_read_deadline(net::TimePoint deadline) {
 void Connection::arm_head_deadline() {
   if (head_start_ != 0) return;
   const ServerOptions& options = server_->options();
-  head_start_ = rt::now();
+  head_start_ = rt::caller_now();
   const nanoseconds timeout = std::min(effective(options.read_header_timeout, options.read_timeout),
                                        effective(options.read_timeout, nanoseconds::zero()));
   set_read_deadline(after(head_start_, timeout));
@@ -237,7 +237,7 @@ void Connection::arm_idle_deadline() {
   const std::time_t second = timeout >= kLongTimeout ? std::time(nullptr) : 0;
   if (second != 0 && second == idle_armed_at_) return;
   idle_armed_at_ = second;
-  conn_.set_read_deadline(after(rt::now(), timeout));
+  conn_.set_read_deadline(after(rt::caller_now(), timeout));
 }
 
 // For a body of `length` bytes, -1 for a chunked one, of which so many are here. A request that came whole needs no
@@ -246,10 +246,11 @@ void Connection::arm_request_deadlines(std::int64_t length, std::size_t buffered
   const ServerOptions& options = server_->options();
   const bool body_to_come = length < 0 || static_cast<std::uint64_t>(length) > buffered;
   if (body_to_come) {
-    const rt::Nanos start = head_start_ != 0 ? head_start_ : rt::now();
+    const rt::Nanos start = head_start_ != 0 ? head_start_ : rt::caller_now();
     set_read_deadline(after(start, effective(options.read_timeout, nanoseconds::zero())));
   }
-  if (options.write_timeout > nanoseconds::zero()) conn_.set_write_deadline(after(rt::now(), options.write_timeout));
+  if (options.write_timeout > nanoseconds::zero())
+    conn_.set_write_deadline(after(rt::caller_now(), options.write_timeout));
 }
 
 void Connection::refuse(Workspace& ws, const ParseError& error) {
@@ -266,7 +267,7 @@ void Connection::refuse(Workspace& ws, const ParseError& error) {
 // Ends the stream to the client and reads what it still sends, for a while.
 [[gnu::noinline]] void Connection::linger() {  // its buffer is not for the frames that an idle connection parks in
   if (conn_.close_write()) return;
-  set_read_deadline(after(rt::now(), kLinger));
+  set_read_deadline(after(rt::caller_now(), kLinger));
   char scratch[512];
   while (!conn_.read(scratch).ec) {
   }

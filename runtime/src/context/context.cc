@@ -37,7 +37,7 @@ ContextRef make_deadline_node(const Context& parent, rt::Nanos deadline, Error c
   auto* const node = new DeadlineNode(ref_of(parent), deadline, std::move(cause));
   ContextRef ref(node);
   node->attach();
-  if (deadline <= rt::now()) {
+  if (deadline <= rt::caller_now()) {
     node->expire_now();
   } else {
     node->arm();
@@ -125,7 +125,7 @@ std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, Contex
 
 std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::chrono::nanoseconds timeout,
                                                   Error cause) {
-  const rt::Nanos deadline = rt::saturating_add(rt::now(), timeout.count());
+  const rt::Nanos deadline = rt::saturating_add(rt::caller_now(), timeout.count());
   return detail::handles<CancelFunc>(detail::make_deadline_node(parent, deadline, std::move(cause)));
 }
 

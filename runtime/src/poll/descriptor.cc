@@ -15,6 +15,7 @@
 #include "sched/fatal.h"
 #include "sched/fork.h"
 #include "sched/scheduler.h"
+#include "time/bubble.h"
 
 namespace weft::rt {
 namespace {
@@ -41,6 +42,7 @@ constexpr Nanos kClockSlack = 1'000'000'000;
 
 bool has_passed(Nanos when) noexcept {
   Machine* const machine = current_machine();
+  if (const Bubble* const bubble = Bubble::of(machine)) return when <= bubble->now();
   if (const Processor* const p = machine != nullptr ? machine->processor() : nullptr) {
     const Nanos coarse = p->clock.load(std::memory_order_relaxed);
     if (when > saturating_add(coarse, kClockSlack)) return false;
@@ -159,7 +161,7 @@ void Descriptor::deadline_passed(Side side) noexcept {
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.armed = kNever;
     if (d.when == kNever) return;
-    if (d.when > now()) {
+    if (d.when > caller_now()) {
       d.armed = d.when;
       d.timer.start_at(d.when);
       return;

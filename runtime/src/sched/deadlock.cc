@@ -6,6 +6,7 @@
 
 #include "sched/fatal.h"
 #include "sched/scheduler.h"
+#include "time/bubble.h"
 
 namespace weft::rt {
 namespace {
@@ -34,7 +35,8 @@ bool may_be_woken(const G& g) noexcept {
       break;
   }
   const WaitReason reason = g.reason.load(std::memory_order_relaxed);
-  return reason == WaitReason::io_wait || reason == WaitReason::sleep;
+  if (reason == WaitReason::sleep) return g.bubble.load(std::memory_order_relaxed) == nullptr;
+  return reason == WaitReason::io_wait;
 }
 
 }  // namespace
@@ -50,7 +52,8 @@ void report_deadlock_if_any(Scheduler& scheduler) noexcept {
     hope = hope || may_be_woken(g);
     live = live || g.status() == Status::waiting;
   });
-  if (hope) return;
+  // A bubble's clock is about to move. Looked at behind the states: time/bubble.h says why.
+  if (hope || Bubble::any_departing()) return;
   const Scheduler::Totals after = scheduler.totals();
   if (after.rounds != before.rounds || after.parks != before.parks || after.timers != 0 ||
       after.spawned != before.spawned || scheduler.idle_processors() < scheduler.procs())

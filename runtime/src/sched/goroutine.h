@@ -20,12 +20,16 @@
 
 namespace weft::rt {
 
+class Bubble;
 class LocalTable;
 class Machine;
 class StackPool;
 
 struct G : StateWord<> {
   G* link = nullptr;
+  // Whose member it is (time/bubble.h). Written by the spawner, before the goroutine runs, and by a bubble's root. Beside the state, which
+  // wakers have at hand.
+  std::atomic<Bubble*> bubble{nullptr};
   Fiber fiber;
   detail::ClosureEntry entry = nullptr;
   void* closure = nullptr;

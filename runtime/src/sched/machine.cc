@@ -16,6 +16,7 @@
 #include "sched/fork.h"
 #include "sched/scheduler.h"
 #include "sync/futex.h"
+#include "time/bubble.h"
 
 namespace weft::rt {
 namespace {
@@ -194,9 +195,14 @@ void Machine::pay_wake() noexcept {
 bool Machine::finish_park(G* g) noexcept {
   Processor* const p = processor();
   g->since.store(p != nullptr ? p->clock.load(std::memory_order_relaxed) : now(), std::memory_order_relaxed);
+  Bubble* const bubble = Bubble::departing(*g);
   const std::uint64_t epoch = g->begin_park();
   current_.store(nullptr, std::memory_order_relaxed);
-  if (commit_(commit_arg_)) {
+  const bool parked = commit_(commit_arg_);
+  if (bubble != nullptr) [[unlikely]] {
+    bubble->departed(parked);
+  }
+  if (parked) {
     if (p != nullptr) p->parks.add();
     return true;
   }
@@ -214,7 +220,11 @@ void Machine::finish_exit(G* g) noexcept {
   destroy_fiber(g->fiber);
   g->set_status(Status::dead);
   processor()->exited.add();
+  Bubble* const bubble = g->bubble.load(std::memory_order_relaxed);
   scheduler_.give_dead(processor(), g);
+  if (bubble != nullptr) [[unlikely]] {
+    bubble->exited();
+  }
   if (ending_) give_processor_away();
 }
 

@@ -5,6 +5,7 @@
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/scheduler.h"
+#include "time/bubble.h"
 
 namespace weft::rt {
 
@@ -40,6 +41,10 @@ const char* wait_reason_text(WaitReason reason) noexcept {
       return "semacquire";
     case WaitReason::io_wait:
       return "IO wait";
+    case WaitReason::bubble_run:
+      return "synctest.Run";
+    case WaitReason::bubble_wait:
+      return "synctest.Wait";
   }
   return "???";
 }
@@ -75,6 +80,9 @@ void park_with_processor(CommitFn commit, void* arg, WaitReason reason) noexcept
 
 bool ready(Waiter waiter) noexcept {
   if (!waiter.g->try_ready(waiter.epoch)) return false;
+  if (Bubble* const bubble = waiter.g->bubble.load(std::memory_order_relaxed); bubble != nullptr) [[unlikely]] {
+    if (!bubble->readied(*waiter.g)) return true;
+  }
   submit(waiter.g);
   return true;
 }

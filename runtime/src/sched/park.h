@@ -35,6 +35,8 @@ enum class WaitReason : std::uint8_t {
   cond_wait,         // "sync.Cond.Wait"
   semacquire,        // "semacquire"
   io_wait,           // "IO wait"
+  bubble_run,        // "synctest.Run"
+  bubble_wait,       // "synctest.Wait"
 };
 const char* wait_reason_text(WaitReason reason) noexcept;
 

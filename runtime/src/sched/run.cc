@@ -17,6 +17,7 @@
 #include "sched/machine.h"
 #include "sched/procs.h"
 #include "sched/scheduler.h"
+#include "time/bubble.h"
 #include "weft/go.h"
 
 namespace weft {
@@ -68,6 +69,11 @@ G* make_goroutine(rt::Scheduler& scheduler, rt::Processor* processor, std::size_
   g->reason.store(rt::WaitReason::none, std::memory_order_relaxed);
   g->mode.store(rt::Mode::user, std::memory_order_relaxed);
   g->thread_locks = 0;
+  rt::Bubble* const bubble = parent == nullptr ? nullptr : parent->bubble.load(std::memory_order_relaxed);
+  g->bubble.store(bubble, std::memory_order_relaxed);
+  if (bubble != nullptr) [[unlikely]] {
+    bubble->join();
+  }
   scheduler.count_spawn(processor);
   return g;
 }

@@ -1,4 +1,4 @@
-// The runtime's clock: the monotonic one, in nanoseconds. The one place that a virtual clock would replace.
+// The runtime's clock: the monotonic one, in nanoseconds; and that of the caller, who may be in a bubble.
 #pragma once
 
 #include <chrono>
@@ -17,6 +17,10 @@ inline Nanos to_nanos(std::chrono::steady_clock::time_point t) noexcept {
 }
 
 inline Nanos now() noexcept { return to_nanos(std::chrono::steady_clock::now()); }
+
+// The time that the calling goroutine lives in: its bubble's (time/bubble.h), else the same as now(). What is compared
+// with the time of a timer that a goroutine starts. On a scheduler stack it is now().
+Nanos caller_now() noexcept;
 
 // t + d, and kNever instead of an overflow.
 inline Nanos saturating_add(Nanos t, Nanos d) noexcept {

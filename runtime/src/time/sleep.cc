@@ -1,6 +1,7 @@
 #include "weft/time.h"
 
 #include "sched/park.h"
+#include "time/bubble.h"
 #include "time/timer.h"
 
 namespace weft {
@@ -9,15 +10,24 @@ namespace {
 // Lies on the sleeper's stack, which the timer's callback gives back to the sleeper.
 struct Sleep {
   rt::Waiter waiter;
+  rt::Bubble* bubble;
   rt::Nanos until;
   rt::RuntimeTimer timer;
 
-  explicit Sleep(rt::Nanos t) noexcept : waiter(rt::current_waiter()), until(t), timer(&wake, this) {}
+  explicit Sleep(rt::Nanos duration) noexcept
+      : waiter(rt::current_waiter()),
+        bubble(rt::Bubble::current()),
+        until(rt::saturating_add(bubble == nullptr ? rt::now() : bubble->now(), duration)),
+        timer(&wake, this) {}
 
   static void wake(void* self) noexcept { rt::ready(static_cast<Sleep*>(self)->waiter); }
   static bool arm(void* self) noexcept {
     auto* const s = static_cast<Sleep*>(self);
-    s->timer.start_at(s->until);
+    if (s->bubble == nullptr) {
+      s->timer.start_at(s->until);
+    } else {
+      s->timer.start_in(s->bubble->timers(), s->until);  // nobody is current on the scheduler stack
+    }
     return true;
   }
 };
@@ -26,7 +36,7 @@ struct Sleep {
 
 void sleep(std::chrono::nanoseconds duration) {
   if (duration <= std::chrono::nanoseconds::zero()) return;
-  Sleep s(rt::saturating_add(rt::now(), duration.count()));
+  Sleep s(duration.count());
   rt::park(&Sleep::arm, &s, rt::WaitReason::sleep);
 }
 

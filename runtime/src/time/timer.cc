@@ -4,6 +4,7 @@
 
 #include "sched/fork.h"
 #include "sched/scheduler.h"
+#include "time/bubble.h"
 
 namespace weft::rt {
 namespace {
@@ -35,7 +36,12 @@ void TimerHeap::give_back() noexcept {
   spare_heaps().push_back(this);
 }
 
-BasicTimerHeap<TimerPolicy>& TimerPolicy::Place::heap() noexcept { return current_timer_heap(pin_); }
+BasicTimerHeap<TimerPolicy>& TimerPolicy::Place::heap() noexcept {
+  if (Bubble* const bubble = Bubble::of(pin_.machine()); bubble != nullptr) [[unlikely]] {
+    return bubble->timers();
+  }
+  return current_timer_heap(pin_);
+}
 
 void TimerPolicy::Place::moved_ahead(BasicTimerHeap<TimerPolicy>& heap) noexcept {
   timer_moved_ahead(static_cast<TimerHeap&>(heap), pin_);

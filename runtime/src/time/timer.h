@@ -1,8 +1,9 @@
 // RuntimeTimer and TimerHeap: one 4-ary heap of timers per processor.
 //
 // A timer is armed on the heap of the processor that runs the caller (a plain thread's goes to the first), and fires there, or on a
-// processor that has nothing better to do. Under its heap's lock: heap_, index_, when_ of an armed timer, and the heap itself.
-// heap_ is atomic because stop() must find the lock: it locks what it read and looks again.
+// processor that has nothing better to do. A goroutine in a bubble arms it on the bubble's heap (time/bubble.h). Under its heap's lock:
+// heap_, index_, when_ of an armed timer, and the heap itself. heap_ is atomic because stop() must find the lock: it locks what it read and
+// looks again.
 //
 // stop against fire: both take the timer out of the heap under the lock; who does decides. A firing heap shows the timer in `firing_`
 // from before the lock is released until the callback returned; stop_and_wait() waits for that. A callback may end the timer's life
@@ -43,6 +44,8 @@ class BasicTimer {
   // Arms it, or moves it if it is armed. A time in the past fires at the next opportunity.
   void start(std::chrono::steady_clock::time_point when) noexcept { start_at(to_nanos(when)); }
   void start_at(Nanos when) noexcept;
+  // On a heap of the caller's choice, whose owner looks at it afterwards.
+  void start_in(BasicTimerHeap<Policy>& heap, Nanos when) noexcept;
 
   // True: it was armed and will not fire. False: it fired, is firing, or was not armed.
   bool stop() noexcept;
@@ -53,6 +56,9 @@ class BasicTimer {
  private:
   using Heap = BasicTimerHeap<Policy>;
   friend Heap;
+
+  // True when it is the heap's earliest now. Nothing of the timer may be touched behind it: it may have fired.
+  bool insert(Heap& heap, Nanos when) noexcept;
 
   const Callback callback_;
   void* const arg_;
@@ -149,15 +155,22 @@ void BasicTimer<Policy>::start_at(Nanos when) noexcept {
   stop();
   typename Policy::Place place;
   Heap& heap = place.heap();
-  bool earliest = false;
+  if (insert(heap, when)) place.moved_ahead(heap);
+}
+
+template <typename Policy>
+void BasicTimer<Policy>::start_in(BasicTimerHeap<Policy>& heap, Nanos when) noexcept {
+  stop();
+  static_cast<void>(insert(heap, when));
+}
+
+template <typename Policy>
+bool BasicTimer<Policy>::insert(Heap& heap, Nanos when) noexcept {
   last_heap_ = &heap;
-  {
-    const std::lock_guard lock(heap.mutex_);
-    earliest = when < heap.next();
-    heap.insert_locked(this, when);
-  }
-  // Nothing of the timer may be touched from here on: it may have fired.
-  if (earliest) place.moved_ahead(heap);
+  const std::lock_guard lock(heap.mutex_);
+  const bool earliest = when < heap.next();
+  heap.insert_locked(this, when);
+  return earliest;
 }
 
 template <typename Policy>

@@ -1,0 +1,129 @@
+// Bubble: goroutines with a clock of their own (weft/testing/bubble.h).
+//
+// Members are the goroutine that called bubble(), the root, and all that members started (G::bubble, inherited in
+// go()). The root moves the clock and fires the timers; the others run user code.
+//
+// mutex_ guards
+//   live_     members that have not ended
+//   running_  those that are not durably blocked. A goroutine counts from go() on; it leaves when it has parked for a durable
+//             reason, and when it ends; it comes back with the ready() that wakes it.
+//   waiter_   who waits in wait()
+//   root_     the root, while it is parked
+//   dead_     the deadlock was declared: nobody runs any more
+// now_ is written by the root, with mutex_ held.
+//
+// Leaving against coming back.
+//
+//   parks (finish_park, on the scheduler stack)       wakes (ready)
+//     1. state = waiting                                1. state: waiting -> runnable; one waker wins
+//     2. commit: wakers may see the waiter              2. running_ + 1
+//     3. running_ - 1; at zero, settle                  3. queue the goroutine
+//
+// 3 on the left comes after 2, so a goroutine that was woken and even runs already may be counted twice for a moment,
+// never not at all: while running_ is zero every member is parked or ended, and every step that was on its way is done.
+// The goroutine is its waker's, or runs, by then, so the machine keeps the bubble's address from before; the bubble is
+// there, because it does not end before running_ has come to zero. A waker inside the bubble is counted itself between
+// 1 and 2 on the right. One outside may find the bubble at zero there: its wake-up has come too late to keep the clock
+// from moving, as if it had come after it.
+//
+// At zero (settle), one is woken and counted in the same critical section, so there is one at a time to act on a zero:
+// the root when a timer is due; else who is in wait(); else the root. Both put themselves into waiter_ and root_ before
+// they park, when they still count, so nobody takes them out before they have parked. The root looks again (running_ =
+// 1, itself) under the mutex before it moves the clock, for somebody may have been woken from outside since; if so it
+// parks again, and the next zero is its next turn.
+//
+// Timers of members lie in a heap of the bubble. Only the root fires them, on its goroutine's stack, pinned: a callback
+// sees a machine in runtime mode as on a scheduler stack, and goroutines that it starts are members. A sleep is armed
+// by its commit, so it can't fire before the sleeper has parked.
+//
+// The runtime's own deadlock detector. A member that sleeps wakes only by the root, so it is no hope by itself; but
+// between steps 1 and 3 on the left all members may be waiting although the root will be woken. That time is counted in
+// `departures`, from before step 1.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "sched/goroutine.h"
+#include "sched/machine.h"
+#include "sync/spin_mutex.h"
+#include "time/clock.h"
+#include "time/timer.h"
+#include "weft/testing/bubble.h"
+
+namespace weft::rt {
+
+class Bubble {
+ public:
+  Bubble(G& root, TimerHeap& timers) noexcept : root_goroutine_(root), timers_(timers) {}
+  Bubble(const Bubble&) = delete;
+  Bubble& operator=(const Bubble&) = delete;
+
+  // The calling goroutine's; null outside, and on scheduler stacks and plain threads.
+  static Bubble* current() noexcept { return of(current_machine()); }
+  static Bubble* of(Machine* machine) noexcept {
+    const G* const g = machine == nullptr ? nullptr : machine->current();
+    return g == nullptr ? nullptr : g->bubble.load(std::memory_order_relaxed);
+  }
+
+  Nanos now() const noexcept { return now_.load(std::memory_order_acquire); }
+  TimerHeap& timers() noexcept { return timers_; }
+
+  // --- for the scheduler ---
+  // A member started a goroutine, which does not run yet.
+  void join() noexcept;
+  // Before a goroutine's state becomes waiting. Null: it has no bubble, or does not wait durably. Else departed() is to
+  // be called when commit has returned.
+  static Bubble* departing(const G& g) noexcept {
+    Bubble* const bubble = g.bubble.load(std::memory_order_relaxed);
+    if (bubble == nullptr) [[likely]] {
+      return nullptr;
+    }
+    return bubble->begin_departure(g);
+  }
+  void departed(bool parked) noexcept;
+  // By the winner of try_ready(), before the goroutine is queued. False: it must not run any more.
+  bool readied(G& g) noexcept;
+  void exited() noexcept;
+  // Some member is about to wake another, although none may show it.
+  static bool any_departing() noexcept { return departures.load(std::memory_order_acquire) != 0; }
+
+  // --- the root ---
+  // Returns when all other members have ended (true) or are blocked for ever (false).
+  bool drive() noexcept;
+  // When drive() has returned: what main threw; and who is blocked.
+  std::exception_ptr take_thrown() noexcept { return std::exchange(thrown_, nullptr); }
+  std::string describe_deadlock() const;
+
+  // --- members ---
+  void wait();
+  void main_ended() noexcept { main_ended_.store(true, std::memory_order_relaxed); }
+  void main_threw(std::exception_ptr thrown) noexcept { thrown_ = std::move(thrown); }
+
+ private:
+  Bubble* begin_departure(const G& g) noexcept;
+  void settle_and_unlock() noexcept;
+  enum class Next { fire, park_again, all_ended, deadlock };
+  Next next_step() noexcept;
+
+  static std::atomic<int> departures;  // of all bubbles
+
+  const G& root_goroutine_;
+  TimerHeap& timers_;
+  std::atomic<Nanos> now_{to_nanos(testing::kBubbleStart)};
+  // Written by main while it counts, read by the root when running_ has been zero.
+  std::atomic<bool> main_ended_{false};
+  std::exception_ptr thrown_;
+
+  SpinMutex mutex_;
+  std::size_t live_ = 1;
+  std::size_t running_ = 1;
+  Waiter waiter_;
+  Waiter root_;
+  bool dead_ = false;
+};
+
+}  // namespace weft::rt
