@@ -17,6 +17,7 @@
 #include "sched/machine.h"
 #include "sched/procs.h"
 #include "sched/scheduler.h"
+#include "sync/membarrier.h"
 #include "time/bubble.h"
 #include "weft/go.h"
 
@@ -124,6 +125,7 @@ void start_goroutine(Spawn spawn) noexcept {
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   rt::refuse_in_forked_child("run()");
   if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
+  rt::prepare_heavy_barrier();  // before there are other threads
   rt::install_terminate_handler();
   rt::ForkWatch fork_watch;
   const rt::CrashReports crash_reports(options.crash_reports);

@@ -11,6 +11,10 @@ namespace weft::rt {
 // Keeps the compiler from moving memory accesses over it; heavy_barrier() sees to the processor.
 inline void light_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
+// To be called once, before the first heavy_barrier() that is in a hurry: the kernel takes some 10 ms for it in a process with several
+// threads, and no time in one with a single thread.
+void prepare_heavy_barrier() noexcept;
+
 // Every running thread of this process passes a full memory barrier before it returns; those that don't run pass one when they are
 // switched in. False when the kernel won't.
 bool heavy_barrier() noexcept;
