@@ -82,7 +82,8 @@ int Machine::observed_processor() const noexcept {
         if (scheduler_.global_empty()) {
           // Behind all that this processor will run before it looks there, at a third of the price.
           enqueue_last(g);
-          processor()->owes_wake = true;
+          Processor& here = *processor();
+          here.owes_wake = !here.exclusive.load(std::memory_order_relaxed);
         } else {
           scheduler_.push_global(g);
         }
@@ -120,7 +121,9 @@ void Machine::run() noexcept {
       break;
     }
     if (spinning_) stop_spinning();
-    if (processor()->owes_wake) pay_wake();
+    if (processor()->owes_wake) [[unlikely]] {
+      pay_wake();
+    }
     if (g->locked.load(std::memory_order_relaxed) != nullptr && g != locked_.load(std::memory_order_relaxed)) {
       hand_to_locked_machine(g);
       continue;
