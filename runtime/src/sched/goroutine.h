@@ -39,6 +39,7 @@ struct G : StateWord<> {
   std::atomic<Mode> mode{Mode::user};     // blocking while inside blocking(); what its machine is in while it runs
   LocalTable* locals = nullptr;           // goroutine-local values, made at the first; the goroutine's own
   StackPool* pool = nullptr;              // where the slot belongs; never changes
+  G* next_list = nullptr;                 // the pool's, which keeps lists of idle Gs
 
   // Who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release). A dump reads id
   // (acquire), the rest (acquire), and id again: it kept its value only if everything in between belongs to that goroutine, for

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #if defined(WEFT_ASAN)
 #include <sanitizer/lsan_interface.h>
@@ -161,13 +162,13 @@ G* StackPool::make_slot_locked(Slab& slab) {
 }
 
 G* StackPool::take(std::size_t n, G* head) {
-  const std::lock_guard lock(mutex_);
-  for (; n > 0 && free_ != nullptr; --n) {
-    G* const g = free_;
-    free_ = g->link;
-    g->link = head;
-    head = g;
+  if (G* const list = take_list()) {
+    G* last = list;
+    while (--n > 0 && last->link != nullptr) last = last->link;
+    give(std::exchange(last->link, head));
+    return list;
   }
+  const std::lock_guard lock(mutex_);
   for (; n > 0 && (head == nullptr || !last_slab_is_full_locked()); --n) {
     try {
       if (last_slab_is_full_locked()) add_slab_locked();
@@ -194,12 +195,15 @@ std::size_t StackPool::size() const noexcept {
 void StackPool::give(G* head) noexcept {
   if (head == nullptr) return;
   const std::lock_guard lock(mutex_);
-  while (head != nullptr) {
-    G* const next = head->link;
-    head->link = free_;
-    free_ = head;
-    head = next;
-  }
+  head->next_list = free_;
+  free_ = head;
+}
+
+G* StackPool::take_list() noexcept {
+  const std::lock_guard lock(mutex_);
+  G* const list = free_;
+  if (list != nullptr) free_ = list->next_list;
+  return list;
 }
 
 StackPool& stack_pool(std::size_t stack_size) {

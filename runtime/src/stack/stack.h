@@ -35,7 +35,7 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  // Puts up to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Maps a slab when none is left; throws
+  // Puts one to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Maps a slab when none is left; throws
   // std::bad_alloc when the kernel has no more memory. Where guards cost mappings and there are no more, it ends the process.
   G* take(std::size_t n, G* head);
   // Gives the whole list back.
@@ -76,6 +76,7 @@ class StackPool {
 
   bool last_slab_is_full_locked() const noexcept;
   G* goroutine_at(const Slab& slab, std::size_t slot) const noexcept;
+  G* take_list() noexcept;
   void add_slab_locked();
   G* make_slot_locked(Slab& slab);
 
@@ -87,7 +88,7 @@ class StackPool {
   mutable SpinMutex
       mutex_;  // guards all below, and the changes of the list; held over the system calls that make a slot
   Slab* last_ = nullptr;
-  G* free_ = nullptr;
+  G* free_ = nullptr;  // lists of idle Gs, linked by G::next_list: one lock and one cache line for a whole list
 };
 
 // The pool for stacks of that size; it lives as long as the process.
