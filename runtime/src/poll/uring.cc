@@ -124,7 +124,7 @@ bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
     failure_ = system_error(-cqe.res);
   }
   if ((cqe.flags & IORING_CQE_F_MORE) == 0 || cancelling_) return false;
-  return arrived_.size() - first_ >= kMaxArrivals || armed_by_ != std::this_thread::get_id();
+  return arrived_.size() - first_ >= kMaxArrivals || armed_by_ != current_machine();
 }
 
 // In a goroutine, with the read lock held and nothing in flight. False when the descriptor is closed.
@@ -141,7 +141,7 @@ bool StreamDescriptor::arm(Kind kind) {
     cancelling_ = false;
     starved_ = false;
     ring_ = ring;
-    armed_by_ = std::this_thread::get_id();
+    armed_by_ = pin.machine();
   }
   ring->start(request_, [&](io_uring_sqe* sqe) {
     if (kind == Kind::accept) {

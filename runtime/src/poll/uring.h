@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "poll/descriptor.h"
@@ -19,6 +18,8 @@
 #include "sync/spin_mutex.h"
 
 namespace weft::rt {
+
+class Machine;
 
 class RingDescriptor : public Descriptor {
  public:
@@ -100,7 +101,7 @@ class StreamDescriptor final : public RingDescriptor {
   bool cancelling_ = false;
   bool starved_ = false;  // the last request ended because the ring had no buffer
   std::shared_ptr<Ring> ring_;
-  std::thread::id armed_by_;
+  const Machine* armed_by_ = nullptr;
 };
 
 }  // namespace weft::rt
