@@ -85,8 +85,6 @@ class Machine {
   bool may_be_altered() const noexcept { return locked() || ending_; }
   // Goroutines that this processor could run now.
   bool others_wait() noexcept;
-  // None, and neither timers nor the poller are due for a look: a yield may return at once.
-  bool nobody_waits() noexcept;
   // Gives the processor to another machine, because the calling goroutine is about to block its thread.
   void give_processor_away() noexcept;
 
@@ -98,8 +96,10 @@ class Machine {
 
  private:
   friend class Scheduler;
+  friend void yield_global() noexcept;
   enum class Departure : std::uint8_t { park, yield_local, yield_global, exit, requeue };
 
+  bool nobody_waits() noexcept;
   bool wait_for_processor() noexcept;
   void hand_to_locked_machine(G* g) noexcept;
   void requeue() noexcept;

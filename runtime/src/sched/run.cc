@@ -163,15 +163,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 
 }  // namespace detail
 
-void yield() {
-  rt::Machine* const here = rt::current_machine();
-  if (here == nullptr) return rt::refuse_in_forked_child("yield()");
-  if (here->current() == nullptr) return;
-  rt::Machine& machine = rt::Machine::enter();
-  machine.check_departure("yield");
-  if (machine.nobody_waits()) return machine.leave();
-  machine.yield(rt::Machine::YieldTo::global_queue);
-}
+void yield() { rt::yield_global(); }
 
 int procs() noexcept {
   const rt::SchedulerUse scheduler;
