@@ -25,6 +25,7 @@ std::int64_t proc_bytes(const char* path, const std::string& field) {
 }
 
 std::int64_t resident_bytes() { return proc_bytes("/proc/self/smaps_rollup", "Rss:"); }
+
 // The kernel's name is VMAs; vm.max_map_count bounds them.
 std::int64_t mappings() {
   std::ifstream maps("/proc/self/maps");

@@ -6,6 +6,7 @@
 // Thread safety: every function here may be called from any goroutine; those that say so from any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -83,7 +84,8 @@ class GoroutineExit {
   void arrived_at(const void* goroutine) noexcept;
 
  private:
-  const void* goroutine_;  // null when it has arrived
+  const void* const goroutine_;
+  std::atomic<bool> arrived_{false};  // others may hold the exception, too
 };
 
 class BlockingRegion {
@@ -119,8 +121,8 @@ void go(const GoOptions& options, F&& fn, SourceLocation where = SourceLocation:
 void yield();
 
 // Ends the calling goroutine: unwinds its stack, so that destructors run, and lets the others go on (runtime.Goexit). It unwinds by an
-// exception of a type of its own; a `catch (...)` on the way must rethrow, in the same goroutine, else the process ends with a line that says so. In main the
-// others go on until the last has ended, which is reported as a deadlock. Goroutines only.
+// exception of a type of its own; a `catch (...)` on the way must rethrow, in the same goroutine, else the process ends with a line that
+// says so. In main the others go on until the last has ended, which is reported as a deadlock. Goroutines only.
 [[noreturn]] void exit_goroutine();
 
 // Calls fn(), which may block its thread: a system call that has no goroutine form, a library that waits. Meanwhile the goroutine's

@@ -169,9 +169,11 @@ void Ring::reap() noexcept {
 }
 
 void Ring::drain() noexcept {
-  const std::size_t left_behind = in_flight_ - watches_.size();
+  // Watches end with the ring. The kernel ends what a thread asked for that is no more some milliseconds later, and nothing of ours waits for it.
+  const auto left = [this] { return in_flight_ - watches_.size(); };
+  if (left() == 0) return;
+  const std::size_t left_behind = left();
   const Nanos end = now() + kDrainLimit;
-  for (const Request& watch : watches_) prepare_cancel(&watch);
   // Kernels before 5.19 can't cancel all at once; there, requests of goroutines that were left behind end with the ring.
   struct CancelAll : Request {
     CancelAll() noexcept
@@ -183,7 +185,7 @@ void Ring::drain() noexcept {
   start(cancel_all, [](io_uring_sqe* sqe) {
     io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
   });
-  while (in_flight_ > 0 && !(cancel_all.refused && in_flight_ <= left_behind) && now() < end) {
+  while (left() > 0 && !(cancel_all.refused && left() <= left_behind) && now() < end) {
     io_uring_cqe* cqe = nullptr;
     __kernel_timespec limit{0, 10'000'000};
     io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &limit, nullptr);

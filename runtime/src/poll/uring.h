@@ -49,9 +49,9 @@ class RingDescriptor : public Descriptor {
 // The multishot request of a stream, its memory part of the descriptor.
 //
 // armed_ on a ring from arm() until the request's last completion; meanwhile the request owns the descriptor's memory and its number. Only
-// the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the thread that armed, late when that
-// one computes: a request that was armed by another thread than the one that delivers is cancelled, and the reader arms anew from the
-// ring's present thread. Guarded by mutex_: all below it.
+// the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the thread that submitted it, late when that
+// one computes: a request that was armed by another machine than the one that delivers is cancelled, and the reader arms anew. (Who arms nearly
+// always submits, too; where not, the request is the next holder's, and at worst late.) Guarded by mutex_: all below it.
 // All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:

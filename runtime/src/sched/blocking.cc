@@ -11,12 +11,13 @@ namespace detail {
 
 // Swallowed by a catch (...) that does not rethrow: the frames above it are gone, and the ones below expect to go.
 GoroutineExit::~GoroutineExit() {
-  if (goroutine_ != nullptr) rt::fatal("exit_goroutine was stopped by a catch (...): rethrow what you don't know");
+  if (!arrived_.load(std::memory_order_relaxed))
+    rt::fatal("exit_goroutine was stopped by a catch (...): rethrow what you don't know");
 }
 
 void GoroutineExit::arrived_at(const void* goroutine) noexcept {
   if (goroutine != goroutine_) rt::fatal("exit_goroutine was rethrown in another goroutine");
-  goroutine_ = nullptr;
+  arrived_.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace detail

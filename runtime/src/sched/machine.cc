@@ -338,7 +338,7 @@ G* Machine::next_local() noexcept {
     if (exclusive) {
       p.runnext.store(nullptr, std::memory_order_relaxed);
     } else {
-      // acq_rel: for whoever finds it empty and then looks at the queue, Scheduler::any_work().
+      // acq_rel: whoever finds it empty, and then looks at the queue (Scheduler::any_work()), sees what was queued before.
       g = p.runnext.exchange(nullptr, std::memory_order_acq_rel);
     }
     if (g != nullptr) {

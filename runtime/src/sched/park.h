@@ -72,7 +72,7 @@ void submit(G* g) noexcept;
 // Lets the other goroutines of this processor run: to the tail of the local queue.
 void yield_local() noexcept;
 
-// Lets all others run first; at once when none waits. Any thread.
+// Behind what waits on this processor and in the global queue; at once when nothing does. Any thread.
 void yield_global() noexcept;
 
 }  // namespace weft::rt

@@ -138,7 +138,9 @@ void Scheduler::run_machine(Machine& machine) noexcept {
     if (!stopping()) {
       // Its goroutine was locked to it. What is left to this thread is the user's: the destructors of thread-local objects, which may take
       // their time. The machine may have another thread meanwhile, and nobody waits for this one under a lock.
-      std::erase_if(ended_threads_, [](Thread& thread) { return thread.try_join(); });
+      const auto still_ends = [](Thread& thread) { return !thread.try_join(); };
+      ended_threads_.erase(std::partition(ended_threads_.begin(), ended_threads_.end(), still_ends),
+                           ended_threads_.end());
       ended_threads_.push_back(std::move(machine.thread_));
       ended_.push_back(&machine);
     }
@@ -302,9 +304,11 @@ G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
     const std::lock_guard lock(global_mutex_);
     const std::size_t share = global_.size() / static_cast<std::size_t>(procs()) + 1;
     n = global_.pop({taken, std::min(share, limit)});
+    // Before the size: a processor that finds the global queue empty, and is about to sleep, finds them here. They fit, for the caller that
+    // asks for more than one has nothing in its queue.
+    for (std::size_t i = 1; i < n; ++i) machine.enqueue_last(taken[i]);
     global_size_.store(global_.size(), std::memory_order_release);
   }
-  for (std::size_t i = 1; i < n; ++i) machine.enqueue_last(taken[i]);
   return n > 0 ? taken[0] : nullptr;
 }
 

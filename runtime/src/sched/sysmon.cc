@@ -125,7 +125,8 @@ bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t)
   }
   const G* const g = machine.observed_current();
   HogInfo hog = observe_hog(mode == Mode::user ? g : nullptr);
-  // The mode was read first (acquire), so this is not the round before: a goroutine that has just begun is not taken for one that goes on.
+  // The mode was read first (acquire), so this is not the round before: one that has begun since is not taken for one that goes on, but for
+  // the next few nanoseconds.
   if (p.rounds.get() != watch.rounds) return false;
   if (!machine.lease().take(&p, mode)) return false;
   p.machine.store(nullptr, std::memory_order_relaxed);

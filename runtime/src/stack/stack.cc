@@ -81,18 +81,20 @@ void install_guard(char* page) {
   no_more_mappings();
 }
 
-// Null when there is no memory. The kernel says the same when there are no mappings: then it can do it once those that are kept are released.
+void* map(std::size_t bytes) noexcept {
+  return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+// Null when there is no memory. The kernel says the same when there are no mappings, but then not a page can be had, either.
 char* map_slab(std::size_t bytes) noexcept {
-  const auto map = [bytes] {
-    return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  };
-  void* base = map();
-  if (base == MAP_FAILED && release_mappings()) {
-    base = map();
-    if (base != MAP_FAILED) no_more_mappings();
-    keep_mappings();
+  void* const base = map(bytes);
+  if (base != MAP_FAILED) return static_cast<char*>(base);
+  if (void* const page = map(kPage); page != MAP_FAILED) {
+    ::munmap(page, kPage);
+  } else if (release_mappings()) {
+    no_more_mappings();
   }
-  return base == MAP_FAILED ? nullptr : static_cast<char*>(base);
+  return nullptr;
 }
 
 }  // namespace

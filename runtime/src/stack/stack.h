@@ -35,8 +35,8 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  // Puts one to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Maps a slab when none is left; throws
-  // std::bad_alloc when the kernel has no more memory. Where guards cost mappings and there are no more, it ends the process.
+  // Puts one to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Makes new ones, and maps a slab for them,
+  // when none is left (or another thread is just giving back the rest of what it took); throws std::bad_alloc when the kernel has no more memory. Where guards cost mappings and there are no more, it ends the process.
   G* take(std::size_t n, G* head);
   // Gives the whole list back.
   void give(G* head) noexcept;

@@ -15,7 +15,7 @@
 // On the bubble's clock are: sleep(), now(), the deadlines of contexts and connections. Instants of it are
 // std::chrono::steady_clock::time_point as elsewhere, so with_deadline(ctx, weft::now() + 1s) is right in a bubble and
 // outside; std::chrono::steady_clock::now() is real time everywhere, and comparing the two makes no sense. Make
-// contexts with deadlines inside, or outside, but don't carry them over.
+// contexts and connections with deadlines inside, or outside, but don't carry them over.
 //
 // Durably blocked is a goroutine in: a channel's send or receive, WaitGroup::wait(), sleep(), wait() below. Not: in
 // Mutex::lock(), for somebody runs who holds it; in I/O; in blocking() or any call that blocks its thread; computing,
