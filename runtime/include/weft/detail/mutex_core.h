@@ -1,0 +1,66 @@
+// Not part of the API: what Mutex and RWMutex are made of.
+//
+// BasicMutex: the word and the queue of a Mutex. A template over what it is made of, so that tests/model/mutex_test.cc
+// can explore the interleavings of the same source; sync/mutex.h has the protocol and the slow paths.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <weft/detail/spin_mutex.h>
+#include <weft/detail/wait_queue.h>
+
+namespace weft::detail {
+
+struct LockWaiting;  // sync/lock_waiting.h
+
+struct LockPolicy {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+  using SpinMutex = rt::SpinMutex;
+  using Waiting = LockWaiting;
+};
+
+template <typename Policy>
+class BasicMutex {
+ public:
+  constexpr BasicMutex() noexcept = default;
+  BasicMutex(const BasicMutex&) = delete;
+  BasicMutex& operator=(const BasicMutex&) = delete;
+
+  void lock() noexcept {
+    std::uint32_t free = 0;
+    if (!word_.compare_exchange_strong(free, kLocked, std::memory_order_acquire, std::memory_order_relaxed))
+      lock_slow();
+  }
+
+  bool try_lock() noexcept {
+    std::uint32_t word = word_.load(std::memory_order_relaxed);
+    return (word & (kLocked | kStarving)) == 0 &&
+           word_.compare_exchange_strong(word, word | kLocked, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+
+  void unlock() noexcept {
+    std::uint32_t held = kLocked;
+    if (!word_.compare_exchange_strong(held, 0, std::memory_order_release, std::memory_order_relaxed)) unlock_slow();
+  }
+
+ private:
+  // Bits of word_.
+  static constexpr std::uint32_t kLocked = 1;
+  static constexpr std::uint32_t kWaiters = 2;
+  static constexpr std::uint32_t kAwake = 4;
+  static constexpr std::uint32_t kStarving = 8;
+
+  void lock_slow() noexcept;
+  void unlock_slow() noexcept;
+  WaitNode& pop_waiter_locked() noexcept;
+
+  typename Policy::template Atomic<std::uint32_t> word_{0};
+  typename Policy::SpinMutex queue_mutex_;
+  WaitQueue queue_;
+};
+
+extern template class BasicMutex<LockPolicy>;
+
+}  // namespace weft::detail
