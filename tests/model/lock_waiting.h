@@ -1,4 +1,4 @@
-// ModelWaiting: the twin of detail::LockWaiting for the threads of a program. A node's token names its thread.
+// ModelWaiting: the twin of LockWaiting (sync/lock_waiting.h) for the threads of a program. A node's token names its thread.
 #pragma once
 
 #include <array>
@@ -20,6 +20,8 @@ struct LockWaiters {
 
 struct ModelWaiting {
   using Time = int;
+  static constexpr rt::WaitReason kLockReason = rt::WaitReason::mutex_lock;
+  static constexpr const char* kUnlockOfUnlocked = "sync: unlock of unlocked mutex";
 
   static inline LockWaiters* waiters = nullptr;  // of the program that runs
   static inline unsigned impatient = 0;          // a bit per thread: all its waits are long, or none

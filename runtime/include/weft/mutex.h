@@ -35,7 +35,7 @@ class Mutex {
   void unlock() noexcept { core_.unlock(); }
 
  private:
-  detail::BasicMutex<detail::LockPolicy> core_;
+  detail::BasicMutex<detail::MutexPolicy> core_;
 };
 
 }  // namespace weft

@@ -8,6 +8,7 @@
 #include "sync/block.h"
 #include "sync/futex.h"
 #include "weft/detail/mutex_core.h"
+#include "weft/detail/rw_mutex_core.h"
 #include "weft/go.h"
 
 namespace weft::detail {
@@ -38,6 +39,16 @@ struct LockWaiting {
     detail::wake(token);
     if (token.g != nullptr && rt::on_goroutine()) rt::yield_local();
   }
+};
+
+struct MutexWaiting : LockWaiting {
+  static constexpr rt::WaitReason kLockReason = rt::WaitReason::mutex_lock;
+  static constexpr const char* kUnlockOfUnlocked = "sync: unlock of unlocked mutex";
+};
+
+struct RWMutexWaiting : LockWaiting {
+  static constexpr rt::WaitReason kLockReason = rt::WaitReason::rwmutex_lock;
+  static constexpr const char* kUnlockOfUnlocked = "sync: Unlock of unlocked RWMutex";
 };
 
 }  // namespace weft::detail

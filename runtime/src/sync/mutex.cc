@@ -4,6 +4,6 @@
 
 namespace weft::detail {
 
-template class BasicMutex<LockPolicy>;
+template class BasicMutex<MutexPolicy>;
 
 }  // namespace weft::detail

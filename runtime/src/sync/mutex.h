@@ -23,6 +23,9 @@
 // of the word is a read-modify-write and so carries that on, and the one that sets kLocked acquires. A hand-over is
 // ordered by queue_mutex_ and wake().
 //
+// The bits above these are an RWMutex's readers (sync/rw_mutex.h). Nothing here reads or writes them: every change of
+// the word keeps them, and where they are not 0, or other bits are set, the fast paths fail over to the slow ones.
+//
 // A template over its atomics and its waiting: tests/model/mutex_test.cc explores it.
 #pragma once
 
@@ -33,7 +36,7 @@
 namespace weft::detail {
 
 template <typename Policy>
-void BasicMutex<Policy>::lock_slow() noexcept {
+typename BasicMutex<Policy>::Taken BasicMutex<Policy>::lock_slow() noexcept {
   using Waiting = typename Policy::Waiting;
   typename Waiting::Time waiting_since{};
   bool waited = false;
@@ -44,7 +47,8 @@ void BasicMutex<Policy>::lock_slow() noexcept {
   for (;;) {
     if ((word & kLocked) == 0) {
       const std::uint32_t taken = (word | kLocked) & ~(awake ? kAwake : 0u);
-      if (word_.compare_exchange_weak(word, taken, std::memory_order_acquire, std::memory_order_relaxed)) return;
+      if (word_.compare_exchange_weak(word, taken, std::memory_order_acquire, std::memory_order_relaxed))
+        return {word, false};
       continue;
     }
     if ((word & kStarving) == 0 && Waiting::may_spin(spins)) {
@@ -76,14 +80,14 @@ void BasicMutex<Policy>::lock_slow() noexcept {
       queue_.push_back(node);
     }
     waited = true;
-    Waiting::block(node, queue_mutex_, rt::WaitReason::mutex_lock);
+    Waiting::block(node, queue_mutex_, Waiting::kLockReason);
 
     const bool waited_long = Waiting::is_long_since(waiting_since);
     if (node.success) {  // handed over: kLocked stayed set for us
       if (!waited_long || (word_.load(std::memory_order_relaxed) & kWaiters) == 0) {
         word_.fetch_and(~kStarving, std::memory_order_relaxed);
       }
-      return;
+      return {0, true};
     }
     starving = waited_long;
     awake = true;
@@ -93,10 +97,11 @@ void BasicMutex<Policy>::lock_slow() noexcept {
 }
 
 template <typename Policy>
-void BasicMutex<Policy>::unlock_slow() noexcept {
+std::uint32_t BasicMutex<Policy>::unlock_slow() noexcept {
+  using Waiting = typename Policy::Waiting;
   std::uint32_t word = word_.load(std::memory_order_relaxed);
   for (;;) {
-    if ((word & kLocked) == 0) rt::fatal("sync: unlock of unlocked mutex");
+    if ((word & kLocked) == 0) rt::fatal(Waiting::kUnlockOfUnlocked);
     if ((word & kStarving) != 0) break;
     const bool wakes = (word & (kWaiters | kAwake)) == kWaiters;
     const std::uint32_t unlocked = (word & ~kLocked) | (wakes ? kAwake : 0u);
@@ -105,9 +110,9 @@ void BasicMutex<Policy>::unlock_slow() noexcept {
       queue_mutex_.lock();
       const WaitToken token = pop_waiter_locked().token;
       queue_mutex_.unlock();
-      Policy::Waiting::wake(token);
+      Waiting::wake(token);
     }
-    return;
+    return word;
   }
 
   queue_mutex_.lock();
@@ -115,7 +120,8 @@ void BasicMutex<Policy>::unlock_slow() noexcept {
   next.success = true;
   const WaitToken token = next.token;
   queue_mutex_.unlock();
-  Policy::Waiting::wake_owner(token);
+  Waiting::wake_owner(token);
+  return 0;
 }
 
 template <typename Policy>

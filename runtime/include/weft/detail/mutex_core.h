@@ -1,7 +1,7 @@
 // Not part of the API: what Mutex and RWMutex are made of.
 //
-// BasicMutex: the word and the queue of a Mutex. A template over what it is made of, so that tests/model/mutex_test.cc
-// can explore the interleavings of the same source; sync/mutex.h has the protocol and the slow paths.
+// BasicMutex: the word and the queue of a Mutex, and of an RWMutex's writers. A template over what it is made of, so
+// that tests/model can explore the interleavings of the same source; sync/mutex.h has the protocol and the slow paths.
 #pragma once
 
 #include <atomic>
@@ -12,14 +12,17 @@
 
 namespace weft::detail {
 
-struct LockWaiting;  // sync/lock_waiting.h
+struct MutexWaiting;  // sync/lock_waiting.h
 
-struct LockPolicy {
+struct MutexPolicy {
   template <typename T>
   using Atomic = std::atomic<T>;
   using SpinMutex = rt::SpinMutex;
-  using Waiting = LockWaiting;
+  using Waiting = MutexWaiting;
 };
+
+template <typename Policy>
+class BasicRWMutex;
 
 template <typename Policy>
 class BasicMutex {
@@ -46,14 +49,23 @@ class BasicMutex {
   }
 
  private:
-  // Bits of word_.
+  friend class BasicRWMutex<Policy>;
+
+  // Bits of word_. Those from kUnused on are 0 but in an RWMutex.
   static constexpr std::uint32_t kLocked = 1;
   static constexpr std::uint32_t kWaiters = 2;
   static constexpr std::uint32_t kAwake = 4;
   static constexpr std::uint32_t kStarving = 8;
+  static constexpr std::uint32_t kUnused = 16;
 
-  void lock_slow() noexcept;
-  void unlock_slow() noexcept;
+  // How lock_slow() came to the mutex: it found `word` unlocked and locked it, or had it handed over.
+  struct Taken {
+    std::uint32_t word;
+    bool handed_over;
+  };
+  Taken lock_slow() noexcept;
+  // The locked word that it unlocked; 0 when it handed the mutex over.
+  std::uint32_t unlock_slow() noexcept;
   WaitNode& pop_waiter_locked() noexcept;
 
   typename Policy::template Atomic<std::uint32_t> word_{0};
@@ -61,6 +73,6 @@ class BasicMutex {
   WaitQueue queue_;
 };
 
-extern template class BasicMutex<LockPolicy>;
+extern template class BasicMutex<MutexPolicy>;
 
 }  // namespace weft::detail
