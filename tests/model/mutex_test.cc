@@ -27,11 +27,13 @@ struct Case {
   int rounds = 1;          // so often the first thread locks; the others, once
   unsigned impatient = 0;  // see ModelWaiting
   int spins = 0;
+  bool last_tries = false;  // the last thread only tries, once
 };
 
 template <typename Policy>
 struct Locking : Program, LockWaiters {
-  explicit Locking(Case c) : rounds(c.rounds), left(c.threads) {
+  explicit Locking(Case c)
+      : rounds(c.rounds), trier(c.last_tries ? c.threads - 1 : -1), left(c.threads - (c.last_tries ? 1 : 0)) {
     ModelWaiting::waiters = this;
     ModelWaiting::impatient = c.impatient;
     ModelWaiting::spins = c.spins;
@@ -39,17 +41,24 @@ struct Locking : Program, LockWaiters {
 
   // The last one out ends the mutex.
   void run(int thread) override {
+    if (thread == trier) {
+      if (!mutex->try_lock()) return;
+      guarded.set(guarded.get() + 1);
+      mutex->unlock();
+      return;
+    }
     for (int i = thread == 0 ? rounds : 1; i > 0; --i) {
       mutex->lock();
       guarded.set(guarded.get() + 1);
       const bool last = i == 1 && --left == 0;
       mutex->unlock();
-      if (last) mutex.reset();
+      if (last && trier < 0) mutex.reset();
     }
   }
-  void check() override { require(!mutex.has_value(), "somebody has not had the mutex"); }
+  void check() override { require(left == 0, "somebody has not had the mutex"); }
 
   const int rounds;
+  const int trier;  // which thread; -1: none
   Label names{"mutex", {"word", "queue's mutex"}};
   std::optional<weft::detail::BasicMutex<Policy>> mutex{std::in_place};
   Plain<int> guarded{"what the mutex guards", 0};
@@ -94,6 +103,15 @@ TEST(MutexModel, OneOfThreeComesBack) {
   }
   expect_holds(explore_case<Right>({.threads = 3, .rounds = 2, .impatient = 7}, kSanitized ? 1 : 3));
   EXPECT_GT(ModelWaiting::hand_overs, 0u);
+}
+
+// It takes a free mutex though others are on their way, and never one that is being handed over.
+TEST(MutexModel, OneThatTries) {
+  for (const unsigned impatient : {0u, 3u}) {
+    expect_holds(explore_case<Right>({.threads = 2, .last_tries = true}));
+    expect_holds(explore_case<Right>({.threads = 3, .rounds = 2, .impatient = impatient, .last_tries = true},
+                                     kSanitized ? 1 : 2));
+  }
 }
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
