@@ -81,6 +81,7 @@ struct Locking : Program, LockWaiters {
 template <typename Policy>
 Report explore_case(Case c, int preemptions = -1) {
   std::vector<const char*> names;
+  names.reserve(kMaxThreads);
   for (int i = 0; i < c.writers; ++i) names.push_back(i == 0 ? "writer 1" : "writer 2");
   for (int i = 0; i < c.readers; ++i) names.push_back(i == 0 ? "reader 1" : "reader 2");
   return explore_program<Locking<Policy>>(names, {.preemptions = preemptions}, c);
