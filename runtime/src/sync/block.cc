@@ -22,25 +22,34 @@ bool unlock_committed(void* lock) noexcept {
   return true;
 }
 
-}  // namespace
-
-void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
-  block({&node, 1}, &unlock_committed, &held, reason);
-}
-
-void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept {
+// `give` lays the token where wakers find it.
+template <typename Give>
+[[gnu::always_inline]] inline void block_with(Give give, rt::CommitFn unlock, void* arg,
+                                              rt::WaitReason reason) noexcept {
   rt::Machine* const machine = rt::current_machine();
   if (machine != nullptr && machine->current() != nullptr) [[likely]] {
-    const WaitToken token{machine->current(), machine->current()->epoch() + 1};
-    for (WaitNode& node : nodes) node.token = token;
+    give(WaitToken{machine->current(), machine->current()->epoch() + 1});
     rt::park_here(*machine, unlock, arg, reason);
     return;
   }
   rt::refuse_wait_in_forked_child();
   std::atomic<std::uint32_t> word{0};
-  for (WaitNode& node : nodes) node.token = {nullptr, reinterpret_cast<std::uintptr_t>(&word)};
+  give(WaitToken{nullptr, reinterpret_cast<std::uintptr_t>(&word)});
   unlock(arg);
   while (word.load(std::memory_order_acquire) == 0) rt::futex_wait(&word, 0);
+}
+
+}  // namespace
+
+void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
+  block_with([&](WaitToken token) noexcept { node.token = token; }, &unlock_committed, &held, reason);
+}
+
+void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept {
+  const auto give = [&](WaitToken token) noexcept {
+    for (WaitNode& node : nodes) node.token = token;
+  };
+  block_with(give, unlock, arg, reason);
 }
 
 void block_forever(rt::WaitReason reason) noexcept {
