@@ -464,6 +464,85 @@ TEST_F(ErrGroupDeathTest, AnExceptionEndsTheProcessWithTheTrueStack) {
   }
 }
 
+WEFT_PROCS_TEST(ErrGroup, CaughtExceptionsAreErrors) {
+  ErrGroup group(background(), {.catch_exceptions = true});
+  group.go([] { throws_far_below(3); });
+  std::atomic<bool> other_ended{false};
+  group.go([&](Context ctx) {
+    ctx.done().recv();
+    other_ended = true;
+  });
+  const std::string message = group.wait().message();
+  EXPECT_TRUE(other_ended);
+  EXPECT_EQ(cause(group.context()).message(), message);
+  constexpr std::string_view kFirst = "errgroup: panic recovered: std::runtime_error: boom\n\ngoroutine ";
+  ASSERT_TRUE(message.starts_with(kFirst)) << message;
+  EXPECT_NE(message.find(" [running]:\nerrgroup_test::throws_far_below(...)\n\t"), std::string::npos) << message;
+  EXPECT_EQ(testing::count(message, "errgroup_test::throws_far_below(...)"), 4u) << message;
+  EXPECT_NE(message.find("created by "), std::string::npos) << message;
+  EXPECT_EQ(testing::count(message, "weft_call_watched"), 0u) << message;
+}
+
+WEFT_PROCS_TEST(ErrGroup, CaughtExceptionsOfAnyType) {
+  const auto message_of = [](void (*function)()) {
+    ErrGroup group({.catch_exceptions = true});
+    group.go([function] { function(); });
+    const std::string message = group.wait().message();
+    return message.substr(0, message.find('\n'));
+  };
+  EXPECT_EQ(message_of([] { panic("the world is upside down"); }),
+            "errgroup: panic recovered: weft::Panic: the world is upside down");
+  EXPECT_EQ(message_of([] { throw "just a text"; }), "errgroup: panic recovered: just a text");
+  EXPECT_EQ(message_of([] { throw 7; }), "errgroup: panic recovered: exception of type int");
+}
+
+WEFT_PROCS_TEST(ErrGroup, CatchingLeavesEverythingElseAlone) {
+  ErrGroup group(background(), {.limit = 4, .catch_exceptions = true});
+  std::atomic<int> destroyed{0};
+  struct Notes {
+    std::atomic<int>& destroyed;
+    ~Notes() { ++destroyed; }
+  };
+  group.go([&] {
+    const Notes notes{destroyed};
+    exit_goroutine();
+  });
+  group.go([&] {
+    const Notes notes{destroyed};
+    try {
+      throws_far_below(2);
+    } catch (const std::runtime_error&) {
+      yield();
+    }
+  });
+  group.go([] { return Error(); });
+  EXPECT_FALSE(group.wait());
+  EXPECT_EQ(destroyed, 2);
+  ErrGroup failing({.catch_exceptions = true});
+  failing.go([] { return Errc::eof; });
+  EXPECT_EQ(failing.wait(), Errc::eof);
+}
+
+// Goroutines move between threads while exceptions come up, and destructors wait while they pass.
+WEFT_PROCS_TEST(ErrGroup, ManyExceptionsAtOnce) {
+  for (int round = 0; round < 3; ++round) {
+    ErrGroup group({.limit = 8, .catch_exceptions = true});
+    struct Waits {
+      ~Waits() { yield(); }
+    };
+    for (int i = 0; i < 20; ++i) {
+      group.go([i] {
+        const Waits waits;
+        if (i % 2 == 0) yield();
+        throws_far_below(i % 5);
+      });
+    }
+    const std::string message = group.wait().message();
+    EXPECT_TRUE(message.starts_with("errgroup: panic recovered: std::runtime_error: boom\n\ngoroutine ")) << message;
+    EXPECT_NE(message.find("throws_far_below(...)"), std::string::npos) << message;
+  }
+}
+
 TEST_F(ErrGroupDeathTest, ALimitOfZeroIsADeadlock) {
   EXPECT_EXIT(run(
                   [] {

@@ -37,7 +37,15 @@ namespace weft {
 struct ErrGroupOptions {
   // How many functions may run at the same time, at one byte each. Negative: any number. 0: none may be added.
   int limit = -1;
+  // An exception that leaves a function becomes its error, "errgroup: panic recovered: TYPE: WHAT", followed by an empty
+  // line and the stack of where it was last thrown. The text is for logs, and takes milliseconds to make.
+  bool catch_exceptions = false;
 };
+
+namespace detail {
+// Calls call(frame). Returns an error that tells of the exception that left it, or none.
+Error call_catching(void (*call)(void* frame), void* frame);
+}  // namespace detail
 
 class ErrGroup {
  public:
@@ -80,6 +88,8 @@ class ErrGroup {
 
   template <typename F>
   void start(F&& fn, const SourceLocation& where);
+  template <typename Fn>
+  Error call(Fn& fn);
   void leave() noexcept;
   void fail(Error error) noexcept;
 
@@ -88,6 +98,7 @@ class ErrGroup {
   WaitGroup running_;
   std::atomic<int> active_{0};  // functions that run, for set_limit() alone
   Chan<std::monostate> slots_;  // an element for each function that runs; null: no limit
+  const bool catch_exceptions_;
   std::atomic<bool> failed_{false};
   Error error_;  // written by who made failed_ true, before its function's end; read after running_.wait()
 
@@ -120,13 +131,31 @@ void ErrGroup::start(F&& fn, const SourceLocation& where) {
         [this, body = Fn(std::forward<F>(fn))]() mutable {
           const LeaveAtEnd end{*this};  // declared first, so that fn is destroyed before
           Fn once(std::move(body));
-          if (Error error = detail::task_error(once, context_)) fail(std::move(error));
+          if (Error error = call(once)) fail(std::move(error));
         },
         where);
   } catch (...) {
     leave();
     throw;
   }
+}
+
+// Without a handler in it, unless one is wanted: what nobody catches is reported with the whole stack.
+template <typename Fn>
+Error ErrGroup::call(Fn& fn) {
+  if (!catch_exceptions_) return detail::task_error(fn, context_);
+  struct Frame {
+    Fn& fn;
+    const Context& context;
+    Error error;
+  } frame{fn, context_, {}};
+  Error thrown = detail::call_catching(
+      [](void* arg) {
+        auto& f = *static_cast<Frame*>(arg);
+        f.error = detail::task_error(f.fn, f.context);
+      },
+      &frame);
+  return thrown ? thrown : frame.error;
 }
 
 }  // namespace weft

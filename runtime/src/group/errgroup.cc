@@ -9,14 +9,50 @@
 // slots_ any more; running_, after which the group may be gone.
 #include "weft/errgroup.h"
 
+#include <exception>
+#include <new>
 #include <string>
+#include <system_error>
 
+#include "debug/throw_watch.h"
+#include "sched/fatal.h"
 #include "weft/panic.h"
 
 namespace weft {
+namespace {
+
+// Empty when there is no memory for it, or no thread to make it.
+std::string stack_of(const rt::ThrowWatch& watch) noexcept {
+  try {
+    return watch.stack();
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+Error detail::call_catching(void (*call)(void* frame), void* frame) {
+  rt::ThrowWatch watch;
+  try {
+    watch.call(call, frame);
+    return {};
+  } catch (const GoroutineExit&) {
+    throw;
+  } catch (...) {
+    const std::string stack = stack_of(watch);
+    try {
+      return Error::text("errgroup: panic recovered: " + rt::current_exception_text() + "\n\n" + stack);
+    } catch (const std::bad_alloc&) {
+      return std::make_error_code(std::errc::not_enough_memory);
+    }
+  }
+}
 
 ErrGroup::ErrGroup(std::pair<Context, CancelCauseFunc> context, const ErrGroupOptions& options)
-    : context_(std::move(context.first)), cancel_(std::move(context.second)) {
+    : context_(std::move(context.first)),
+      cancel_(std::move(context.second)),
+      catch_exceptions_(options.catch_exceptions) {
   set_limit(options.limit);
 }
 

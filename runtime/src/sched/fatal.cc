@@ -21,6 +21,8 @@ std::string type_name(const std::type_info& type) {
   return name;
 }
 
+}  // namespace
+
 std::string current_exception_text() {
   const std::type_info* const type = abi::__cxa_current_exception_type();
   if (type == nullptr) return "terminate called without an exception";
@@ -36,6 +38,8 @@ std::string current_exception_text() {
     return "exception of type " + type_name(*type);
   }
 }
+
+namespace {
 
 [[noreturn]] void on_terminate() noexcept {
   std::string text;
