@@ -11,7 +11,6 @@
 #include "debug/crash.h"
 
 namespace weft::rt {
-namespace {
 
 std::string type_name(const std::type_info& type) {
   int status = 0;
@@ -20,8 +19,6 @@ std::string type_name(const std::type_info& type) {
   std::free(demangled);
   return name;
 }
-
-}  // namespace
 
 std::string current_exception_text() {
   const std::type_info* const type = abi::__cxa_current_exception_type();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <typeinfo>
 
 namespace weft::rt {
 
@@ -21,6 +22,9 @@ void install_terminate_handler() noexcept;
 
 // The exception that is being handled, as reports name it: "TYPE: WHAT", or the text that was thrown.
 std::string current_exception_text();
+
+// Demangled.
+std::string type_name(const std::type_info& type);
 
 }  // namespace weft::rt
 
