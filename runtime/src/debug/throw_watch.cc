@@ -48,7 +48,8 @@ std::string ThrowWatch::stack() const {
   on_large_stack([&] {
     ListedGoroutine listed;
     list_goroutine(*self, listed);
-    listed.status = Status::running;
+    listed.status = Status::running;  // as it was then
+    listed.blocking = false;
     Snapshot unused;
     const DebugInfo::Use info;
     append_goroutine(text, *info, listed, &thrown_, Frames::user, unused);

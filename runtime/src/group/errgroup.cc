@@ -21,10 +21,11 @@
 namespace weft {
 namespace {
 
-// Empty when there is no memory for it, or no thread to make it.
+// Empty when there is no memory for it, or no thread to make it. The first time it takes long, for debug
+// information is loaded; the processor serves others meanwhile.
 std::string stack_of(const rt::ThrowWatch& watch) noexcept {
   try {
-    return watch.stack();
+    return blocking([&watch] { return watch.stack(); });
   } catch (const std::exception&) {
     return {};
   }
