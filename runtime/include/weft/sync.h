@@ -2,5 +2,6 @@
 #pragma once
 
 #include <weft/mutex.h>       // IWYU pragma: export
+#include <weft/once.h>        // IWYU pragma: export
 #include <weft/sharded.h>     // IWYU pragma: export
 #include <weft/wait_group.h>  // IWYU pragma: export
