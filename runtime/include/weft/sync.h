@@ -1,6 +1,7 @@
 // All of Go's package sync that weft has.
 #pragma once
 
+#include <weft/atomic_value.h>   // IWYU pragma: export
 #include <weft/mutex.h>          // IWYU pragma: export
 #include <weft/once.h>           // IWYU pragma: export
 #include <weft/sharded.h>        // IWYU pragma: export
