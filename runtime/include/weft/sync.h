@@ -5,6 +5,7 @@
 #include <weft/concurrent_map.h>  // IWYU pragma: export
 #include <weft/mutex.h>           // IWYU pragma: export
 #include <weft/once.h>            // IWYU pragma: export
+#include <weft/pool.h>            // IWYU pragma: export
 #include <weft/sharded.h>         // IWYU pragma: export
 #include <weft/single_flight.h>   // IWYU pragma: export
 #include <weft/wait_group.h>      // IWYU pragma: export
