@@ -127,7 +127,7 @@ WEFT_PROCS_TEST(Once, GoroutinesAndThreadsShareIt) {
 
 TEST(Once, WorksWithoutARuntime) {
   static constinit Once once;
-  int runs = 0;
+  static int runs = 0;
   for (int i = 0; i < 3; ++i) once.do_once([&] { ++runs; });
   EXPECT_EQ(runs, 1);
 }

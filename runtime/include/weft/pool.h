@@ -10,8 +10,8 @@
 // Blocking: never for long, but for what the function that makes objects and their destructors do, which run without locks,
 // in the caller of get(), put() or trim(), or at the end of a lease.
 // Ordering: what was done with an object before it went back happens before the get() that returns it.
-// Order: none is promised. Objects stay with the processor that returned them, the latest first; one that has none takes the
-// oldest of another.
+// Order: none is promised. Objects stay near the processor that returned them, and the latest goes first; where there is
+// none, the oldest of another processor's.
 // Trimming: an object that nobody took for two trim periods is destroyed, by whoever uses the pool then: a pool that nobody
 // uses is not trimmed, but by trim(). At the latest it goes with the pool.
 #pragma once
@@ -27,7 +27,7 @@
 namespace weft {
 
 struct PoolOptions {
-  // See "Trimming". Zero or less: only by trim().
+  // See "Trimming". Of real time, also in a test's bubble. Zero or less: only by trim().
   std::chrono::nanoseconds trim_period = std::chrono::minutes(1);
 };
 

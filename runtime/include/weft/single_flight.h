@@ -8,6 +8,8 @@
 // Blocking: do_call() runs its function or waits until the one that runs has ended (a goroutine parks, a plain thread
 // sleeps); it can't be cancelled. do_chan() and forget() don't block. No lock is held while a function runs, so it may use
 // the same SingleFlight, but a do_call() of its own key would wait for itself for ever.
+// Exceptions: the callers hold one exception object together, so nobody should change it. ThreadSanitizer, which does not see
+// the count that libstdc++ keeps of them, may report its destruction by the last one.
 // Elements: keys and values are copied. For large values, or ones that can't be copied, take a std::shared_ptr.
 #pragma once
 
