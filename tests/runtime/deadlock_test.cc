@@ -17,6 +17,7 @@
 #include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/mutex.h"
+#include "weft/select.h"
 #include "weft/time.h"
 #include "weft/wait_group.h"
 
@@ -73,6 +74,22 @@ TEST_F(DeadlockDeathTest, EveryWaitReasonIsShown) {
                          count(text, " [sync.WaitGroup.Wait]:\n") == 1 && count(text, " [chan receive]:\n") == 1 &&
                          count(text, " [chan send]:\n") == 1 && count(text, " [chan receive (nil chan)]:\n") == 1 &&
                          count(text, " [chan send (nil chan)]:\n") == 1 && count(text, " [sync.Mutex.Lock]:\n") == 1;
+                }));
+  }
+}
+
+TEST_F(DeadlockDeathTest, SelectsAreShown) {
+  const auto body = [] {
+    weft::go([] { weft::select(); });
+    weft::go([] { weft::select(weft::on_recv(weft::Chan<int>()), weft::on_send(weft::Chan<int>(), 1)); });
+    auto ch = weft::make_chan<int>();
+    weft::select(weft::on_recv(ch), weft::on_send(ch, 1));
+  };
+  for (const int procs : {1, 2, 4}) {
+    EXPECT_EXIT(run_until_dead(body, procs), ::testing::ExitedWithCode(2),
+                says("three selects", [](const std::string& text) {
+                  return text.starts_with(kReport) && count(text, "\ngoroutine ") == 3 &&
+                         count(text, " [select (no cases)]:\n") == 2 && count(text, " [select]:\n") == 1;
                 }));
   }
 }

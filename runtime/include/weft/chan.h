@@ -34,6 +34,10 @@ class SendChan;
 template <typename T>
 class RecvChan;
 
+namespace detail {
+struct ChanAccess;
+}
+
 // What try_recv() found: a value, or none because nothing is there now, or none because nothing will ever come.
 template <typename T>
 struct TryRecv : std::optional<T> {
@@ -110,6 +114,7 @@ class Chan {
   friend Chan<U> make_chan(std::size_t capacity);
   friend class SendChan<T>;
   friend class RecvChan<T>;
+  friend detail::ChanAccess;
 
   explicit Chan(detail::ChanState<T>* adopted) noexcept : chan_(adopted) {}
 
@@ -143,6 +148,8 @@ class SendChan {
   friend bool operator==(const SendChan&, const SendChan&) noexcept = default;
 
  private:
+  friend detail::ChanAccess;
+
   detail::ChanRef<T> chan_;
 };
 
@@ -171,7 +178,38 @@ class RecvChan {
   friend bool operator==(const RecvChan&, const RecvChan&) noexcept = default;
 
  private:
+  friend detail::ChanAccess;
+
   detail::ChanRef<T> chan_;
 };
 
+namespace detail {
+
+// What is behind a handle, for select and for timers.
+struct ChanAccess {
+  template <typename T>
+  static ChanState<T>* sending(const Chan<T>& chan) noexcept {
+    return chan.chan_.get();
+  }
+  template <typename T>
+  static ChanState<T>* sending(const SendChan<T>& chan) noexcept {
+    return chan.chan_.get();
+  }
+  template <typename T>
+  static ChanState<T>* receiving(const Chan<T>& chan) noexcept {
+    return chan.chan_.get();
+  }
+  template <typename T>
+  static ChanState<T>* receiving(const RecvChan<T>& chan) noexcept {
+    return chan.chan_.get();
+  }
+  template <typename T>
+  static RecvChan<T> adopt(ChanState<T>* state) noexcept {
+    RecvChan<T> chan;
+    chan.chan_ = ChanRef<T>(state);
+    return chan;
+  }
+};
+
+}  // namespace detail
 }  // namespace weft

@@ -22,20 +22,34 @@ bool unlock_committed(void* lock) noexcept {
   return true;
 }
 
-}  // namespace
-
-void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
+// `give` lays the token where wakers find it.
+template <typename Give>
+[[gnu::always_inline]] inline void block_with(Give give, rt::CommitFn unlock, void* arg,
+                                              rt::WaitReason reason) noexcept {
   rt::Machine* const machine = rt::current_machine();
   if (machine != nullptr && machine->current() != nullptr) [[likely]] {
-    node.token = {machine->current(), machine->current()->epoch() + 1};
-    rt::park_here(*machine, &unlock_committed, &held, reason);
+    give(WaitToken{machine->current(), machine->current()->epoch() + 1});
+    rt::park_here(*machine, unlock, arg, reason);
     return;
   }
   rt::refuse_wait_in_forked_child();
   std::atomic<std::uint32_t> word{0};
-  node.token = {nullptr, reinterpret_cast<std::uintptr_t>(&word)};
-  held.unlock();
+  give(WaitToken{nullptr, reinterpret_cast<std::uintptr_t>(&word)});
+  unlock(arg);
   while (word.load(std::memory_order_acquire) == 0) rt::futex_wait(&word, 0);
+}
+
+}  // namespace
+
+void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
+  block_with([&](WaitToken token) noexcept { node.token = token; }, &unlock_committed, &held, reason);
+}
+
+void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept {
+  const auto give = [&](WaitToken token) noexcept {
+    for (WaitNode& node : nodes) node.token = token;
+  };
+  block_with(give, unlock, arg, reason);
 }
 
 void block_forever(rt::WaitReason reason) noexcept {
@@ -55,14 +69,6 @@ void wake(WaitToken token) noexcept {
   auto* const word = reinterpret_cast<std::atomic<std::uint32_t>*>(token.key);
   word->store(1, std::memory_order_release);
   rt::futex_wake(word, 1);
-}
-
-void wake_all(WaitNode* chain) noexcept {
-  while (chain != nullptr) {
-    WaitNode* const node = chain;
-    chain = node->next;  // wake() ends the node's life
-    wake(node->token);
-  }
 }
 
 }  // namespace weft::detail

@@ -1,6 +1,8 @@
 // The sleeping half of WaitQueue: goroutines park, plain threads sleep on a futex.
 #pragma once
 
+#include <span>
+
 #include "sched/park.h"
 #include "sync/spin_mutex.h"
 #include "weft/detail/wait_queue.h"
@@ -11,6 +13,9 @@ namespace weft::detail {
 // or queues it nowhere and is never woken; `held` is released as soon as the caller may be woken. Goroutines and plain
 // threads, not on a scheduler stack.
 void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept;
+
+// The same for a waiter with several nodes, all of which get its token. unlock(arg) releases what the caller holds.
+void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept;
 
 // For what never happens: a nil channel, a select without cases.
 [[noreturn]] void block_forever(rt::WaitReason reason) noexcept;

@@ -20,7 +20,7 @@
 namespace weft::detail {
 namespace {
 
-bool sleeps(const WaitNode& node) noexcept { return node.token.g != nullptr || node.token.key != 0; }
+bool sleeps(const WaitNode& node) noexcept { return static_cast<bool>(node.token); }
 
 }  // namespace
 

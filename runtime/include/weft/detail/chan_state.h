@@ -1,12 +1,12 @@
 // Not part of the API: the state behind Chan<T>, SendChan<T> and RecvChan<T>, with its hot path. sync/chan.cc has the
-// rest.
+// rest, weft/detail/select_state.h what waits on several channels.
 //
 // Invariants, under `mutex`:
-//   - senders and receivers are not both non-empty;
 //   - receivers wait only while the buffer is empty, senders only while it is full (with capacity 0 it is both);
+//   - senders and receivers that can still be woken are not both there, but for those of one select;
 //   - after `closed` nobody waits.
 // `closed`, `count` and the queues' heads are written under `mutex` alone, and are atomic so that try_send() and
-// try_recv() can fail without it. Everything else is touched under `mutex` only; `capacity` never changes.
+// try_recv() can fail without it. Everything else is touched under `mutex` only; `capacity` and `timer` never change.
 //
 // Elements move from stack to stack: a waiting receiver's node points to its std::optional<T>, a waiting sender's to
 // its T. Moves and the destructors of moved-from elements run under `mutex`, which is why T must not throw there, and
@@ -18,7 +18,11 @@
 // close() empties the queues, by a release store, after it set `closed`, so that who finds no waiter because of a close
 // also finds the channel closed. When try_recv finds it closed, something may have been sent between the two loads, but
 // nothing can be any more: a third load tells whether it is drained. Receiving the end of a channel happens after its
-// close: `closed` is stored with release, loaded with acquire.
+// close: `closed` is stored with release, loaded with acquire. (The node of a select that is over may still be queued;
+// then a try form takes the mutex and finds nobody.)
+//
+// A timer's channel (time/chan_timer.h) has a buffer of one, which nobody may see: its tick can be taken back. Whether
+// it is due is looked at when somebody receives; the timer runs only while somebody waits.
 #pragma once
 
 #include <atomic>
@@ -27,6 +31,7 @@
 #include <limits>
 #include <new>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -35,48 +40,114 @@
 
 namespace weft::detail {
 
-struct ChanCore {
-  explicit ChanCore(std::size_t elements) noexcept : capacity(elements) {}
+template <typename Policy>
+struct BasicChanCore {
+  using Node = BasicWaitNode<typename Policy::Waits>;
+  using Token = typename Policy::Token;
 
-  rt::SpinMutex mutex;
-  std::atomic<std::uint32_t> handles{1};
-  std::atomic<std::size_t> count{0};  // elements in the buffer
+  BasicChanCore(std::size_t elements, typename Policy::Timer* ticks) noexcept : capacity(elements), timer(ticks) {}
+
+  typename Policy::Mutex mutex;
+  typename Policy::template Atomic<std::uint32_t> handles{1};
+  typename Policy::template Atomic<std::size_t> count{0};  // elements in the buffer
   const std::size_t capacity;
-  std::size_t head = 0;  // slot of the oldest element
-  std::size_t tail = 0;  // slot of the next one
-  WaitQueue receivers;
-  std::atomic<bool> closed{false};
-  WaitQueue senders;
+  typename Policy::Timer* const timer;  // null for all but timers' channels
+  std::size_t head = 0;                 // slot of the oldest element
+  std::size_t tail = 0;                 // slot of the next one
+  BasicWaitQueue<typename Policy::Waits> receivers;
+  typename Policy::template Atomic<bool> closed{false};
+  BasicWaitQueue<typename Policy::Waits> senders;
 
   bool full() const noexcept {
     return capacity == 0 ? receivers.empty() : count.load(std::memory_order_acquire) == capacity;
   }
   bool empty() const noexcept { return capacity == 0 ? senders.empty() : count.load(std::memory_order_acquire) == 0; }
+
+  // Whether a send, or a receive, now would only wait: one moment between call and return at which it was so.
+  bool send_would_block() const noexcept { return full() && !closed.load(std::memory_order_acquire); }
+  bool recv_would_block() const noexcept {
+    return timer == nullptr && empty() && !closed.load(std::memory_order_acquire);
+  }
+
+  // Without the mutex. False: it was closed before.
+  bool close() noexcept {
+    mutex.lock();
+    if (closed.load(std::memory_order_relaxed)) {
+      mutex.unlock();
+      return false;
+    }
+    closed.store(true, std::memory_order_release);
+    // Their nodes' success stays false: receivers return nothing, senders panic.
+    Node* const claimed_receivers = receivers.claim_all();
+    Node* const claimed_senders = senders.claim_all();
+    mutex.unlock();
+    wake_all(claimed_receivers);
+    wake_all(claimed_senders);
+    return true;
+  }
 };
 
-// With core.mutex held, which they release: wait in a queue until an element was taken from, or put into, `element`;
-// false when the channel was closed instead.
-bool wait_to_send(ChanCore& core, void* element) noexcept;
-bool wait_to_recv(ChanCore& core, void* element) noexcept;
+struct ChanTimer;
+
+struct ChanPolicy : WaitPolicy {
+  using Waits = WaitPolicy;
+  using Timer = ChanTimer;
+
+  // With core.mutex held, which they release: wait in a queue until an element was taken from, or put into, `element`;
+  // false when the channel was closed instead.
+  static bool wait_to_send(BasicChanCore<ChanPolicy>& core, void* element) noexcept;
+  static bool wait_to_recv(BasicChanCore<ChanPolicy>& core, void* element) noexcept;
+
+  // With the mutex of a timer's channel held. A tick that is due goes into the buffer, if nobody waits.
+  static void look_at_timer(BasicChanCore<ChanPolicy>& core) noexcept;
+  // Lets the timer run if somebody waits, and only then.
+  static void run_timer_for_waiters(BasicChanCore<ChanPolicy>& core) noexcept;
+  // Nobody has the channel any more.
+  static void end_timer(BasicChanCore<ChanPolicy>& core) noexcept;
+
+  // For select: a uniformly random number below n; and the wait of a goroutine that has queued `nodes`. unlock(arg)
+  // releases what it holds, as soon as it may be woken.
+  static std::uint32_t random_below(std::uint32_t n) noexcept;
+  static void block_select(std::span<WaitNode> nodes, bool (*unlock)(void* arg), void* arg) noexcept;
+
+  [[noreturn, gnu::cold]] static void panic_send_on_closed();
+};
+
+using ChanCore = BasicChanCore<ChanPolicy>;
 
 void close_chan(ChanCore* core);  // null: panics
 
 [[noreturn, gnu::cold]] void send_on_nil_chan() noexcept;
 [[noreturn, gnu::cold]] void recv_on_nil_chan() noexcept;
-[[noreturn, gnu::cold]] void panic_send_on_closed_chan();
 [[noreturn, gnu::cold]] void panic_chan_size();
 
 enum class TryResult : unsigned char { done, would_block, closed };
 
-template <typename T>
-class ChanState : public ChanCore {
+template <typename T, typename Policy>
+class BasicChanState : public BasicChanCore<Policy> {
+  using Core = BasicChanCore<Policy>;
+  using Node = typename Core::Node;
+
   static_assert(std::is_object_v<T> && !std::is_const_v<T>, "a channel's elements are objects");
   static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
                 "a channel moves its elements while two goroutines meet, where an exception would have nowhere to go");
 
  public:
+  using Token = typename Core::Token;
+  using Core::capacity;
+  using Core::closed;
+  using Core::count;
+  using Core::empty;
+  using Core::handles;
+  using Core::head;
+  using Core::mutex;
+  using Core::receivers;
+  using Core::senders;
+  using Core::tail;
+  using Core::timer;
+
   // The slots lie behind the state, in one allocation.
-  static ChanState* make(std::size_t capacity) {
+  static BasicChanState* make(std::size_t capacity) {
     constexpr std::size_t kMaxBytes = std::numeric_limits<std::ptrdiff_t>::max();
     if (capacity > (kMaxBytes - kSlotsOffset) / sizeof(T)) panic_chan_size();
     const std::size_t bytes = kSlotsOffset + capacity * sizeof(T);
@@ -86,8 +157,14 @@ class ChanState : public ChanCore {
     } else {
       memory = ::operator new(bytes);
     }
-    return ::new (memory) ChanState(capacity);
+    return make_in(memory, capacity, nullptr);
   }
+
+  // In memory from operator new that has room for the slots behind the state, and in which `ticks` lies, if there is any.
+  static BasicChanState* make_in(void* memory, std::size_t capacity, typename Policy::Timer* ticks) noexcept {
+    return ::new (memory) BasicChanState(capacity, ticks);
+  }
+  static constexpr std::size_t bytes_for(std::size_t capacity) noexcept { return kSlotsOffset + capacity * sizeof(T); }
 
   void ref() noexcept { handles.fetch_add(1, std::memory_order_relaxed); }
 
@@ -98,11 +175,9 @@ class ChanState : public ChanCore {
   // The last handle destroys what is left in the buffer. Nobody can be waiting: a waiter holds a handle. Not inlined:
   // GCC 12 doesn't know that a count is above one, and would warn of every use of another handle (-Wuse-after-free).
   [[gnu::noinline]] void destroy() noexcept {
-    for (std::size_t n = count.load(std::memory_order_relaxed); n > 0; --n) {
-      element(head).~T();
-      advance(head);
-    }
-    this->~ChanState();
+    if (timer != nullptr) Policy::end_timer(*this);
+    clear_buffer();
+    this->~BasicChanState();
     if constexpr (kOverAligned) {
       ::operator delete(static_cast<void*>(this), std::align_val_t(alignof(T)));
     } else {
@@ -112,66 +187,65 @@ class ChanState : public ChanCore {
 
   void send(T&& value) {
     mutex.lock();
-    const TryResult result = offer(std::move(value));
-    if (result == TryResult::done) return;
-    if (result == TryResult::would_block && wait_to_send(*this, &value)) return;
-    if (result == TryResult::closed) mutex.unlock();
-    panic_send_on_closed_chan();
+    Token partner{};
+    const TryResult result = offer(std::move(value), partner);
+    if (result == TryResult::would_block) {
+      if (Policy::wait_to_send(*this, &value)) return;
+      Policy::panic_send_on_closed();
+    }
+    mutex.unlock();
+    if (partner) Policy::wake(partner);
+    if (result == TryResult::closed) Policy::panic_send_on_closed();
   }
 
-  // Whether a send now would only wait.
-  bool send_would_block() const noexcept { return full() && !closed.load(std::memory_order_acquire); }
-
   bool try_send(T&& value) {
-    if (send_would_block()) return false;
+    if (this->send_would_block()) return false;
     mutex.lock();
-    const TryResult result = offer(std::move(value));
-    if (result == TryResult::done) return true;
+    Token partner{};
+    const TryResult result = offer(std::move(value), partner);
     mutex.unlock();
-    if (result == TryResult::closed) panic_send_on_closed_chan();
-    return false;
+    if (partner) Policy::wake(partner);
+    if (result == TryResult::closed) Policy::panic_send_on_closed();
+    return result == TryResult::done;
   }
 
   void recv(std::optional<T>& out) noexcept {
     mutex.lock();
-    const TryResult result = take(out);
-    if (result == TryResult::done) return;
-    if (result == TryResult::closed) {
-      mutex.unlock();
-    } else {
-      wait_to_recv(*this, &out);
+    if (timer != nullptr) [[unlikely]] {
+      Policy::look_at_timer(*this);
     }
+    Token partner{};
+    if (take(out, partner) == TryResult::would_block) {
+      Policy::wait_to_recv(*this, &out);
+      return;
+    }
+    mutex.unlock();
+    if (partner) Policy::wake(partner);
   }
 
   TryResult try_recv(std::optional<T>& out) noexcept {
-    if (empty()) {
+    if (timer == nullptr && empty()) {
       if (!closed.load(std::memory_order_acquire)) return TryResult::would_block;
       if (empty()) return TryResult::closed;
     }
     mutex.lock();
-    const TryResult result = take(out);
-    if (result != TryResult::done) mutex.unlock();
+    if (timer != nullptr) [[unlikely]] {
+      Policy::look_at_timer(*this);
+    }
+    Token partner{};
+    const TryResult result = take(out, partner);
+    mutex.unlock();
+    if (partner) Policy::wake(partner);
     return result;
   }
 
- private:
-  static constexpr bool kOverAligned = alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-  static constexpr std::size_t kSlotsOffset = (sizeof(ChanCore) + alignof(T) - 1) / alignof(T) * alignof(T);
-
-  explicit ChanState(std::size_t elements) noexcept : ChanCore(elements) {}
-
-  void* slot(std::size_t index) noexcept {
-    return reinterpret_cast<std::byte*>(this) + kSlotsOffset + index * sizeof(T);
-  }
-  T& element(std::size_t index) noexcept { return *std::launder(static_cast<T*>(slot(index))); }
-  void advance(std::size_t& index) const noexcept { index = index + 1 == capacity ? 0 : index + 1; }
-
-  // With the mutex held. done: the value is moved away and the mutex released; else neither.
-  TryResult offer(T&& value) noexcept {
+  // With the mutex held. done: the value is moved away; to `partner`, who is to be woken when the mutex was released, if
+  // there is one.
+  TryResult offer(T&& value, Token& partner) noexcept {
     if (closed.load(std::memory_order_relaxed)) return TryResult::closed;
-    if (WaitNode* const receiver = receivers.pop_front()) {
+    if (Node* const receiver = receivers.claim_front()) {
       static_cast<std::optional<T>*>(receiver->element)->emplace(std::move(value));
-      release_and_wake(*receiver);
+      partner = satisfy(*receiver);
       return TryResult::done;
     }
     const std::size_t n = count.load(std::memory_order_relaxed);
@@ -179,44 +253,64 @@ class ChanState : public ChanCore {
     ::new (slot(tail)) T(std::move(value));
     advance(tail);
     count.store(n + 1, std::memory_order_relaxed);
-    mutex.unlock();
     return TryResult::done;
   }
 
-  // With the mutex held. done: `out` has the value and the mutex is released; else neither.
-  TryResult take(std::optional<T>& out) noexcept {
+  // With the mutex held. done: `out` has the value; `partner` as above.
+  TryResult take(std::optional<T>& out, Token& partner) noexcept {
     const std::size_t n = count.load(std::memory_order_relaxed);
     if (n != 0) {
       T& oldest = element(head);
       out.emplace(std::move(oldest));
       oldest.~T();  // NOLINT(bugprone-use-after-move): a moved-from element is destroyed all the same
       advance(head);
-      if (WaitNode* const sender = senders.pop_front()) {
+      if (Node* const sender = senders.claim_front()) {
         // The buffer was full: the slot that was freed is the next one to fill.
         ::new (slot(tail)) T(std::move(*static_cast<T*>(sender->element)));
         advance(tail);
-        release_and_wake(*sender);
+        partner = satisfy(*sender);
       } else {
         count.store(n - 1, std::memory_order_relaxed);
-        mutex.unlock();
       }
       return TryResult::done;
     }
-    if (WaitNode* const sender = senders.pop_front()) {
+    if (Node* const sender = senders.claim_front()) {
       out.emplace(std::move(*static_cast<T*>(sender->element)));
-      release_and_wake(*sender);
+      partner = satisfy(*sender);
       return TryResult::done;
     }
     return closed.load(std::memory_order_relaxed) ? TryResult::closed : TryResult::would_block;
   }
 
-  void release_and_wake(WaitNode& node) noexcept {
-    node.success = true;
-    const WaitToken token = node.token;
-    mutex.unlock();
-    wake(token);
+  // With the mutex held: what is in the buffer is destroyed.
+  void clear_buffer() noexcept {
+    for (std::size_t n = count.load(std::memory_order_relaxed); n > 0; --n) {
+      element(head).~T();
+      advance(head);
+    }
+    count.store(0, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr bool kOverAligned = alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+  static constexpr std::size_t kSlotsOffset = (sizeof(Core) + alignof(T) - 1) / alignof(T) * alignof(T);
+
+  BasicChanState(std::size_t elements, typename Policy::Timer* ticks) noexcept : Core(elements, ticks) {}
+
+  void* slot(std::size_t index) noexcept {
+    return reinterpret_cast<std::byte*>(this) + kSlotsOffset + index * sizeof(T);
+  }
+  T& element(std::size_t index) noexcept { return *std::launder(static_cast<T*>(slot(index))); }
+  void advance(std::size_t& index) const noexcept { index = index + 1 == capacity ? 0 : index + 1; }
+
+  static Token satisfy(Node& waiter) noexcept {
+    waiter.success = true;
+    return waiter.token;
   }
 };
+
+template <typename T>
+using ChanState = BasicChanState<T, ChanPolicy>;
 
 // A counted pointer to a ChanState, or null: what the handles hold.
 template <typename T>
@@ -234,6 +328,11 @@ class ChanRef {
   }
   ~ChanRef() {
     if (state_ != nullptr) state_->unref();
+  }
+
+  static ChanRef share(ChanState<T>* state) noexcept {
+    if (state != nullptr) state->ref();
+    return ChanRef(state);
   }
 
   ChanState<T>* get() const noexcept { return state_; }
@@ -256,12 +355,15 @@ class ChanRef {
   TryResult try_recv(std::optional<T>& out) const noexcept {
     return state_ != nullptr ? state_->try_recv(out) : TryResult::would_block;
   }
-  std::size_t size() const noexcept { return state_ != nullptr ? state_->count.load(std::memory_order_acquire) : 0; }
-  std::size_t capacity() const noexcept { return state_ != nullptr ? state_->capacity : 0; }
+  std::size_t size() const noexcept { return buffered() ? state_->count.load(std::memory_order_acquire) : 0; }
+  std::size_t capacity() const noexcept { return buffered() ? state_->capacity : 0; }
 
   friend bool operator==(const ChanRef&, const ChanRef&) noexcept = default;
 
  private:
+  // A timer's channel shows no buffer.
+  bool buffered() const noexcept { return state_ != nullptr && state_->timer == nullptr; }
+
   ChanState<T>* state_ = nullptr;
 };
 

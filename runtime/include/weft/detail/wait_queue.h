@@ -1,6 +1,7 @@
 // Not part of the API: what the templates of weft/chan.h and its neighbours are made of.
 //
-// WaitNode and WaitQueue: goroutines and plain threads that wait for one thing, first come first served.
+// WaitNode and WaitQueue: goroutines and plain threads that wait for one thing, first come first served. Selection: one
+// that waits for several things, with a node in the queue of each.
 //
 // A waiter lays a WaitNode on its own stack, queues it under the lock of the thing, and blocks; blocking releases the
 // lock once the waiter may be woken (sync/block.h). A waker, under the same lock, takes the node out, does what the
@@ -11,10 +12,17 @@
 //   the waker          from taking it out until wake(); not after, since the waiter's frame may be gone then, which is
 //                      why the token is copied.
 // Exactly one waker takes a node out, so a waiter is woken exactly once and its wait never ends for nothing.
+//
+// With a Selection the nodes lie in several queues under several locks, and wakers meet. The first to set `winner`, from
+// null to the node that it took out, has won: it goes on as above, and only it wakes. The others leave the node alone,
+// out of the queue, marked as `dequeued`, and look for another waiter. The waiter takes out what is still queued, each
+// under its lock, before its frame goes.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include <weft/detail/spin_mutex.h>
 
 namespace weft::rt {
 struct G;
@@ -23,35 +31,73 @@ struct G;
 namespace weft::detail {
 
 // Whom to wake: a goroutine in the park that `key` counts, or, when g is null, the thread that sleeps on the futex word
-// at address `key`.
+// at address `key`. No key: nobody.
 struct WaitToken {
   rt::G* g = nullptr;
   std::uint64_t key = 0;
+
+  explicit operator bool() const noexcept { return key != 0; }
 };
 
 // Lets the waiter go on. Everything before it happens before the waiter's return from block(). Call it without locks;
 // any thread.
 void wake(WaitToken token) noexcept;
 
-struct WaitNode {
-  WaitNode* next = nullptr;
-  WaitNode* prev = nullptr;
-  WaitToken token;
-  void* element = nullptr;  // a channel's: the T to take from, or the std::optional<T> to fill
-  bool success = false;     // written by the waker: the wait ended as it should, not because of a close
+// What waiting is made of; tests/model explores channels, select and the queue with another one.
+struct WaitPolicy {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+  using Mutex = rt::SpinMutex;
+  using Token = WaitToken;
+
+  static void wake(WaitToken token) noexcept { detail::wake(token); }
+};
+
+template <typename Policy>
+struct BasicWaitNode;
+
+// On the stack of the waiter.
+template <typename Policy>
+struct BasicSelection {
+  typename Policy::template Atomic<BasicWaitNode<Policy>*> winner{nullptr};
+};
+
+template <typename Policy>
+struct BasicWaitNode {
+  // By a waker that took the node out: whether it may go on, because nobody was faster.
+  bool claim() noexcept {
+    if (selection == nullptr) return true;
+    BasicWaitNode* none = nullptr;
+    // Relaxed is enough: the winner tells the waiter by wake(), the losers by the locks of their queues.
+    if (selection->winner.compare_exchange_strong(none, this, std::memory_order_relaxed, std::memory_order_relaxed))
+      return true;
+    dequeued = true;
+    return false;
+  }
+
+  BasicWaitNode* next = nullptr;
+  BasicWaitNode* prev = nullptr;
+  typename Policy::Token token;
+  void* element = nullptr;                      // a channel's: the T to take from, or the std::optional<T> to fill
+  BasicSelection<Policy>* selection = nullptr;  // null: the waiter's only node
+  bool success = false;   // written by the waker: the wait ended as it should, not because of a close
+  bool dequeued = false;  // by a waker that came too late; under the queue's lock
 };
 
 // Doubly linked, because a waiter may have to leave from the middle. Everything but empty() needs the owner's lock.
-class WaitQueue {
+template <typename Policy>
+class BasicWaitQueue {
  public:
-  constexpr WaitQueue() noexcept = default;
-  WaitQueue(const WaitQueue&) = delete;
-  WaitQueue& operator=(const WaitQueue&) = delete;
+  using Node = BasicWaitNode<Policy>;
+
+  constexpr BasicWaitQueue() noexcept {}  // NOLINT(modernize-use-equals-default): constexpr for each policy that can
+  BasicWaitQueue(const BasicWaitQueue&) = delete;
+  BasicWaitQueue& operator=(const BasicWaitQueue&) = delete;
 
   // Any thread. Without the lock the answer may be a moment old; what the caller loads after it, it loads later.
   bool empty() const noexcept { return first_.load(std::memory_order_acquire) == nullptr; }
 
-  void push_back(WaitNode& node) noexcept {
+  void push_back(Node& node) noexcept {
     node.next = nullptr;
     node.prev = last_;
     if (last_ != nullptr) {
@@ -62,8 +108,8 @@ class WaitQueue {
     last_ = &node;
   }
 
-  void push_front(WaitNode& node) noexcept {
-    WaitNode* const second = first_.load(std::memory_order_relaxed);
+  void push_front(Node& node) noexcept {
+    Node* const second = first_.load(std::memory_order_relaxed);
     node.next = second;
     node.prev = nullptr;
     (second != nullptr ? second->prev : last_) = &node;
@@ -71,13 +117,20 @@ class WaitQueue {
   }
 
   // The one that waits longest; null when nobody does.
-  WaitNode* pop_front() noexcept {
-    WaitNode* const node = first_.load(std::memory_order_relaxed);
+  Node* pop_front() noexcept {
+    Node* const node = first_.load(std::memory_order_relaxed);
     if (node != nullptr) remove(*node);
     return node;
   }
 
-  void remove(WaitNode& node) noexcept {
+  // The one that waits longest and may be woken; null when there is none.
+  Node* claim_front() noexcept {
+    Node* node = pop_front();
+    while (node != nullptr && !node->claim()) node = pop_front();
+    return node;
+  }
+
+  void remove(Node& node) noexcept {
     if (node.prev != nullptr) {
       node.prev->next = node.next;
     } else {
@@ -88,19 +141,46 @@ class WaitQueue {
 
   // All of them, the oldest first, chained through `next`. A release store: who finds the queue empty because of it,
   // without the lock, also sees what its taker did before.
-  WaitNode* take_all() noexcept {
-    WaitNode* const first = first_.load(std::memory_order_relaxed);
+  Node* take_all() noexcept {
+    Node* const first = first_.load(std::memory_order_relaxed);
     first_.store(nullptr, std::memory_order_release);
     last_ = nullptr;
     return first;
   }
 
+  // The same, without those that may not be woken.
+  Node* claim_all() noexcept {
+    Node* claimed = nullptr;
+    Node** end = &claimed;
+    for (Node* node = take_all(); node != nullptr;) {
+      Node* const next = node->next;
+      if (node->claim()) {
+        *end = node;
+        end = &node->next;
+      }
+      node = next;
+    }
+    *end = nullptr;
+    return claimed;
+  }
+
  private:
-  std::atomic<WaitNode*> first_{nullptr};
-  WaitNode* last_ = nullptr;
+  typename Policy::template Atomic<Node*> first_{nullptr};
+  Node* last_ = nullptr;
 };
 
-// Wakes a chain that take_all() gave, in its order.
-void wake_all(WaitNode* chain) noexcept;
+// Wakes a chain that take_all() or claim_all() gave, in its order.
+template <typename Policy>
+void wake_all(BasicWaitNode<Policy>* chain) noexcept {
+  while (chain != nullptr) {
+    const typename Policy::Token token = chain->token;
+    chain = chain->next;  // wake() ends the node's life
+    Policy::wake(token);
+  }
+}
+
+using WaitNode = BasicWaitNode<WaitPolicy>;
+using WaitQueue = BasicWaitQueue<WaitPolicy>;
+using Selection = BasicSelection<WaitPolicy>;
 
 }  // namespace weft::detail

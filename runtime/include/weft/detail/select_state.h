@@ -1,0 +1,58 @@
+// Not part of the API: what weft/select.h and the template behind it (sync/select_core.h) share.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include <weft/detail/chan_state.h>
+
+namespace weft::detail {
+
+// One operation of a select.
+template <typename Policy>
+struct BasicChanOp {
+  enum class Kind : unsigned char { none, send, recv };  // none: never ready, as an operation on a nil channel
+
+  // offer() or take() of the channel's type, with its mutex held.
+  using Attempt = TryResult (*)(BasicChanCore<Policy>& chan, void* element, typename Policy::Token& partner) noexcept;
+
+  Kind kind = Kind::none;
+  BasicChanCore<Policy>* chan = nullptr;  // kept alive by the caller
+  void* element = nullptr;  // send: the T, moved from when it is the one chosen; recv: the std::optional<T>
+  Attempt attempt = nullptr;
+
+  bool would_block() const noexcept {
+    return kind == Kind::none || (kind == Kind::send ? chan->send_would_block() : chan->recv_would_block());
+  }
+};
+
+template <typename T, typename Policy>
+BasicChanOp<Policy> send_op(BasicChanState<T, Policy>* chan, T& value) noexcept {
+  if (chan == nullptr) return {};
+  return {BasicChanOp<Policy>::Kind::send, chan, &value,
+          [](BasicChanCore<Policy>& core, void* element, typename Policy::Token& partner) noexcept {
+            return static_cast<BasicChanState<T, Policy>&>(core).offer(std::move(*static_cast<T*>(element)), partner);
+          }};
+}
+
+template <typename T, typename Policy>
+BasicChanOp<Policy> recv_op(BasicChanState<T, Policy>* chan, std::optional<T>& out) noexcept {
+  if (chan == nullptr) return {};
+  return {BasicChanOp<Policy>::Kind::recv, chan, &out,
+          [](BasicChanCore<Policy>& core, void* element, typename Policy::Token& partner) noexcept {
+            return static_cast<BasicChanState<T, Policy>&>(core).take(*static_cast<std::optional<T>*>(element),
+                                                                      partner);
+          }};
+}
+
+using ChanOp = BasicChanOp<ChanPolicy>;
+
+inline constexpr std::size_t kNoOp = static_cast<std::size_t>(-1);
+
+// The index of the one that was carried out. With `has_default` kNoOp, at once, when none can be. Panics when the one
+// chosen is a send on a closed channel.
+std::size_t select_ops(std::span<const ChanOp> ops, bool has_default);
+
+[[noreturn]] void select_forever() noexcept;
+
+}  // namespace weft::detail

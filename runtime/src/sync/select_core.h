@@ -1,0 +1,184 @@
+// select: one operation out of several, on several channels, decided at one moment.
+//
+// Three passes (Go's selectgo, with one more in front):
+//   1. one case at a time, in random order, under its channel's mutex: the first that can be carried out is. Which
+//      it is, is uniform among those that are ready throughout. Cases that show without the mutex that they would wait
+//      are passed over.
+//   2. When none could: all mutexes, in the order of their addresses, so that selects don't deadlock. With all of them
+//      held, the cases are tried again in the same order. If none can be carried out now there is one moment at which
+//      none is ready: only then the default is taken.
+//   3. Without a default: a node in each channel's queue, all with one Selection, and the wait. The mutexes are released
+//      once the waiter may be woken. Who takes a node out of a queue has to claim it, so that exactly one does.
+//
+// The woken goroutine against the release of the mutexes. The release (commit, on the scheduler stack) walks a list on
+// the waiter's stack, and whoever claims a node behind a mutex that was released may wake the waiter while the walk goes
+// on. The waiter comes back here before its frame goes, and takes each mutex of a node that has lost. The winner's
+// mutex had been released when its node was claimed, and those before it in the walk, too; those behind it are mutexes
+// of losers only. So when the waiter has had them all, the walk has released its last one, behind which it reads
+// nothing.
+//
+// A select that has both a send and a receive on one channel does not meet itself: pass 2 finds nobody of its own,
+// and the nodes of pass 3 are for others to take.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "weft/detail/select_state.h"
+
+namespace weft::detail {
+
+// What a select needs for each of its operations while it works.
+template <typename Policy>
+struct SelectScratch {
+  std::span<BasicWaitNode<typename Policy::Waits>> nodes;
+  std::span<std::uint32_t> order;
+  std::span<BasicChanCore<Policy>*> chans;
+};
+
+// The channels of a select, each once, in the order in which their mutexes are taken and released.
+template <typename Policy>
+class SelectChans {
+ public:
+  SelectChans(std::span<const BasicChanOp<Policy>> ops, std::span<BasicChanCore<Policy>*> memory) noexcept
+      : list_(memory.data()) {
+    for (const auto& op : ops) {
+      if (op.chan != nullptr) list_[size_++] = op.chan;
+    }
+    std::sort(list_, list_ + size_, std::less<>());
+    size_ = static_cast<std::size_t>(std::unique(list_, list_ + size_) - list_);
+  }
+
+  void lock() noexcept {
+    for (std::size_t i = 0; i < size_; ++i) list_[i]->mutex.lock();
+  }
+  // The object may be gone when the last mutex is released.
+  void unlock() noexcept {
+    BasicChanCore<Policy>** const list = list_;
+    const std::size_t size = size_;
+    for (std::size_t i = 0; i < size; ++i) list[i]->mutex.unlock();
+  }
+  static bool unlock_committed(void* self) noexcept {
+    static_cast<SelectChans*>(self)->unlock();
+    return true;
+  }
+
+ private:
+  BasicChanCore<Policy>** list_;
+  std::size_t size_ = 0;
+};
+
+template <typename Policy>
+class Select {
+ public:
+  using Op = BasicChanOp<Policy>;
+  using Node = BasicWaitNode<typename Policy::Waits>;
+
+  Select(std::span<const Op> ops, SelectScratch<Policy> scratch) noexcept : ops_(ops), scratch_(scratch) {}
+
+  std::size_t run(bool has_default) {
+    shuffle();
+    for (const std::uint32_t i : scratch_.order.first(ops_.size())) {
+      if (!ops_[i].would_block() && try_alone(ops_[i])) return i;
+    }
+    SelectChans<Policy> chans(ops_, scratch_.chans);
+    chans.lock();
+    for (const std::uint32_t i : scratch_.order.first(ops_.size())) {
+      if (try_locked(ops_[i], chans)) return i;
+    }
+    if (has_default) {
+      chans.unlock();
+      return kNoOp;
+    }
+    return wait(chans);
+  }
+
+ private:
+  void shuffle() noexcept {
+    const auto order = scratch_.order;
+    const auto n = static_cast<std::uint32_t>(ops_.size());
+    if (n == 0) return;
+    order[0] = 0;
+    for (std::uint32_t i = 1; i < n; ++i) {
+      const std::uint32_t j = Policy::random_below(i + 1);
+      order[i] = order[j];
+      order[j] = i;
+    }
+  }
+
+  bool try_alone(const Op& op) {
+    op.chan->mutex.lock();
+    if (op.chan->timer != nullptr) [[unlikely]] {
+      Policy::look_at_timer(*op.chan);
+    }
+    typename Policy::Token partner{};
+    const TryResult result = op.attempt(*op.chan, op.element, partner);
+    op.chan->mutex.unlock();
+    return carried_out(op, result, partner);
+  }
+
+  // Releases the mutexes if the case is carried out.
+  bool try_locked(const Op& op, SelectChans<Policy>& chans) {
+    if (op.chan == nullptr) return false;
+    typename Policy::Token partner{};
+    const TryResult result = op.attempt(*op.chan, op.element, partner);
+    if (result == TryResult::would_block) return false;
+    chans.unlock();
+    return carried_out(op, result, partner);
+  }
+
+  static bool carried_out(const Op& op, TryResult result, typename Policy::Token partner) {
+    if (partner) Policy::wake(partner);
+    if (result == TryResult::closed && op.kind == Op::Kind::send) Policy::panic_send_on_closed();
+    return result != TryResult::would_block;
+  }
+
+  std::size_t wait(SelectChans<Policy>& chans) {
+    BasicSelection<typename Policy::Waits> selection;
+    const auto nodes = scratch_.nodes.first(ops_.size());
+    // In random order: of several operations on one channel each is as likely to be the first in its queue.
+    for (const std::uint32_t i : scratch_.order.first(ops_.size())) {
+      const Op& op = ops_[i];
+      if (op.chan == nullptr) continue;
+      nodes[i].element = op.element;
+      nodes[i].selection = &selection;
+      queue_of(op).push_back(nodes[i]);
+      if (op.chan->timer != nullptr) [[unlikely]] {
+        Policy::run_timer_for_waiters(*op.chan);
+      }
+    }
+    Policy::block_select(nodes, &SelectChans<Policy>::unlock_committed, &chans);
+
+    // Relaxed: the winner's wake() happens before.
+    const Node* const winner = selection.winner.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < ops_.size(); ++i) {
+      if (ops_[i].chan != nullptr && &nodes[i] != winner) leave(ops_[i], nodes[i]);
+    }
+    const auto chosen = static_cast<std::size_t>(winner - nodes.data());
+    if (!winner->success && ops_[chosen].kind == Op::Kind::send) Policy::panic_send_on_closed();
+    return chosen;
+  }
+
+  static BasicWaitQueue<typename Policy::Waits>& queue_of(const Op& op) noexcept {
+    return op.kind == Op::Kind::send ? op.chan->senders : op.chan->receivers;
+  }
+
+  static void leave(const Op& op, Node& node) noexcept {
+    op.chan->mutex.lock();
+    if (!node.dequeued) queue_of(op).remove(node);
+    if (op.chan->timer != nullptr) [[unlikely]] {
+      Policy::run_timer_for_waiters(*op.chan);
+    }
+    op.chan->mutex.unlock();
+  }
+
+  const std::span<const Op> ops_;
+  const SelectScratch<Policy> scratch_;
+};
+
+}  // namespace weft::detail

@@ -1,0 +1,97 @@
+// ChanTimer: the clockwork behind the channel of a Timer or a Ticker (Go 1.23's).
+//
+// It lies beside the channel's state, in its memory and under its mutex:
+//
+//   when    of the next tick; kNever: stopped, or ticked for the last time
+//   period  of a ticker; 0: it ticks once
+//
+// A tick goes to the receiver that waits longest, else into the buffer of one, else nowhere. The heap holds the timer
+// only while somebody waits on the channel. When nobody does, whoever comes to receive looks at the clock first: a timer
+// that is stopped in time, as most are, costs no more than its memory. A tick in the buffer is not yet received, so
+// stop() and reset() take it back.
+#pragma once
+
+#include <chrono>
+
+#include "time/guarded_timer.h"
+#include "weft/detail/chan_state.h"
+
+namespace weft::rt {
+
+using Tick = std::chrono::steady_clock::time_point;
+
+// Policy: that of timers, that of channels, and the caller's clock.
+template <typename Policy>
+class BasicChanTimer {
+ public:
+  using Chan = detail::BasicChanState<Tick, typename Policy::ChanPolicy>;
+
+  BasicChanTimer(Chan& chan, Nanos when, Nanos period) noexcept
+      : chan_(chan), when_(when), period_(period), timer_(&on_fire, this) {}
+
+  // True: a tick was still to come, or to be received. Neither will be.
+  bool stop() noexcept { return set(kNever, 0); }
+  bool reset(Nanos when, Nanos period) noexcept { return set(when, period); }
+
+  // --- with the channel's mutex held ---
+
+  void look_locked() noexcept {
+    if (when_ == kNever || !chan_.receivers.empty()) return;  // those who wait are served by the heap
+    const Nanos t = Policy::now();
+    if (when_ > t) return;
+    typename Chan::Token nobody{};
+    tick_locked(t, nobody);
+  }
+  void run_for_waiters_locked() noexcept { timer_.run_at(chan_.receivers.empty() ? kNever : when_); }
+
+  // --- when nobody has the channel any more ---
+
+  void end() noexcept {
+    chan_.mutex.lock();
+    when_ = kNever;
+    timer_.run_at(kNever);
+    chan_.mutex.unlock();
+    timer_.end();
+  }
+
+ private:
+  bool set(Nanos when, Nanos period) noexcept {
+    chan_.mutex.lock();
+    const bool active = when_ != kNever || chan_.count.load(std::memory_order_relaxed) != 0;
+    when_ = when;
+    period_ = period;
+    chan_.clear_buffer();
+    run_for_waiters_locked();
+    chan_.mutex.unlock();
+    return active;
+  }
+
+  // Ticks that are late are dropped, but for the first of them; the next one keeps to the grid.
+  void tick_locked(Nanos t, typename Chan::Token& partner) noexcept {
+    const Nanos due = when_;
+    when_ = period_ == 0 ? kNever : saturating_add(due, period_ * (1 + (t - due) / period_));
+    static_cast<void>(chan_.offer(Tick(std::chrono::nanoseconds(due)), partner));
+  }
+
+  static void on_fire(void* self) noexcept { static_cast<BasicChanTimer*>(self)->fire(); }
+
+  void fire() noexcept {
+    typename Chan::Token partner{};
+    chan_.mutex.lock();
+    timer_.fired();
+    if (when_ != kNever) {
+      const Nanos t = Policy::now();
+      if (when_ <= t) tick_locked(t, partner);
+    }
+    run_for_waiters_locked();
+    chan_.mutex.unlock();  // nothing of the channel is touched behind it
+    if (partner) Policy::ChanPolicy::wake(partner);
+  }
+
+  Chan& chan_;
+  Nanos when_;
+  Nanos period_;
+  GuardedTimer<typename Policy::TimerPolicy> timer_;
+};
+
+}  // namespace weft::rt

@@ -1,0 +1,75 @@
+// FuncTimer: what after_func(duration, fn) made.
+//
+// `when_`, under mutex_, is when the function is to run next; kNever: it is not. So who sets it to kNever first, stop()
+// or the timer that fires, decides.
+//
+// References: one for each handle, one while the timer is in a heap or its callback is on its way (GuardedTimer's
+// in_heap), one for each goroutine that runs the function. The callback never gives its reference back itself, for the
+// last one ends the function's captures, which may do anything, and it runs on a scheduler stack: it passes it on to the
+// goroutine that it starts.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "time/guarded_timer.h"
+#include "weft/go.h"
+#include "weft/time.h"
+
+namespace weft::detail {
+
+class FuncTimer {
+ public:
+  FuncTimer(std::unique_ptr<TimerFunction> function, const SourceLocation& where) noexcept
+      : function_(std::move(function)), where_(where) {}
+
+  // True: the function was still to run.
+  bool set(rt::Nanos when) noexcept {
+    mutex_.lock();
+    const bool was_pending = std::exchange(when_, when) != rt::kNever;
+    const bool was_held = timer_.in_heap();
+    if (!was_held && when != rt::kNever) ref();  // before it can fire
+    timer_.run_at(when);
+    const bool let_go = was_held && !timer_.in_heap();
+    mutex_.unlock();
+    if (let_go) unref();
+    return was_pending;
+  }
+
+  void ref() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void unref() noexcept {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    timer_.end();
+    delete this;
+  }
+
+ private:
+  static void on_fire(void* self) noexcept { static_cast<FuncTimer*>(self)->fire(); }
+
+  void fire() noexcept {
+    mutex_.lock();
+    timer_.fired();
+    const bool due = when_ <= rt::caller_now();
+    if (due) when_ = rt::kNever;
+    timer_.run_at(when_);
+    const bool still_held = timer_.in_heap();
+    mutex_.unlock();
+    if (still_held) return;
+    weft::go(
+        [self = FuncTimerRef(this), due] {
+          if (due) self.get()->function_->run();
+        },
+        where_);
+  }
+
+  rt::SpinMutex mutex_;
+  std::atomic<std::uint32_t> references_{1};
+  rt::Nanos when_ = rt::kNever;
+  rt::GuardedTimer<rt::TimerPolicy> timer_{&on_fire, this};
+  const std::unique_ptr<TimerFunction> function_;
+  const SourceLocation where_;
+};
+
+}  // namespace weft::detail

@@ -1,0 +1,52 @@
+// GuardedTimer: a runtime timer that is run, moved and stopped under a mutex of its owner, by anybody, while it may be
+// firing.
+//
+// The callback of a timer that fires comes without that mutex, and may find when it has it that the timer was stopped or
+// moved meanwhile. So the owner's `when` decides, which the mutex guards, and the callback does, under the mutex:
+// fired(); what is due, if anything is; run_at() of what is wanted now.
+//
+//   in_heap_  the timer is in a heap, or its callback is on its way to the mutex. Set where it is started, cleared where
+//             stop() finds it in the heap, and by fired().
+//
+// While a callback is on its way the timer is not started again: run_at() leaves that to the callback. So there is one
+// callback at a time that can touch the owner, and end() knows the heap it comes from. What a callback does after it
+// released the mutex uses nothing of the owner's.
+#pragma once
+
+#include "time/clock.h"
+#include "time/timer.h"
+
+namespace weft::rt {
+
+template <typename Policy>
+class GuardedTimer {
+ public:
+  GuardedTimer(typename BasicTimer<Policy>::Callback callback, void* arg) noexcept : timer_(callback, arg) {}
+
+  // --- with the owner's mutex held ---
+
+  // kNever: not at all.
+  void run_at(Nanos when) noexcept {
+    if (in_heap_) {
+      if (when == set_for_ || !timer_.stop()) return;
+      in_heap_ = false;
+    }
+    if (when == kNever) return;
+    in_heap_ = true;
+    set_for_ = when;
+    timer_.start_at(when);
+  }
+  void fired() noexcept { in_heap_ = false; }
+  bool in_heap() const noexcept { return in_heap_; }
+
+  // --- without it, once nothing is wanted and nobody else uses the owner ---
+
+  void end() noexcept { timer_.stop_and_wait(); }
+
+ private:
+  BasicTimer<Policy> timer_;
+  Nanos set_for_ = kNever;
+  bool in_heap_ = false;
+};
+
+}  // namespace weft::rt

@@ -1,0 +1,110 @@
+// Timer, Ticker, after and after_func.
+#include <algorithm>
+#include <cstddef>
+#include <new>
+
+#include "time/chan_timer.h"
+#include "time/func_timer.h"
+#include "weft/panic.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace detail {
+namespace {
+
+struct ChanTimerPolicy {
+  using TimerPolicy = rt::TimerPolicy;
+  using ChanPolicy = detail::ChanPolicy;
+  static rt::Nanos now() noexcept { return rt::caller_now(); }
+};
+
+// The end of the clock is a time like others, so that a timer set for it is armed.
+rt::Nanos time_after(std::chrono::nanoseconds duration) noexcept {
+  return std::min(rt::saturating_add(rt::caller_now(), duration.count()), rt::kNever - 1);
+}
+
+}  // namespace
+
+struct ChanTimer : rt::BasicChanTimer<ChanTimerPolicy> {
+  using BasicChanTimer::BasicChanTimer;
+};
+
+namespace {
+
+using TickChan = ChanState<TimePoint>;
+
+// One allocation: the channel's state, the slot behind it, and the clockwork.
+RecvChan<TimePoint> make_timer_chan(rt::Nanos when, rt::Nanos period) {
+  constexpr std::size_t kOffset =
+      (TickChan::bytes_for(1) + alignof(ChanTimer) - 1) / alignof(ChanTimer) * alignof(ChanTimer);
+  static_assert(alignof(ChanTimer) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+  void* const memory = ::operator new(kOffset + sizeof(ChanTimer));
+  void* const behind = static_cast<std::byte*>(memory) + kOffset;
+  TickChan* const chan = TickChan::make_in(memory, 1, static_cast<ChanTimer*>(behind));
+  ::new (behind) ChanTimer(*chan, when, period);
+  return ChanAccess::adopt(chan);
+}
+
+ChanTimer& timer_of(const RecvChan<TimePoint>& chan) noexcept { return *ChanAccess::receiving(chan)->timer; }
+
+}  // namespace
+
+void ChanPolicy::look_at_timer(ChanCore& core) noexcept { core.timer->look_locked(); }
+void ChanPolicy::run_timer_for_waiters(ChanCore& core) noexcept { core.timer->run_for_waiters_locked(); }
+void ChanPolicy::end_timer(ChanCore& core) noexcept {
+  core.timer->end();
+  core.timer->~ChanTimer();
+}
+
+void FuncTimerRef::ref(FuncTimer* timer) noexcept { timer->ref(); }
+void FuncTimerRef::unref(FuncTimer* timer) noexcept { timer->unref(); }
+
+Timer start_func_timer(std::chrono::nanoseconds duration, std::unique_ptr<TimerFunction> function,
+                       const SourceLocation& where) {
+  Timer timer;
+  timer.function_ = FuncTimerRef(new FuncTimer(std::move(function), where));
+  timer.function_.get()->set(time_after(duration));
+  return timer;
+}
+
+}  // namespace detail
+
+Timer::Timer(std::chrono::nanoseconds duration) : chan_(detail::make_timer_chan(detail::time_after(duration), 0)) {}
+
+bool Timer::stop() const {
+  if (chan_) return detail::timer_of(chan_).stop();
+  if (function_.get() == nullptr) panic("time: Stop called on uninitialized Timer");
+  return function_.get()->set(rt::kNever);
+}
+
+bool Timer::reset(std::chrono::nanoseconds duration) const {
+  const rt::Nanos when = detail::time_after(duration);
+  if (chan_) return detail::timer_of(chan_).reset(when, 0);
+  if (function_.get() == nullptr) panic("time: Reset called on uninitialized Timer");
+  return function_.get()->set(when);
+}
+
+Ticker::Ticker(std::chrono::nanoseconds period) {
+  if (period <= std::chrono::nanoseconds::zero()) panic("non-positive interval for NewTicker");
+  chan_ = detail::make_timer_chan(detail::time_after(period), period.count());
+}
+
+void Ticker::stop() const {
+  if (!chan_) panic("time: Stop called on uninitialized Ticker");
+  detail::timer_of(chan_).stop();
+}
+
+void Ticker::reset(std::chrono::nanoseconds period) const {
+  if (period <= std::chrono::nanoseconds::zero()) panic("non-positive interval for Ticker.Reset");
+  if (!chan_) panic("time: Reset called on uninitialized Ticker");
+  detail::timer_of(chan_).reset(detail::time_after(period), period.count());
+}
+
+RecvChan<TimePoint> after(std::chrono::nanoseconds duration) { return Timer(duration).chan(); }
+
+RecvChan<TimePoint> tick(std::chrono::nanoseconds period) {
+  if (period <= std::chrono::nanoseconds::zero()) return {};
+  return Ticker(period).chan();
+}
+
+}  // namespace weft
