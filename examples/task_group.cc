@@ -1,10 +1,11 @@
 // A goroutine that belongs to an object: it ends before the object does.
 // [task_group]
-#include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/go.h>
+#include <weft/select.h>
 #include <weft/sync.h>
 #include <weft/task_group.h>
+#include <weft/time.h>
 
 #include <chrono>
 #include <cstddef>
@@ -21,12 +22,9 @@ class Journal {
  public:
   explicit Journal(std::size_t& written) : written_(written) {
     writer_.go([this](weft::Context ctx) {
-      for (bool last = false; !last;) {
-        const auto [pause, cancel] = weft::with_timeout(ctx, 10ms);
-        pause.done().recv();  // the time is over, or the journal ends
-        last = static_cast<bool>(ctx.err());
-        write_out();
-      }
+      const weft::Ticker ticker(10ms);
+      while (weft::select(weft::on_recv(ticker.chan()), weft::on_recv(ctx.done())) == 0) write_out();
+      write_out();  // the journal ends
     });
   }
 

@@ -80,6 +80,12 @@ class Examples(unittest.TestCase):
         done = subprocess.run([BIN / "example_task_group"], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (0, "100 lines\n"), done.stderr)
 
+    def test_concurrency(self):
+        done = subprocess.run([BIN / "example_concurrency"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "squares: 14\noffered: 1 0\nchannel 1: 7\nticked: yes, the alarm was stopped: yes\n"
+                             "apples: 1\nsum: 2470\n"), done.stderr)
+
     def test_echo_tcp(self):
         port = free_port()
         server = subprocess.Popen([BIN / "example_echo_tcp", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
