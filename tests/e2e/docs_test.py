@@ -71,6 +71,15 @@ class Examples(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout),
                          (0, "worked after 6 attempts and 31 s\nnot yet, told\n"), done.stderr)
 
+    def test_errgroup(self):
+        done = subprocess.run([BIN / "example_errgroup"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "user 7: found, orders: found\nerror: no user -1\n"), done.stderr)
+
+    def test_task_group(self):
+        done = subprocess.run([BIN / "example_task_group"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (0, "100 lines\n"), done.stderr)
+
     def test_echo_tcp(self):
         port = free_port()
         server = subprocess.Popen([BIN / "example_echo_tcp", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -13,11 +15,13 @@
 #include <vector>
 
 #include "context/hook.h"
+#include "support/eventually.h"
 #include "support/matrix.h"
 #include "support/parked.h"
 #include "weft/go.h"
 #include "weft/stats.h"
 #include "weft/sync.h"
+#include "weft/testing/bubble.h"
 #include "weft/time.h"
 
 namespace weft {
@@ -86,7 +90,8 @@ TEST(Context, WithoutCancelKeepsValuesOnly) {
 // --- cancelling ---
 
 WEFT_PROCS_TEST(Context, CancelReachesAllDescendantsBeforeItReturns) {
-  const auto [root, cancel] = with_cancel_cause(background());
+  const auto [above, cancel_above] = with_cancel(background());
+  const auto [root, cancel] = with_cancel_cause(above);
   std::vector<Context> below;
   for (int i = 0; i < 3; ++i) {
     const auto [a, cancel_a] = with_cancel(root);
@@ -94,7 +99,7 @@ WEFT_PROCS_TEST(Context, CancelReachesAllDescendantsBeforeItReturns) {
     const auto [c, cancel_c] = with_cancel_cause(b);
     below.insert(below.end(), {a, b, c});
   }
-  const auto [sibling_root, cancel_sibling] = with_cancel(background());
+  const auto [sibling_root, cancel_sibling] = with_cancel(above);
   const auto [sibling, cancel_its_child] = with_cancel(sibling_root);
   EXPECT_FALSE(root.err());
   EXPECT_FALSE(closed(root));
@@ -109,8 +114,10 @@ WEFT_PROCS_TEST(Context, CancelReachesAllDescendantsBeforeItReturns) {
     EXPECT_EQ(cause(context).message(), "shutting down");
     EXPECT_TRUE(closed(context));
   }
-  EXPECT_FALSE(sibling.err());
-  EXPECT_FALSE(sibling_root.err());
+  for (const Context& context : {above, sibling_root, sibling}) {
+    EXPECT_FALSE(context.err());
+    EXPECT_FALSE(closed(context));
+  }
 
   cancel(Error::text("again"));
   EXPECT_EQ(cause(root).message(), "shutting down");
@@ -171,6 +178,57 @@ WEFT_PROCS_TEST(Context, ChildrenThatComeAndGoLeaveNothingBehind) {
   EXPECT_EQ(runtime_stats().timers, 0u);
 }
 
+// The bytes of this process that are in memory.
+std::size_t resident() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0;
+  std::size_t pages = 0;
+  statm >> size >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// The same from several goroutines at once, with done channels and functions, and goroutines that watch.
+WEFT_PROCS_TEST(Context, ChildrenOfManyGoroutinesLeaveNothingBehind) {
+  constexpr int kGoroutines = 8;
+  const auto [parent, cancel] = with_cancel(background());
+  std::atomic<int> stopped{0};
+  const auto churn = [&, &parent = parent](int n) {
+    WaitGroup group;
+    for (int g = 0; g < kGoroutines; ++g) {
+      group.go([&, n] {
+        for (int i = 0; i < n / kGoroutines; ++i) {
+          auto [child, cancel_child] = with_cancel(parent);
+          if (i % 16 == 0) {
+            const auto [grandchild, cancel_grandchild] = with_timeout(with_value<RequestId>(child, {i}), 1h);
+            const StopFunc stop = after_func(grandchild, [] {});
+            static_cast<void>(grandchild.done());
+            if (i % 32 == 0 && stop()) ++stopped;
+          }
+          if (i % 4 != 3) cancel_child();
+          if (i % 4 == 0) {
+            EXPECT_TRUE(child.err());
+          }
+        }
+      });
+    }
+    group.wait();
+    // What after_func started, has ended too.
+    EXPECT_TRUE(testing::eventually([] { return goroutine_count() == 1; }));
+  };
+  churn(kSanitized ? 2000 : 100'000);
+  const auto before = ::mallinfo2().uordblks;
+  const std::size_t resident_before = resident();
+  churn(kSanitized ? 20'000 : 1'000'000);
+  EXPECT_GT(stopped, 0);
+  EXPECT_FALSE(parent.err());
+  EXPECT_EQ(runtime_stats().timers, 0u);
+  // A child that stayed would be a hundred bytes and more, a million of them a hundred MiB.
+  EXPECT_LE(::mallinfo2().uordblks, before + 1024 * 1024);
+  if (!kSanitized) {
+    EXPECT_LE(resident(), resident_before + 16 * 1024 * 1024);
+  }
+}
+
 // --- deadlines ---
 
 WEFT_PROCS_TEST(Context, DeadlineExpires) {
@@ -205,6 +263,33 @@ WEFT_PROCS_TEST(Context, AParentsEarlierDeadlineStays) {
   cancel();
   EXPECT_EQ(later.err(), Errc::canceled);
   EXPECT_EQ(sooner.err(), Errc::canceled);
+}
+
+// To the nanosecond, by the clock of a bubble.
+WEFT_PROCS_TEST(Context, ALaterDeadlineIsTheParentsInAllItSays) {
+  weft::testing::bubble([] {
+    const auto start = now();
+    const auto [parent, cancel] = with_timeout_cause(background(), 1h, Error::text("the hour is over"));
+    const auto [child, cancel_child] = with_timeout_cause(parent, 2h, Error::text("never"));
+    const auto [sooner, cancel_sooner] = with_timeout(child, 1h - 1ns);
+    EXPECT_EQ(child.deadline(), start + 1h);
+    sleep(1h - 2ns);
+    weft::testing::wait();
+    EXPECT_FALSE(sooner.err());
+    sleep(1ns);
+    weft::testing::wait();
+    EXPECT_EQ(sooner.err(), Errc::context_deadline_exceeded);
+    EXPECT_EQ(cause(sooner), Errc::context_deadline_exceeded);
+    EXPECT_FALSE(child.err());
+    child.done().recv();
+    EXPECT_EQ(now() - start, 1h);
+    for (const Context& context : {parent, child}) {
+      EXPECT_EQ(context.err().message(), "context deadline exceeded");
+      EXPECT_EQ(context.err(), Condition::deadline_exceeded);  // what Go's Timeout() tells
+      EXPECT_FALSE(context.err() == Condition::canceled);
+      EXPECT_EQ(cause(context).message(), "the hour is over");
+    }
+  });
 }
 
 WEFT_PROCS_TEST(Context, APastDeadlineIsExceededAtOnce) {
@@ -438,6 +523,62 @@ WEFT_PROCS_TEST(Context, StopMeetsCancel) {
     group.wait();
     EXPECT_TRUE(outcomes == 1 || outcomes == 100) << outcomes;
   }
+}
+
+// A stopped function never runs, whatever ends the context later; its neighbour does, at its time.
+WEFT_PROCS_TEST(Context, AStoppedFunctionNeverRuns) {
+  weft::testing::bubble([] {
+    const auto [ctx, cancel] = with_timeout(background(), 1h);
+    int stopped_runs = 0;
+    int runs = 0;
+    const StopFunc stop = after_func(ctx, [&] { ++stopped_runs; });
+    after_func(ctx, [&] { ++runs; });
+    sleep(1h - 1ns);
+    EXPECT_TRUE(stop());
+    weft::testing::wait();
+    EXPECT_EQ(runs, 0);
+    sleep(1h);
+    EXPECT_EQ(runs, 1);
+    EXPECT_EQ(stopped_runs, 0);
+    EXPECT_FALSE(stop());
+  });
+}
+
+// --- names ---
+
+WEFT_PROCS_TEST(Context, NamesTellHowItWasMade) {
+  EXPECT_EQ(to_string(background()), "context.Background");
+  EXPECT_EQ(to_string(with_cancel(background()).first), "context.Background.WithCancel");
+  weft::testing::bubble([] {
+    const Context named = with_value<UserName>(background(), "ann");
+    const auto [ctx, cancel] = with_timeout(named, 90s);
+    const auto [later, cancel_later] = with_timeout(ctx, 1h);  // has the deadline above it
+    const Context last = with_value<RequestId>(without_cancel(with_cancel_cause(later).first), {7});
+    sleep(88500ms);
+    EXPECT_EQ(to_string(last),
+              "context.Background.WithValue(weft::(anonymous namespace)::UserName)"
+              ".WithDeadline(m=+946684890.000000000 [1.5s]).WithCancel.WithCancel.WithoutCancel"
+              ".WithValue(weft::(anonymous namespace)::RequestId)");
+
+    const auto remaining_of = [](std::chrono::nanoseconds timeout) {
+      const std::string text = to_string(with_timeout(background(), timeout).first);
+      const std::size_t begin = text.find('[') + 1;
+      return text.substr(begin, text.find(']') - begin);
+    };
+    EXPECT_EQ(remaining_of(0ns), "0s");
+    EXPECT_EQ(remaining_of(7ns), "7ns");
+    EXPECT_EQ(remaining_of(1500ns), "1.5\u00b5s");
+    EXPECT_EQ(remaining_of(20ms), "20ms");
+    EXPECT_EQ(remaining_of(1min), "1m0s");
+    EXPECT_EQ(remaining_of(100h + 1ns), "100h0m0.000000001s");
+    EXPECT_EQ(remaining_of(-1500ms), "-1.5s");
+    EXPECT_EQ(remaining_of(std::chrono::nanoseconds::min()), "-2562047h47m16.854775808s");
+  });
+  Context deep;
+  for (int i = 0; i < 100'000; ++i) deep = with_value<RequestId>(deep, {i});
+  EXPECT_EQ(to_string(deep).size(),
+            std::string("context.Background").size() +
+                100'000 * std::string(".WithValue(weft::(anonymous namespace)::RequestId)").size());
 }
 
 // --- hooks ---

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/eventually.h"
 #include "support/matrix.h"
 #include "support/parked.h"
 #include "weft/go.h"
@@ -19,6 +20,7 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using testing::kPatience;
 using testing::wait_until_parked;
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -126,9 +128,52 @@ WEFT_PROCS_TEST(Mutex, IsFairToOneThatComesSeldom) {
     mutex.lock();
     mutex.unlock();
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kPatience);
   stop = true;
   group.wait();
+}
+
+// The same with one that computes while it holds the mutex, and wants it back at once: it never waits, so nobody runs in
+// its place but by a hand-over.
+WEFT_PROCS_TEST(Mutex, IsFairBesideATightRelockLoop) {
+  Mutex mutex;
+  std::atomic<bool> stop{false};
+  std::atomic<int> holds{0};
+  WaitGroup group;
+  group.go([&] {
+    while (!stop) {
+      const std::lock_guard lock(mutex);
+      ++holds;
+      const auto end = std::chrono::steady_clock::now() + microseconds(100);
+      while (std::chrono::steady_clock::now() < end) {
+      }
+    }
+  });
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    for (const int seen = holds; holds == seen;) yield();  // it has it again
+    const std::lock_guard lock(mutex);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kPatience);
+  stop = true;
+  group.wait();
+}
+
+WEFT_PROCS_TEST(Mutex, TryLockNeverWaits) {
+  Mutex mutex;
+  EXPECT_TRUE(mutex.try_lock());
+  WaitGroup group;
+  for (std::size_t i = 0; i < 3; ++i) {
+    group.go([&] { const std::lock_guard lock(mutex); });
+    ASSERT_TRUE(wait_until_parked(i + 1, "sync.Mutex.Lock"));
+  }
+  EXPECT_FALSE(mutex.try_lock());
+  bool elsewhere = true;
+  std::thread([&] { elsewhere = mutex.try_lock(); }).join();
+  EXPECT_FALSE(elsewhere);
+  mutex.unlock();
+  group.wait();
+  EXPECT_TRUE(mutex.try_lock());
 }
 
 // A waiter of more than a millisecond gets the mutex from an unlock, though who unlocks takes it back at once.

@@ -261,6 +261,52 @@ WEFT_PROCS_TEST(Select, CrossedSelectsNeitherLoseNorDouble) {
   EXPECT_EQ(sent.load(), received.load());
 }
 
+// Four that send, four that receive and four that do either, in one select over both channels: each value arrives once.
+WEFT_PROCS_TEST(Select, TransfersAnExactMultiset) {
+  for (const std::size_t capacity : {0u, 1u, 2u, 3u}) {
+    constexpr int kPeers = 4;
+    const int each = 200 * kScale;
+    const auto a = make_chan<int>(capacity);
+    const auto b = make_chan<int>(capacity);
+    std::vector<std::atomic<int>> seen(static_cast<std::size_t>(3 * kPeers * each));
+    std::atomic<int> left{2 * kPeers * each};  // values that are not received yet
+    const auto got = [&](std::optional<int> v) {
+      if (!v) return;
+      ++seen[static_cast<std::size_t>(*v)];
+      if (--left == 0) {
+        a.close();
+        b.close();
+      }
+    };
+    WaitGroup group;
+    for (int p = 0; p < kPeers; ++p) {
+      group.go([&, p] {
+        for (int i = 0; i < each; ++i) (i % 2 == 0 ? a : b).send(p * each + i);
+      });
+      group.go([&, p] {
+        for (std::optional<int> v = 0; v;) {
+          v = (p % 2 == 0 ? a : b).recv();
+          got(v);
+        }
+      });
+      group.go([&, p] {
+        bool open = true;
+        const auto until_closed = [&](std::optional<int> v) {
+          open = v.has_value();
+          got(v);
+        };
+        int next = (kPeers + p) * each;
+        const int end = next + each;
+        while (next < end)
+          select(on_send(a, next, [&] { ++next; }), on_recv(b, until_closed), on_send(b, next, [&] { ++next; }));
+        while (open) select(on_recv(a, until_closed), on_recv(b, until_closed));
+      });
+    }
+    group.wait();
+    for (int i = 0; i < 2 * kPeers * each; ++i) ASSERT_EQ(seen[static_cast<std::size_t>(i)].load(), 1) << i;
+  }
+}
+
 WEFT_PROCS_TEST(Select, CloseWakesAllSelects) {
   const auto done = make_chan<int>();
   const auto never = make_chan<int>();

@@ -276,24 +276,35 @@ WEFT_PROCS_TEST(Timers, WakePlainThreads) {
   blocking([&] { thread.join(); });
 }
 
+// Ten thousand who sleep for 100 ms have all slept after 250: in one of some rounds, for the machine may be busy.
 WEFT_PROCS_TEST(Timers, TenThousandSleepersOnFewThreads) {
 #ifdef WEFT_TSAN
   constexpr int kSleepers = 2'000;  // it follows some 8000 goroutines at most
 #else
   constexpr int kSleepers = 10'000;
 #endif
-  WaitGroup group;
   std::atomic<int> early{0};
-  for (int i = 0; i < kSleepers; ++i) {
-    group.go([&] {
-      const TimePoint start = now();
-      sleep(100ms);
-      if (now() - start < 100ms) ++early;
-    });
+  bool in_time = false;
+  for (const TimePoint end = testing::patience_end(); !in_time && now() < end;) {
+    WaitGroup group;
+    [[maybe_unused]] const TimePoint begin = now();
+    for (int i = 0; i < kSleepers; ++i) {
+      group.go([&] {
+        const TimePoint start = now();
+        sleep(100ms);
+        if (now() - start < 100ms) ++early;
+      });
+    }
+    group.wait();
+#ifdef WEFT_TSAN
+    in_time = true;  // starting them takes longer than that
+#else
+    in_time = now() - begin < 250ms;
+#endif
+    EXPECT_LE(runtime_stats().machines, static_cast<std::size_t>(procs()) + 4);
   }
-  group.wait();
+  EXPECT_TRUE(in_time);
   EXPECT_EQ(early.load(), 0);
-  EXPECT_LE(runtime_stats().machines, static_cast<std::size_t>(procs()) + 4);
 }
 
 // --- after_func ---

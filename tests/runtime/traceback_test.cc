@@ -76,6 +76,8 @@ TEST(FunctionName, DropsReturnTypeParametersAndQualifiers) {
            {"T::f() &&", "T::f"},
            {"void weft::go<main::{lambda()#1}>(main::{lambda()#1}&&)::{lambda(void*)#1}::_FUN(void*)",
             "weft::go<main::{lambda()#1}>(main::{lambda()#1}&&)::{lambda(void*)#1}::_FUN"},
+           {"decltype(auto) ns::f<int>(int)", "ns::f<int>"},
+           {"decltype ({parm#1}()) ns::f<int (*)()>(int (*)())", "ns::f<int (*)()>"},
            {"operator new(unsigned long)", "operator new"},
            {"", ""},
        }) {

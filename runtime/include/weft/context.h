@@ -22,7 +22,9 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <variant>
 
@@ -81,9 +83,9 @@ struct ContextValueOf<Key> {
   using type = typename Key::context_value;
 };
 
-// Its address tells keys apart. Not const, so that no linker may merge two of them.
+// Its address tells keys apart; what it points to is for to_string(). Not const, so that no linker may merge two.
 template <typename Key>
-inline char context_key_tag = 0;
+inline const std::type_info* context_key_tag = &typeid(Key);
 
 }  // namespace detail
 
@@ -215,5 +217,10 @@ StopFunc after_func(const Context& context, F&& fn) {
 
 // Why the context is done: the first cause given to it or an ancestor, else err(). None while it is not done.
 Error cause(const Context& context) noexcept;
+
+// How the context was made, for logs: "context.Background.WithValue(UserName).WithDeadline(m=+12.500000000 [1.5s])".
+// Deadlines are seconds of the monotonic clock, with what remains of them; of values the key is shown, not the value.
+// todo() shows as the background. Throws std::bad_alloc.
+std::string to_string(const Context& context);
 
 }  // namespace weft

@@ -16,11 +16,7 @@
 // waited less.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
-#include <weft/detail/spin_mutex.h>
-#include <weft/detail/wait_queue.h>
+#include <weft/detail/mutex_core.h>
 
 namespace weft {
 
@@ -30,39 +26,16 @@ class Mutex {
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
-  void lock() noexcept {
-    std::uint32_t free = 0;
-    if (!word_.compare_exchange_strong(free, kLocked, std::memory_order_acquire, std::memory_order_relaxed))
-      lock_slow();
-  }
+  void lock() noexcept { core_.lock(); }
 
   // Never waits. False while somebody holds the mutex, or is about to have it handed over.
-  bool try_lock() noexcept {
-    std::uint32_t word = word_.load(std::memory_order_relaxed);
-    return (word & (kLocked | kStarving)) == 0 &&
-           word_.compare_exchange_strong(word, word | kLocked, std::memory_order_acquire, std::memory_order_relaxed);
-  }
+  bool try_lock() noexcept { return core_.try_lock(); }
 
   // Of a mutex that nobody holds: fatal error "sync: unlock of unlocked mutex".
-  void unlock() noexcept {
-    std::uint32_t held = kLocked;
-    if (!word_.compare_exchange_strong(held, 0, std::memory_order_release, std::memory_order_relaxed)) unlock_slow();
-  }
+  void unlock() noexcept { core_.unlock(); }
 
  private:
-  // Bits of word_; sync/mutex.cc has the protocol.
-  static constexpr std::uint32_t kLocked = 1;
-  static constexpr std::uint32_t kWaiters = 2;
-  static constexpr std::uint32_t kAwake = 4;
-  static constexpr std::uint32_t kStarving = 8;
-
-  void lock_slow() noexcept;
-  void unlock_slow() noexcept;
-  detail::WaitNode& pop_waiter_locked() noexcept;
-
-  std::atomic<std::uint32_t> word_{0};
-  rt::SpinMutex queue_mutex_;
-  detail::WaitQueue queue_;
+  detail::BasicMutex<detail::MutexPolicy> core_;
 };
 
 }  // namespace weft

@@ -26,6 +26,8 @@ namespace weft {
 
 namespace detail {
 
+class PoolCore;
+
 // Shards below this one are for threads that hold no processor.
 inline constexpr std::size_t kThreadShards = 8;
 
@@ -54,6 +56,8 @@ class Sharded {
   void range(Visit&& visit) const;
 
  private:
+  friend class detail::PoolCore;  // numbers its own
+
   static constexpr std::size_t kCacheLine = 64;
 
   struct alignas(kCacheLine > alignof(T) ? kCacheLine : alignof(T)) Shard {

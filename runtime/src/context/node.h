@@ -37,6 +37,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "context/link_list.h"
 #include "sync/block.h"
@@ -77,6 +78,9 @@ class ContextNode {
   CancelNode* canceler() const noexcept { return canceler_; }
   const void* key() const noexcept { return key_; }
 
+  // For to_string(): what the node adds to its parent's text.
+  virtual void append_name(std::string& text) const;
+
  protected:
   CancelNode* const canceler_;  // itself for a CancelNode; null: never ends
 
@@ -91,6 +95,7 @@ class ValueNode final : public ContextNode {
   ValueNode(ContextRef parent, CancelNode* canceler, const void* key, std::shared_ptr<const void> value) noexcept
       : ContextNode(std::move(parent), canceler, key), value_(std::move(value)) {}
   const void* value() const noexcept { return value_.get(); }
+  void append_name(std::string& text) const override;
 
  private:
   const std::shared_ptr<const void> value_;
@@ -112,6 +117,7 @@ class CancelNode : public ContextNode, public Linked<CancelNode> {
   Error err() const noexcept;
   Error cause() const noexcept;
   rt::Nanos deadline() const noexcept { return deadline_; }
+  void append_name(std::string& text) const override;
 
   // False: the context is done already. Takes over `function`.
   bool add_after_func(std::shared_ptr<AfterFunc> function) noexcept;
@@ -156,6 +162,7 @@ class DeadlineNode final : public CancelNode {
   // Starts the timer, unless the context is done. Once, after attach().
   void arm() noexcept;
   void expire_now() noexcept { cancel(Outcome::deadline_exceeded, expiry_cause_); }
+  void append_name(std::string& text) const override;
 
  private:
   static void on_timer(void* self) noexcept;

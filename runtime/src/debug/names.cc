@@ -65,6 +65,13 @@ std::size_t operator_symbol(std::string_view rest) noexcept {
   return 0;
 }
 
+// As in "f() const::{lambda()#1}"; what else stands behind a ')' and a blank is the name: "decltype(auto) f<int>".
+bool starts_with_qualifier(std::string_view rest) noexcept {
+  return rest.starts_with("const::") || rest.starts_with("const&") || rest.starts_with("const ") ||
+         rest.starts_with("volatile") || rest.starts_with("noexcept") || rest.starts_with('&') ||
+         rest.starts_with("[clone ");
+}
+
 void drop_return_type(std::string_view& name) noexcept {
   int depth = 0;
   std::size_t begin = 0;
@@ -85,8 +92,7 @@ void drop_return_type(std::string_view& name) noexcept {
       ++depth;
     } else if (c == '>' || c == ')' || c == '}' || c == ']') {
       --depth;
-    } else if (c == ' ' && depth == 0 &&
-               (i == 0 || name[i - 1] != ')')) {  // else it is a qualifier: "f() const::{lambda()#1}"
+    } else if (c == ' ' && depth == 0 && (i == 0 || name[i - 1] != ')' || !starts_with_qualifier(name.substr(i + 1)))) {
       begin = i + 1;
     }
   }
@@ -126,6 +132,11 @@ bool is_internal(std::string_view function) noexcept {
       "weft::go<",
       "weft::run<",
       "weft::WaitGroup::go<",
+      "weft::ErrGroup::start<",
+      "weft::ErrGroup::call<",
+      "weft::TaskGroup::go<",
+      "weft_call_watched",
+      "weft_watch_personality",
       "weft_switch_context",
       "weft_start_context",
       "__cxxabiv1::",

@@ -11,7 +11,6 @@
 #include "debug/crash.h"
 
 namespace weft::rt {
-namespace {
 
 std::string type_name(const std::type_info& type) {
   int status = 0;
@@ -36,6 +35,8 @@ std::string current_exception_text() {
     return "exception of type " + type_name(*type);
   }
 }
+
+namespace {
 
 [[noreturn]] void on_terminate() noexcept {
   std::string text;

@@ -1,6 +1,9 @@
 // The ends of the process that Go's runtime has: fatal errors, and checks that stay on in release builds.
 #pragma once
 
+#include <string>
+#include <typeinfo>
+
 namespace weft::rt {
 
 // Prints "fatal error: TEXT" and the goroutine that met it, with its stack, to stderr, and ends the process with status 2 (debug/crash.h has
@@ -16,6 +19,12 @@ namespace weft::rt {
 // Makes an exception that leaves a goroutine (or anything else that calls std::terminate) print "panic: VALUE", the goroutine
 // with its stack, and end the process with status 2.
 void install_terminate_handler() noexcept;
+
+// The exception that is being handled, as reports name it: "TYPE: WHAT", or the text that was thrown.
+std::string current_exception_text();
+
+// Demangled.
+std::string type_name(const std::type_info& type);
 
 }  // namespace weft::rt
 

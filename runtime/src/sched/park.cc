@@ -37,6 +37,8 @@ const char* wait_reason_text(WaitReason reason) noexcept {
       return "sync.WaitGroup.Wait";
     case WaitReason::cond_wait:
       return "sync.Cond.Wait";
+    case WaitReason::semaphore_acquire:
+      return "semaphore.Acquire";
     case WaitReason::semacquire:
       return "semacquire";
     case WaitReason::io_wait:

@@ -30,6 +30,7 @@ bool is_durable(WaitReason reason) noexcept {
     case WaitReason::sleep:
     case WaitReason::wait_group_wait:
     case WaitReason::cond_wait:
+    case WaitReason::semaphore_acquire:
     case WaitReason::bubble_run:
     case WaitReason::bubble_wait:
       return true;

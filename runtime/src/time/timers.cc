@@ -40,7 +40,7 @@ RecvChan<TimePoint> make_timer_chan(rt::Nanos when, rt::Nanos period) {
   static_assert(alignof(ChanTimer) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
   void* const memory = ::operator new(kOffset + sizeof(ChanTimer));
   void* const behind = static_cast<std::byte*>(memory) + kOffset;
-  TickChan* const chan = TickChan::make_in(memory, 1, *static_cast<ChanTimer*>(behind));
+  TickChan* const chan = TickChan::make_in(memory, 1, static_cast<ChanTimer*>(behind));
   ::new (behind) ChanTimer(*chan, when, period);
   return ChanAccess::adopt(chan);
 }

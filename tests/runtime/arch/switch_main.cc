@@ -1,11 +1,12 @@
-// A program that tests the context switch alone, so that it can be built for another architecture and run under an emulator. It uses nothing
-// but runtime/src/arch/context.h. Exit status 0 when every check holds.
+// A program that tests what is written in assembly, so that it can be built for another architecture and run under an emulator. It uses
+// nothing but runtime/src/arch. Exit status 0 when every check holds.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
+#include "arch/call_watched.h"
 #include "arch/context.h"
 
 namespace {
@@ -81,9 +82,67 @@ struct Expected {
   }
 };
 
+// An exception passes through a watched call: it is seen before anything below is unwound, and registers come back as they were. One that
+// is caught below is not seen.
+struct Watched {
+  int seen = 0;
+  int unwound = 0;
+  int unwound_when_seen = -1;
+};
+
+struct Unwinds {
+  Watched& watched;
+  ~Unwinds() { ++watched.unwound; }
+};
+
+[[gnu::noinline]] void throws(Watched& watched, std::uint64_t value) {
+  const Unwinds unwinds{watched};
+  throw value;
+}
+
+void catches_then_throws(void* arg) {
+  auto& watched = *static_cast<Watched*>(arg);
+  try {
+    throws(watched, 1);
+  } catch (std::uint64_t) {
+    check(watched.seen == 0, "an exception was seen by a call that it does not pass through");
+  }
+  throws(watched, 2);
+}
+
+void check_watched_calls() {
+  std::uint64_t sum = 0, expected = 0;
+  for (int i = 0; i < 100; ++i) {
+    const std::uint64_t a = sum + 1, b = a ^ 3, c = b + 5, d = c ^ 7, e = d + 9;
+    Watched watched;
+    const weft::rt::ThrowObserver observer{[](void* arg) noexcept {
+                                             auto& w = *static_cast<Watched*>(arg);
+                                             ++w.seen;
+                                             w.unwound_when_seen = w.unwound;
+                                           },
+                                           &watched};
+    weft::rt::weft_call_watched([](void*) {}, nullptr, &observer);
+    check(watched.seen == 0, "an exception was seen where there is none");
+    std::uint64_t caught = 0;
+    try {
+      weft::rt::weft_call_watched(&catches_then_throws, &watched, &observer);
+    } catch (std::uint64_t value) {
+      caught = value;
+    }
+    check(caught == 2, "an exception did not arrive");
+    check(watched.seen == 1 && watched.unwound_when_seen == 1, "an exception was not seen before it unwound");
+    check(watched.unwound == 2, "a destructor did not run");
+    sum = a + b + c + d + e;
+    const std::uint64_t a2 = expected + 1, b2 = a2 ^ 3, c2 = b2 + 5, d2 = c2 ^ 7;
+    expected = a2 + b2 + c2 + d2 + (d2 + 9);
+    check(sum == expected, "registers were lost over an exception");
+  }
+}
+
 }  // namespace
 
 int main() {
+  check_watched_calls();
   constexpr int kFlows = 3;
   static Flow flows[kFlows];
   Expected expected[kFlows];

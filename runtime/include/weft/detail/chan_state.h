@@ -157,13 +157,12 @@ class BasicChanState : public BasicChanCore<Policy> {
     } else {
       memory = ::operator new(bytes);
     }
-    return ::new (memory) BasicChanState(capacity, nullptr);
+    return make_in(memory, capacity, nullptr);
   }
 
-  // In memory from operator new that has room for the slots behind the state, and in which `ticks` lies, too.
-  static BasicChanState* make_in(void* memory, std::size_t capacity, typename Policy::Timer& ticks) noexcept {
-    static_assert(!kOverAligned);
-    return ::new (memory) BasicChanState(capacity, &ticks);
+  // In memory from operator new that has room for the slots behind the state, and in which `ticks` lies, if there is any.
+  static BasicChanState* make_in(void* memory, std::size_t capacity, typename Policy::Timer* ticks) noexcept {
+    return ::new (memory) BasicChanState(capacity, ticks);
   }
   static constexpr std::size_t bytes_for(std::size_t capacity) noexcept { return kSlotsOffset + capacity * sizeof(T); }
 

@@ -1,0 +1,275 @@
+// ConcurrentMap<K, V>: a hash map that goroutines share (Go's sync.Map).
+//
+//   weft::ConcurrentMap<std::string, std::shared_ptr<Session>> sessions;
+//   auto [session, loaded] = sessions.load_or_store(id, fresh);
+//   sessions.range([&](const std::string& id, const auto& s) { if (s->expired()) sessions.erase(id); return true; });
+//
+// Thread safety: every operation from any goroutine or plain thread. Each acts on its key at one moment; range(), clear()
+// and size() are not single moments.
+// Blocking: an operation waits while another one is in the same shard (a goroutine parks, a plain thread sleeps).
+// Elements: values go in and out by copy or move, so large ones are better behind a std::shared_ptr. Operations that copy
+// or compare values are there only for types that can. Hash must not throw. The copying, moving and comparing of keys and
+// values happens with a shard locked, and must not use the map; their destructors, unless a copy throws, and the function
+// given to range() run without locks and may.
+// Ordering: what was stored happens before a load that returns it.
+//
+// How: a key's hash says in which shard it lies, for ever; a shard is a std::unordered_map and its mutex. Operations on keys
+// of different shards don't meet.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <weft/mutex.h>
+
+namespace weft {
+
+struct ConcurrentMapOptions {
+  // Rounded up to a power of two between 2 and 65536. More of them meet more seldom, and take 128 bytes each. 0: eight for each
+  // CPU of the machine, at least 16.
+  std::size_t shards = 0;
+};
+
+namespace detail {
+
+inline std::size_t map_shards(const ConcurrentMapOptions& options) noexcept {
+  static const std::size_t by_default = std::max<std::size_t>(16, 8 * std::size_t{std::thread::hardware_concurrency()});
+  return std::bit_ceil(std::clamp<std::size_t>(options.shards != 0 ? options.shards : by_default, 2, 65536));
+}
+
+}  // namespace detail
+
+// What load_or_store() found or left.
+template <typename V>
+struct LoadOrStore {
+  V actual;
+  bool loaded = false;  // it was there before
+};
+
+template <typename K, typename V, typename Hash = std::hash<K>, typename Equal = std::equal_to<K>>
+class ConcurrentMap {
+  static_assert(std::movable<V>, "a map's values are replaced");
+
+ public:
+  using key_type = K;
+  using mapped_type = V;
+
+  ConcurrentMap() : ConcurrentMap(ConcurrentMapOptions()) {}
+  explicit ConcurrentMap(const ConcurrentMapOptions& options)
+      : shift_(64 - std::countr_zero(detail::map_shards(options))), shards_(detail::map_shards(options)) {}
+  ConcurrentMap(const ConcurrentMap&) = delete;
+  ConcurrentMap& operator=(const ConcurrentMap&) = delete;
+
+  // The key's value; nothing when it has none.
+  std::optional<V> load(const K& key) const requires std::copy_constructible<V>;
+  bool contains(const K& key) const;
+
+  void store(const K& key, V value) { static_cast<void>(swap(key, std::move(value))); }
+
+  // The key's value if it has one, else stores `value` and returns that.
+  LoadOrStore<V> load_or_store(const K& key, V value) requires std::copy_constructible<V>;
+
+  // Removes the key, and returns the value that it had.
+  std::optional<V> load_and_delete(const K& key);
+  // Removes the key, and says whether it was there.
+  bool erase(const K& key) { return load_and_delete(key).has_value(); }
+
+  // Stores a value, and returns the one that was there before.
+  std::optional<V> swap(const K& key, V value);
+
+  // Stores `desired` if the key's value equals `expected`, and says whether it did. A key without a value equals nothing.
+  bool compare_and_swap(const K& key, const V& expected, V desired) requires std::equality_comparable<V>;
+  // Removes the key if its value equals `expected`, and says whether it did.
+  bool compare_and_delete(const K& key, const V& expected) requires std::equality_comparable<V>;
+
+  // Calls visit(key, value) for each key, until it returns false. It is no snapshot: a key that is there during the whole
+  // call is visited once; one that is stored or removed meanwhile, once or not at all, with any value that it had during
+  // the call. No lock is held while visit runs, so that it may use the map. Copies the entries, one shard at a time.
+  template <typename Visit>
+  void range(Visit&& visit) const requires std::copy_constructible<K> && std::copy_constructible<V>;
+
+  // Removes all keys that are there at the call, and perhaps some that are stored meanwhile.
+  void clear();
+
+  // How many there are; with operations under way, of some moment for each shard. Without locks.
+  std::size_t size() const noexcept;
+
+ private:
+  // A key and its hash, so that it is hashed once for the shard and the table.
+  struct Hashed {
+    const K& key;
+    std::size_t hash;
+  };
+  struct TableHash {
+    using is_transparent = void;
+    [[no_unique_address]] Hash hash;
+    std::size_t operator()(const K& key) const { return hash(key); }
+    std::size_t operator()(const Hashed& key) const noexcept { return key.hash; }
+  };
+  struct TableEqual {
+    using is_transparent = void;
+    [[no_unique_address]] Equal equal;
+    bool operator()(const K& a, const K& b) const { return equal(a, b); }
+    bool operator()(const Hashed& a, const K& b) const { return equal(a.key, b); }
+    bool operator()(const K& a, const Hashed& b) const { return equal(a, b.key); }
+  };
+  using Table = std::unordered_map<K, V, TableHash, TableEqual>;
+
+  struct alignas(64) Shard {
+    mutable Mutex mutex;
+    Table table;                       // under the mutex
+    std::atomic<std::size_t> size{0};  // of the table; written under the mutex
+
+    void note_size_locked() noexcept { size.store(table.size(), std::memory_order_relaxed); }
+  };
+
+  Hashed hashed(const K& key) const noexcept { return {key, Hash()(key)}; }
+  // The tables use the low bits, of what may be as plain as the number itself; this multiplies them all into the high ones.
+  std::size_t shard_index(std::size_t hash) const noexcept {
+    constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15;
+    return static_cast<std::size_t>((std::uint64_t{hash} * kGolden) >> shift_);
+  }
+  Shard& shard_of(const Hashed& key) noexcept { return shards_[shard_index(key.hash)]; }
+  const Shard& shard_of(const Hashed& key) const noexcept { return shards_[shard_index(key.hash)]; }
+
+  const int shift_;  // 64 minus the bits of a shard's index
+  std::vector<Shard> shards_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <typename K, typename V, typename Hash, typename Equal>
+std::optional<V> ConcurrentMap<K, V, Hash, Equal>::load(const K& key) const requires std::copy_constructible<V> {
+  const Hashed wanted = hashed(key);
+  const Shard& shard = shard_of(wanted);
+  const std::lock_guard lock(shard.mutex);
+  const auto at = shard.table.find(wanted);
+  if (at == shard.table.end()) return std::nullopt;
+  return at->second;
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+bool ConcurrentMap<K, V, Hash, Equal>::contains(const K& key) const {
+  const Hashed wanted = hashed(key);
+  const Shard& shard = shard_of(wanted);
+  const std::lock_guard lock(shard.mutex);
+  return shard.table.contains(wanted);
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+LoadOrStore<V> ConcurrentMap<K, V, Hash, Equal>::load_or_store(const K& key,
+                                                               V value) requires std::copy_constructible<V> {
+  const Hashed wanted = hashed(key);
+  Shard& shard = shard_of(wanted);
+  const std::lock_guard lock(shard.mutex);
+  if (const auto at = shard.table.find(wanted); at != shard.table.end()) return {at->second, true};
+  LoadOrStore<V> stored{value, false};
+  shard.table.emplace(key, std::move(value));
+  shard.note_size_locked();
+  return stored;
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+std::optional<V> ConcurrentMap<K, V, Hash, Equal>::load_and_delete(const K& key) {
+  const Hashed wanted = hashed(key);
+  Shard& shard = shard_of(wanted);
+  typename Table::node_type removed;  // destroyed when the lock is released
+  const std::lock_guard lock(shard.mutex);
+  const auto at = shard.table.find(wanted);
+  if (at == shard.table.end()) return std::nullopt;
+  removed = shard.table.extract(at);
+  shard.note_size_locked();
+  return std::move(removed.mapped());
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+std::optional<V> ConcurrentMap<K, V, Hash, Equal>::swap(const K& key, V value) {
+  const Hashed wanted = hashed(key);
+  Shard& shard = shard_of(wanted);
+  const std::lock_guard lock(shard.mutex);
+  if (const auto at = shard.table.find(wanted); at != shard.table.end()) {
+    using std::swap;
+    swap(at->second, value);
+    return value;
+  }
+  shard.table.emplace(key, std::move(value));
+  shard.note_size_locked();
+  return std::nullopt;
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+bool ConcurrentMap<K, V, Hash, Equal>::compare_and_swap(const K& key, const V& expected,
+                                                        V desired) requires std::equality_comparable<V> {
+  const Hashed wanted = hashed(key);
+  Shard& shard = shard_of(wanted);
+  const std::lock_guard lock(shard.mutex);
+  const auto at = shard.table.find(wanted);
+  if (at == shard.table.end() || !(at->second == expected)) return false;
+  using std::swap;
+  swap(at->second, desired);  // the old value goes with the parameter
+  return true;
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+bool ConcurrentMap<K, V, Hash, Equal>::compare_and_delete(const K& key,
+                                                          const V& expected) requires std::equality_comparable<V> {
+  const Hashed wanted = hashed(key);
+  Shard& shard = shard_of(wanted);
+  typename Table::node_type removed;  // destroyed when the lock is released
+  const std::lock_guard lock(shard.mutex);
+  const auto at = shard.table.find(wanted);
+  if (at == shard.table.end() || !(at->second == expected)) return false;
+  removed = shard.table.extract(at);
+  shard.note_size_locked();
+  return true;
+}
+
+// A key never changes its shard, and each shard is copied once: hence no key twice, and none left out that stays.
+template <typename K, typename V, typename Hash, typename Equal>
+template <typename Visit>
+void ConcurrentMap<K, V, Hash, Equal>::range(
+    Visit&& visit) const requires std::copy_constructible<K> && std::copy_constructible<V> {
+  for (const Shard& shard : shards_) {
+    std::vector<std::pair<K, V>> entries;
+    {
+      const std::lock_guard lock(shard.mutex);
+      entries.reserve(shard.table.size());
+      for (const auto& [key, value] : shard.table) entries.emplace_back(key, value);
+    }
+    for (const auto& [key, value] : entries) {
+      if (!visit(key, value)) return;
+    }
+  }
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+void ConcurrentMap<K, V, Hash, Equal>::clear() {
+  for (Shard& shard : shards_) {
+    Table removed;  // destroyed when the lock is released
+    const std::lock_guard lock(shard.mutex);
+    shard.table.swap(removed);
+    shard.note_size_locked();
+  }
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+std::size_t ConcurrentMap<K, V, Hash, Equal>::size() const noexcept {
+  std::size_t sum = 0;
+  for (const Shard& shard : shards_) sum += shard.size.load(std::memory_order_relaxed);
+  return sum;
+}
+
+}  // namespace weft

@@ -1,0 +1,87 @@
+// Cond: a condition variable for goroutines (Go's sync.Cond).
+//
+//   weft::Mutex mutex;
+//   weft::Cond changed(mutex);
+//
+//   mutex.lock();                                          mutex.lock();
+//   changed.wait([&] { return !queue.empty(); });          queue.push_back(item);
+//   take(queue.front());                                   mutex.unlock();
+//   mutex.unlock();                                        changed.signal();
+//
+// The lock is anything with lock() and unlock(): Mutex, RWMutex, what RWMutex::r_locker() returns, and for plain threads
+// std::mutex. unlock() may not throw.
+// Thread safety: goroutines and plain threads alike.
+// Lifetime: the lock outlives the Cond. It stays in place while in use, and until every wait() has returned; a signal()
+// or broadcast() may still be about to return then.
+// Blocking: wait() parks the calling goroutine (a plain thread sleeps) until it is signalled; it can't be cancelled. The
+// others don't block.
+// Order: signal() wakes the one that waits longest. A wait ends only by a signal() or broadcast() that came after its
+// start, never for nothing; but somebody else may lock before the woken one does, so what it waited for may be over.
+#pragma once
+
+#include <weft/detail/spin_mutex.h>
+#include <weft/detail/wait_queue.h>
+#include <weft/mutex.h>
+
+namespace weft {
+
+namespace detail {
+
+// The waiters; sync/cond.cc has the protocol.
+class CondQueue {
+ public:
+  constexpr CondQueue() noexcept = default;
+  CondQueue(const CondQueue&) = delete;
+  CondQueue& operator=(const CondQueue&) = delete;
+
+  // Takes a place in the queue. wait() with the same node follows.
+  void enter(WaitNode& node) noexcept;
+  // Returns when the node is signalled.
+  void wait(WaitNode& node) noexcept;
+
+  void signal() noexcept;
+  void broadcast() noexcept;
+
+ private:
+  rt::SpinMutex mutex_;
+  WaitQueue queue_;
+};
+
+}  // namespace detail
+
+template <typename Lock = Mutex>
+class Cond {
+ public:
+  explicit Cond(Lock& lock) noexcept : lock_(lock) {}
+  Cond(const Cond&) = delete;
+  Cond& operator=(const Cond&) = delete;
+
+  // The caller holds the lock. Unlocks it, waits, and locks it again; a signal that comes after the unlock is not lost.
+  void wait() {
+    detail::WaitNode node;
+    Lock& lock = lock_;
+    queue_.enter(node);
+    unlock(lock);
+    queue_.wait(node);
+    lock.lock();
+  }
+
+  // Waits until `condition()` holds, which is called with the lock held. An exception from it leaves the lock held.
+  template <typename Condition>
+  void wait(Condition condition) {
+    while (!condition()) wait();
+  }
+
+  // Wakes the one that waits longest, if anybody does; broadcast() wakes all. The caller may hold the lock, but need not.
+  void signal() noexcept { queue_.signal(); }
+  void broadcast() noexcept { queue_.broadcast(); }
+
+ private:
+  // An exception from here would leave the node in the queue.
+  static void unlock(Lock& lock) noexcept { lock.unlock(); }
+
+  Lock& lock_;
+  detail::CondQueue queue_;
+};
+
+}  // namespace weft

@@ -1,0 +1,78 @@
+// Not part of the API: what Mutex and RWMutex are made of.
+//
+// BasicMutex: the word and the queue of a Mutex, and of an RWMutex's writers. A template over what it is made of, so
+// that tests/model can explore the interleavings of the same source; sync/mutex.h has the protocol and the slow paths.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <weft/detail/spin_mutex.h>
+#include <weft/detail/wait_queue.h>
+
+namespace weft::detail {
+
+struct MutexWaiting;  // sync/lock_waiting.h
+
+struct MutexPolicy {
+  template <typename T>
+  using Atomic = std::atomic<T>;
+  using SpinMutex = rt::SpinMutex;
+  using Waiting = MutexWaiting;
+};
+
+template <typename Policy>
+class BasicRWMutex;
+
+template <typename Policy>
+class BasicMutex {
+ public:
+  constexpr BasicMutex() noexcept = default;
+  BasicMutex(const BasicMutex&) = delete;
+  BasicMutex& operator=(const BasicMutex&) = delete;
+
+  void lock() noexcept {
+    std::uint32_t free = 0;
+    if (!word_.compare_exchange_strong(free, kLocked, std::memory_order_acquire, std::memory_order_relaxed))
+      lock_slow();
+  }
+
+  bool try_lock() noexcept {
+    std::uint32_t word = word_.load(std::memory_order_relaxed);
+    return (word & (kLocked | kStarving)) == 0 &&
+           word_.compare_exchange_strong(word, word | kLocked, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+
+  void unlock() noexcept {
+    std::uint32_t held = kLocked;
+    if (!word_.compare_exchange_strong(held, 0, std::memory_order_release, std::memory_order_relaxed)) unlock_slow();
+  }
+
+ private:
+  friend class BasicRWMutex<Policy>;
+
+  // Bits of word_. Those from kUnused on are 0 but in an RWMutex.
+  static constexpr std::uint32_t kLocked = 1;
+  static constexpr std::uint32_t kWaiters = 2;
+  static constexpr std::uint32_t kAwake = 4;
+  static constexpr std::uint32_t kStarving = 8;
+  static constexpr std::uint32_t kUnused = 16;
+
+  // How lock_slow() came to the mutex: it found `word` unlocked and locked it, or had it handed over.
+  struct Taken {
+    std::uint32_t word;
+    bool handed_over;
+  };
+  Taken lock_slow() noexcept;
+  // The locked word that it unlocked; 0 when it handed the mutex over.
+  std::uint32_t unlock_slow() noexcept;
+  WaitNode& pop_waiter_locked() noexcept;
+
+  typename Policy::template Atomic<std::uint32_t> word_{0};
+  typename Policy::SpinMutex queue_mutex_;
+  WaitQueue queue_;
+};
+
+extern template class BasicMutex<MutexPolicy>;
+
+}  // namespace weft::detail

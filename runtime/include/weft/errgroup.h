@@ -1,0 +1,161 @@
+// ErrGroup: goroutines that work on one thing, the first error of which ends the others (Go's errgroup.Group).
+//
+//   weft::ErrGroup group(ctx);
+//   group.go([&](weft::Context c) { return load_user(c, id, user); });       // returns a weft::Error
+//   group.go([&](weft::Context c) { return load_orders(c, id, orders); });
+//   if (weft::Error error = group.wait()) return error;
+//
+// The first function to return an error decides what wait() returns, and cancels the context of the group with that
+// error as its cause; later errors are dropped. Functions learn of it from the context, and are waited for.
+//
+// Exceptions: one that leaves a function ends the process with the stack of where it was thrown, as everywhere in weft.
+// ErrGroupOptions::catch_exceptions makes it the function's error instead. A function that calls exit_goroutine() has
+// returned no error.
+// Thread safety: goroutines and plain threads alike. go() and try_go() by somebody who is not one of the group's own
+// functions happen before wait() and the destructor. set_limit() is called by one, with nobody in go() or try_go().
+// Lifetime: must outlive its functions, and does: the destructor cancels the context and waits for them. One group is
+// for one set of functions: after wait() its context is done, and its error stays.
+// Blocking: go() parks while the group is at its limit, wait() and the destructor until all functions have returned (a
+// plain thread sleeps). None of them can be cancelled, and a function may not wait for its own group.
+// Ordering: each function's end happens before the return of wait().
+#pragma once
+
+#include <atomic>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <weft/chan.h>
+#include <weft/context.h>
+#include <weft/detail/task_call.h>
+#include <weft/error.h>
+#include <weft/go.h>
+#include <weft/wait_group.h>
+
+namespace weft {
+
+struct ErrGroupOptions {
+  // How many functions may run at the same time, at one byte each. Negative: any number. 0: none may be added.
+  int limit = -1;
+  // An exception that leaves a function becomes its error, "errgroup: panic recovered: TYPE: WHAT", followed by an empty
+  // line and the stack of where it was last thrown. The text is for logs, and takes milliseconds to make.
+  bool catch_exceptions = false;
+};
+
+namespace detail {
+// Calls call(frame). Returns an error that tells of the exception that left it, or none.
+Error call_catching(void (*call)(void* frame), void* frame);
+}  // namespace detail
+
+class ErrGroup {
+ public:
+  // Without a context of its own: an error cancels nothing, and context() is background().
+  ErrGroup() : ErrGroup(ErrGroupOptions{}) {}
+  explicit ErrGroup(const ErrGroupOptions& options);
+  // With a context derived from `parent`, which is done with the first error, after wait(), or when the parent is.
+  explicit ErrGroup(const Context& parent, const ErrGroupOptions& options = {});
+  // Cancels the context, if the group has one, and waits for all functions. An error that no wait() returned is lost.
+  ~ErrGroup();
+  ErrGroup(const ErrGroup&) = delete;
+  ErrGroup& operator=(const ErrGroup&) = delete;
+
+  // Calls fn() or fn(context()) in a new goroutine; while the group is at its limit, waits first, for ever when that is
+  // 0. fn returns something that converts to Error, or nothing, which is no error. It is destroyed before it counts as
+  // done. It is called even if the context is done. Throws std::bad_alloc when there is no memory for the goroutine.
+  template <typename F>
+  void go(F&& fn, SourceLocation where = SourceLocation::current());
+
+  // The same, but at the limit returns false at once.
+  template <typename F>
+  [[nodiscard]] bool try_go(F&& fn, SourceLocation where = SourceLocation::current());
+
+  // ErrGroupOptions::limit for what is added from now on. Throws Panic("errgroup: modify limit while N goroutines in
+  // the group are still active").
+  void set_limit(int limit);
+
+  // Waits for all functions and returns the first error, or none. The context is done then, also when there was none.
+  // Any number of callers.
+  Error wait();
+
+  const Context& context() const noexcept { return context_; }
+
+ private:
+  // Ends a function's part in the group.
+  struct LeaveAtEnd {
+    ErrGroup& group;
+    ~LeaveAtEnd() { group.leave(); }
+  };
+
+  template <typename F>
+  void start(F&& fn, const SourceLocation& where);
+  template <typename Fn>
+  Error call(Fn& fn);
+  void leave() noexcept;
+  void fail(Error error) noexcept;
+
+  const Context context_;
+  const CancelCauseFunc cancel_;  // null when the context is not the group's
+  WaitGroup running_;
+  std::atomic<int> active_{0};  // functions that run, for set_limit() alone
+  Chan<std::monostate> slots_;  // an element for each function that runs; null: no limit
+  const bool catch_exceptions_;
+  std::atomic<bool> failed_{false};
+  Error error_;  // written by who made failed_ true, before its function's end; read after running_.wait()
+
+  ErrGroup(std::pair<Context, CancelCauseFunc> context, const ErrGroupOptions& options);
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <typename F>
+void ErrGroup::go(F&& fn, SourceLocation where) {
+  if (slots_) slots_.send({});
+  start(std::forward<F>(fn), where);
+}
+
+template <typename F>
+bool ErrGroup::try_go(F&& fn, SourceLocation where) {
+  if (slots_ && !slots_.try_send({})) return false;
+  start(std::forward<F>(fn), where);
+  return true;
+}
+
+template <typename F>
+void ErrGroup::start(F&& fn, const SourceLocation& where) {
+  using Fn = std::decay_t<F>;
+  static_assert(detail::kIsTask<Fn>, "an ErrGroup's function takes nothing or a weft::Context");
+  running_.add(1);
+  active_.fetch_add(1, std::memory_order_relaxed);
+  try {
+    weft::go(
+        [this, body = Fn(std::forward<F>(fn))]() mutable {
+          const LeaveAtEnd end{*this};  // declared first, so that fn is destroyed before
+          Fn once(std::move(body));
+          if (Error error = call(once)) fail(std::move(error));
+        },
+        where);
+  } catch (...) {
+    leave();
+    throw;
+  }
+}
+
+// Without a handler in it, unless one is wanted: what nobody catches is reported with the whole stack.
+template <typename Fn>
+Error ErrGroup::call(Fn& fn) {
+  if (!catch_exceptions_) return detail::task_error(fn, context_);
+  struct Frame {
+    Fn& fn;
+    const Context& context;
+    Error error;
+  } frame{fn, context_, {}};
+  Error thrown = detail::call_catching(
+      [](void* arg) {
+        auto& f = *static_cast<Frame*>(arg);
+        f.error = detail::task_error(f.fn, f.context);
+      },
+      &frame);
+  return thrown ? thrown : frame.error;
+}
+
+}  // namespace weft

@@ -1,0 +1,252 @@
+// SingleFlight: of several callers that want the same thing at the same time, one does the work (Go's x/sync singleflight).
+//
+//   weft::SingleFlight<std::string, User> users;
+//   User user = users.do_call(id, [&] { return load_user(id); }).value;    // a hundred callers, one query
+//
+// Thread safety: goroutines and plain threads alike.
+// Lifetime: must outlive its calls and the goroutines that do_chan() starts.
+// Blocking: do_call() runs its function or waits until the one that runs has ended (a goroutine parks, a plain thread
+// sleeps); it can't be cancelled. do_chan() and forget() don't block. No lock is held while a function runs, so it may use
+// the same SingleFlight, but a do_call() of its own key would wait for itself for ever.
+// Exceptions: the callers hold one exception object together, so nobody should change it. ThreadSanitizer, which does not see
+// the count that libstdc++ keeps of them, may report its destruction by the last one.
+// Elements: keys and values are copied. For large values, or ones that can't be copied, take a std::shared_ptr.
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <weft/chan.h>
+#include <weft/go.h>
+#include <weft/mutex.h>
+#include <weft/source_location.h>
+#include <weft/wait_group.h>
+
+namespace weft {
+
+namespace detail {
+
+// What a call has come to. Written by the goroutine that runs it, read when it is done.
+template <typename V>
+struct FlightOutcome {
+  std::optional<V> value;
+  std::exception_ptr error;  // neither: the function called exit_goroutine()
+};
+
+[[noreturn, gnu::cold]] void panic_flight_exited();
+// In the goroutine of a caller that waited for a function that called exit_goroutine().
+[[noreturn, gnu::cold]] void exit_with_flight();
+
+}  // namespace detail
+
+// What do_call() returns.
+template <typename V>
+struct Flight {
+  V value;
+  bool shared = false;  // somebody else got it, too
+};
+
+// What do_chan() delivers. Cheap to copy; the value lives as long as the last copy.
+template <typename V>
+class FlightResult {
+ public:
+  // Throws what the function threw; Panic when it called exit_goroutine().
+  const V& value() const {
+    if (outcome_->error != nullptr) std::rethrow_exception(outcome_->error);
+    if (!outcome_->value) detail::panic_flight_exited();
+    return *outcome_->value;
+  }
+  // Somebody else got it, too.
+  bool shared() const noexcept { return shared_; }
+
+ private:
+  template <typename, typename, typename, typename>
+  friend class SingleFlight;
+  FlightResult(std::shared_ptr<const detail::FlightOutcome<V>> outcome, bool shared) noexcept
+      : outcome_(std::move(outcome)), shared_(shared) {}
+
+  std::shared_ptr<const detail::FlightOutcome<V>> outcome_;
+  bool shared_;
+};
+
+template <typename K, typename V, typename Hash = std::hash<K>, typename Equal = std::equal_to<K>>
+class SingleFlight {
+  static_assert(std::copy_constructible<V>, "every caller of a SingleFlight gets a copy of the value");
+
+ public:
+  SingleFlight() = default;
+  SingleFlight(const SingleFlight&) = delete;
+  SingleFlight& operator=(const SingleFlight&) = delete;
+
+  // The value of fn(); when a call of this key is under way, its value, and fn is not called. An exception of the function
+  // that ran is rethrown in every caller that waited for it. When that function ended its goroutine by exit_goroutine(),
+  // so do the callers that waited (runtime.Goexit's rule); a plain thread among them gets a Panic.
+  template <typename F>
+  Flight<V> do_call(const K& key, F&& fn);
+
+  // The same for a caller that has more to wait for: the channel, of capacity 1, receives the result once and is never
+  // closed. fn runs in a goroutine of its own when no call of this key is under way. What it throws, and that it called
+  // exit_goroutine(), is in the result; nothing ends the process. Throws std::bad_alloc when there is no memory for the
+  // goroutine. From plain threads only while the runtime runs.
+  template <typename F>
+  RecvChan<FlightResult<V>> do_chan(const K& key, F&& fn, SourceLocation where = SourceLocation::current());
+
+  // The next call of the key runs its function, though an earlier one may be under way; that one serves those who wait
+  // for it already.
+  void forget(const K& key);
+
+ private:
+  struct Call {
+    std::shared_ptr<detail::FlightOutcome<V>> outcome = std::make_shared<detail::FlightOutcome<V>>();
+    WaitGroup under_way;
+    // With mutex_ held, and while the call is in calls_.
+    bool shared = false;
+    std::vector<Chan<FlightResult<V>>> chans;
+  };
+  using CallPtr = std::shared_ptr<Call>;
+
+  // At the end of a run, however it ends.
+  struct FinishAtEnd {
+    SingleFlight& flights;
+    const K& key;
+    Call& call;
+    ~FinishAtEnd() { flights.finish(key, call); }
+  };
+
+  // Both with mutex_ held. The call of the key that is under way, null when there is none; and a new one.
+  CallPtr join_locked(const K& key);
+  CallPtr begin_locked(const K& key);
+
+  template <typename F>
+  void run(const K& key, Call& call, F& fn);
+  void finish(const K& key, Call& call) noexcept;
+
+  Mutex mutex_;
+  std::unordered_map<K, CallPtr, Hash, Equal> calls_;  // under way and not forgotten
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <typename K, typename V, typename Hash, typename Equal>
+template <typename F>
+Flight<V> SingleFlight<K, V, Hash, Equal>::do_call(const K& key, F&& fn) {
+  static_assert(std::is_invocable_r_v<V, F&>, "weft::SingleFlight::do_call takes a function that returns its value");
+  CallPtr call;
+  {
+    std::unique_lock lock(mutex_);
+    if (const CallPtr other = join_locked(key)) {
+      lock.unlock();
+      other->under_way.wait();
+      const detail::FlightOutcome<V>& outcome = *other->outcome;
+      if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
+      if (!outcome.value) detail::exit_with_flight();
+      return {*outcome.value, true};
+    }
+    call = begin_locked(key);
+  }
+  run(key, *call, fn);
+  // It is in calls_ no more: nobody joins it.
+  if (call->shared) return {*call->outcome->value, true};
+  return {*std::move(call->outcome->value), false};
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+template <typename F>
+RecvChan<FlightResult<V>> SingleFlight<K, V, Hash, Equal>::do_chan(const K& key, F&& fn, SourceLocation where) {
+  using Fn = std::decay_t<F>;
+  static_assert(std::is_invocable_r_v<V, Fn&>, "weft::SingleFlight::do_chan takes a function that returns its value");
+  auto result = make_chan<FlightResult<V>>(1);
+  CallPtr call;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const CallPtr other = join_locked(key)) {
+      other->chans.push_back(result);
+      return result;
+    }
+    call = begin_locked(key);
+    call->chans.push_back(result);
+  }
+  try {
+    weft::go(
+        [this, key, call, body = Fn(std::forward<F>(fn))]() mutable {
+          try {
+            run(key, *call, body);
+          } catch (const detail::GoroutineExit&) {
+            throw;
+          } catch (...) {  // it is in the outcome
+          }
+        },
+        where);
+  } catch (...) {  // those who joined meanwhile get this exception, too
+    call->outcome->error = std::current_exception();
+    finish(key, *call);
+    throw;
+  }
+  return result;
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+void SingleFlight<K, V, Hash, Equal>::forget(const K& key) {
+  CallPtr forgotten;  // released when the lock is
+  const std::lock_guard lock(mutex_);
+  if (const auto at = calls_.find(key); at != calls_.end()) {
+    forgotten = std::move(at->second);
+    calls_.erase(at);
+  }
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+auto SingleFlight<K, V, Hash, Equal>::join_locked(const K& key) -> CallPtr {
+  const auto at = calls_.find(key);
+  if (at == calls_.end()) return nullptr;
+  at->second->shared = true;
+  return at->second;
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+auto SingleFlight<K, V, Hash, Equal>::begin_locked(const K& key) -> CallPtr {
+  auto call = std::make_shared<Call>();
+  call->under_way.add(1);
+  calls_.emplace(key, call);
+  return call;
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+template <typename F>
+void SingleFlight<K, V, Hash, Equal>::run(const K& key, Call& call, F& fn) {
+  const FinishAtEnd end{*this, key, call};
+  try {
+    call.outcome->value.emplace(std::invoke(fn));
+  } catch (const detail::GoroutineExit&) {  // belongs to this goroutine: nobody else may have it
+    throw;
+  } catch (...) {
+    call.outcome->error = std::current_exception();
+    throw;
+  }
+}
+
+template <typename K, typename V, typename Hash, typename Equal>
+void SingleFlight<K, V, Hash, Equal>::finish(const K& key, Call& call) noexcept {
+  CallPtr finished;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto at = calls_.find(key); at != calls_.end() && at->second.get() == &call) {
+      finished = std::move(at->second);
+      calls_.erase(at);
+    }
+  }
+  // Nobody joins it any more, so what the lock guarded is the caller's.
+  call.under_way.done();
+  for (const Chan<FlightResult<V>>& chan : call.chans)
+    chan.send(FlightResult<V>(call.outcome, call.shared));  // there is room
+}
+
+}  // namespace weft

@@ -1,0 +1,54 @@
+// LockWaiting: how those wait who find a lock taken, as a policy, for templates that the model tests run without a
+// scheduler.
+#pragma once
+
+#include <chrono>
+
+#include "sched/park.h"
+#include "sync/block.h"
+#include "sync/futex.h"
+#include "weft/detail/mutex_core.h"
+#include "weft/detail/rw_mutex_core.h"
+#include "weft/go.h"
+
+namespace weft::detail {
+
+struct LockWaiting {
+  using Time = std::chrono::steady_clock::time_point;
+
+  static Time now() noexcept { return std::chrono::steady_clock::now(); }
+  // A wait beyond a millisecond turns a mutex to starvation mode.
+  static bool is_long_since(Time start) noexcept { return now() - start > std::chrono::milliseconds(1); }
+
+  // An arrival spins so often before it queues, each time for some turns: the holder of a well-used lock is gone sooner
+  // than a goroutine is parked. With one processor it can't be, since it does not run.
+  static bool may_spin(int rounds) noexcept { return rounds < 4 && procs() != 1; }
+  static void spin() noexcept {
+    for (int i = 0; i < 30; ++i) rt::spin_pause();
+  }
+
+  static void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
+    detail::block(node, held, reason);
+  }
+  static void wake(WaitToken token) noexcept { detail::wake(token); }
+  static void wake_all(WaitNode* chain) noexcept { detail::wake_all(chain); }
+
+  // Wakes the one that was handed a lock. It runs in the caller's place at once, or else every hand-over would cost a
+  // turn of the run queue.
+  static void wake_owner(WaitToken token) noexcept {
+    detail::wake(token);
+    if (token.g != nullptr && rt::on_goroutine()) rt::yield_local();
+  }
+};
+
+struct MutexWaiting : LockWaiting {
+  static constexpr rt::WaitReason kLockReason = rt::WaitReason::mutex_lock;
+  static constexpr const char* kUnlockOfUnlocked = "sync: unlock of unlocked mutex";
+};
+
+struct RWMutexWaiting : LockWaiting {
+  static constexpr rt::WaitReason kLockReason = rt::WaitReason::rwmutex_lock;
+  static constexpr const char* kUnlockOfUnlocked = "sync: Unlock of unlocked RWMutex";
+};
+
+}  // namespace weft::detail

@@ -1,0 +1,260 @@
+// PoolCore: what lies in a pool lies in
+//
+//   slots      one item for each machine, for the use of whoever runs on it: no lock, no locked instruction
+//   and for each processor (and for plain threads, some) a shard, with
+//   fresh      a list of items that came back since the last trim: the shard's users put and take at the front, others take
+//              at the back
+//   victims    a list of those that came back before that, and were not taken since
+//
+// take() looks in this order: the machine's slot, the shard's fresh, everybody's fresh, the shard's victims, everybody's
+// victims. put() fills the slot, else fresh. A trim destroys the victims and makes victims of the rest. So an item is
+// destroyed by the second trim after it came back.
+//
+// Whose is a slot. The machine's, not the processor's: sysmon takes the processor of a goroutine that computes, at any
+// instruction, but a goroutine leaves its machine at scheduling points only, of which take() and put() have none, and a
+// machine is one thread. (rt::Pin would hold the processor; a goroutine that uses pools all the time would then keep it
+// for ever, since no taker finds it in user mode for long enough.) Trims empty the slots of all machines, sleeping ones
+// too, by the protocol of sync/owned_slot.h. An item in a slot that is in use at that very moment is not idle, and stays.
+// Where the kernel has no heavy barrier slots are left alone: one item for each machine stays until it is taken, or the
+// pool goes.
+//
+// Time. Callers with a processor compare with the processor's clock, which costs them nothing and is some scheduling rounds
+// old. Whoever finds a period over moves next_trim on, by compare-and-swap, and trims; when two are over, twice.
+// Items are destroyed when all locks are released.
+#include "weft/detail/pool_core.h"
+
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include "sched/machine.h"
+#include "sched/processor.h"
+#include "sync/owned_slot.h"
+#include "sync/spin_mutex.h"
+#include "time/clock.h"
+#include "weft/sharded.h"
+
+namespace weft::detail {
+namespace {
+
+// All but empty() under the owner's lock.
+class PoolList {
+ public:
+  // Without the lock it may be a moment old.
+  bool empty() const noexcept { return first_.load(std::memory_order_relaxed) == nullptr; }
+
+  void push_front(PoolItem* item) noexcept {
+    PoolItem* const second = first_.load(std::memory_order_relaxed);
+    item->next = second;
+    item->prev = nullptr;
+    (second != nullptr ? second->prev : last_) = item;
+    first_.store(item, std::memory_order_relaxed);
+  }
+  PoolItem* pop_front() noexcept {
+    PoolItem* const item = first_.load(std::memory_order_relaxed);
+    if (item == nullptr) return nullptr;
+    first_.store(item->next, std::memory_order_relaxed);
+    (item->next != nullptr ? item->next->prev : last_) = nullptr;
+    return item;
+  }
+  PoolItem* pop_back() noexcept {
+    PoolItem* const item = last_;
+    if (item == nullptr) return nullptr;
+    last_ = item->prev;
+    if (last_ != nullptr) {
+      last_->next = nullptr;
+    } else {
+      first_.store(nullptr, std::memory_order_relaxed);
+    }
+    return item;
+  }
+  // All of `other`, in front of these.
+  void prepend(PoolList& other) noexcept {
+    PoolItem* const first = other.first_.load(std::memory_order_relaxed);
+    if (first == nullptr) return;
+    PoolItem* const second = first_.load(std::memory_order_relaxed);
+    other.last_->next = second;
+    (second != nullptr ? second->prev : last_) = other.last_;
+    first_.store(first, std::memory_order_relaxed);
+    other.first_.store(nullptr, std::memory_order_relaxed);
+    other.last_ = nullptr;
+  }
+
+ private:
+  std::atomic<PoolItem*> first_{nullptr};
+  PoolItem* last_ = nullptr;
+};
+
+struct PoolShard {
+  rt::SpinMutex mutex;  // guards the lists
+  PoolList fresh;
+  PoolList victims;
+};
+
+using PoolSlot = rt::OwnedSlot<PoolItem>;
+
+// Machines beyond have none. As many as a Sharded holds.
+constexpr int kMaxSlots = static_cast<int>(kThreadShards << 8);
+
+}  // namespace
+
+struct PoolCore::State {
+  State(std::chrono::nanoseconds trim_period, Destroy destroy_item) noexcept
+      : destroy(destroy_item),
+        period(trim_period.count()),
+        next_trim(period > 0 ? rt::saturating_add(rt::now(), period) : rt::kNever) {}
+
+  // The machine's; null on a plain thread, and when there is no memory for it.
+  PoolSlot* slot_of(const rt::Machine* machine) noexcept {
+    if (machine == nullptr || machine->id() >= kMaxSlots) return nullptr;
+    try {
+      return &slots.shard(static_cast<std::size_t>(machine->id()));
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+  }
+  // The caller's; null when there is no memory for it.
+  PoolShard* shard() noexcept {
+    try {
+      return &shards.get();
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+  }
+  // Any processor's clock will do: the machine may have lost the one that it thinks of.
+  bool due(rt::Machine* machine) const noexcept {
+    const rt::Processor* const p = machine != nullptr ? machine->processor() : nullptr;
+    const rt::Nanos t = p != nullptr ? p->clock.load(std::memory_order_relaxed) : rt::now();
+    return t >= next_trim.load(std::memory_order_relaxed);
+  }
+
+  PoolItem* find_in(PoolList PoolShard::*list, PoolShard* mine) noexcept;
+  void trim_if_due() noexcept;
+  void trim_locked(PoolList& dead) noexcept;
+  void destroy_all(PoolList& dead) noexcept {
+    while (PoolItem* const item = dead.pop_front()) destroy(item);
+  }
+
+  const Destroy destroy;
+  const rt::Nanos period;
+  std::atomic<rt::Nanos> next_trim;
+  rt::SlotGate<> gate;  // closed with trim_mutex held
+  rt::SpinMutex trim_mutex;
+  Sharded<PoolSlot> slots;  // by the machines' numbers
+  Sharded<PoolShard> shards;
+};
+
+PoolCore::PoolCore(std::chrono::nanoseconds trim_period, Destroy destroy)
+    : state_(std::make_unique<State>(trim_period, destroy)) {}
+
+// Nobody else is here any more.
+PoolCore::~PoolCore() {
+  PoolList dead;
+  state_->slots.range([&](PoolSlot& slot) {
+    if (PoolItem* const item = slot.empty()) dead.push_front(item);
+  });
+  state_->shards.range([&](PoolShard& shard) {
+    dead.prepend(shard.fresh);
+    dead.prepend(shard.victims);
+  });
+  state_->destroy_all(dead);
+}
+
+PoolItem* PoolCore::take() noexcept {
+  State& state = *state_;
+  rt::Machine* const machine = rt::current_machine();
+  PoolSlot* const slot = state.slot_of(machine);
+  PoolItem* item = slot != nullptr ? slot->take(state.gate) : nullptr;
+  const bool due = state.due(machine);
+  if (item == nullptr) {
+    PoolShard* const mine = state.shard();
+    item = state.find_in(&PoolShard::fresh, mine);
+    if (item == nullptr) item = state.find_in(&PoolShard::victims, mine);
+  }
+  if (due) [[unlikely]] {
+    state.trim_if_due();
+  }
+  return item;
+}
+
+void PoolCore::put(PoolItem* item) noexcept {
+  State& state = *state_;
+  rt::Machine* machine = rt::current_machine();
+  // Before the item is in the pool: it has just been used.
+  if (state.due(machine)) [[unlikely]] {
+    state.trim_if_due();
+    machine = rt::current_machine();  // destructors may have parked
+  }
+  PoolSlot* const slot = state.slot_of(machine);
+  if (slot != nullptr && slot->put(state.gate, item)) return;
+  if (PoolShard* const mine = state.shard()) {
+    const std::lock_guard lock(mine->mutex);
+    mine->fresh.push_front(item);
+  } else {
+    state.destroy(item);
+  }
+}
+
+void PoolCore::trim() noexcept {
+  PoolList dead;
+  {
+    const std::lock_guard lock(state_->trim_mutex);
+    state_->trim_locked(dead);
+  }
+  state_->destroy_all(dead);
+}
+
+PoolItem* PoolCore::State::find_in(PoolList PoolShard::*list, PoolShard* mine) noexcept {
+  PoolItem* item = nullptr;
+  if (mine != nullptr && !(mine->*list).empty()) {
+    const std::lock_guard lock(mine->mutex);
+    item = (mine->*list).pop_front();
+  }
+  if (item != nullptr) return item;
+  shards.range([&](PoolShard& shard) {
+    if (item != nullptr || (shard.*list).empty()) return;
+    const std::lock_guard lock(shard.mutex);
+    item = (shard.*list).pop_back();
+  });
+  return item;
+}
+
+void PoolCore::State::trim_if_due() noexcept {
+  const rt::Nanos t = rt::now();
+  rt::Nanos due = next_trim.load(std::memory_order_relaxed);
+  if (t < due || !next_trim.compare_exchange_strong(due, rt::saturating_add(t, period), std::memory_order_relaxed))
+    return;
+  PoolList dead;
+  {
+    const std::lock_guard lock(trim_mutex);
+    trim_locked(dead);
+    if (t - due >= period) trim_locked(dead);
+  }
+  destroy_all(dead);
+}
+
+void PoolCore::State::trim_locked(PoolList& dead) noexcept {
+  PoolList unused;
+  if (gate.close()) {
+    slots.range([&](PoolSlot& slot) {
+      if (PoolItem* const item = slot.empty()) unused.push_front(item);
+    });
+  }
+  gate.open();
+  shards.range([&](PoolShard& shard) {
+    const std::lock_guard lock(shard.mutex);
+    dead.prepend(shard.victims);
+    shard.victims.prepend(shard.fresh);
+  });
+  if (unused.empty()) return;
+  if (PoolShard* const mine = shard()) {
+    const std::lock_guard lock(mine->mutex);
+    mine->victims.prepend(unused);
+  } else {
+    dead.prepend(unused);
+  }
+}
+
+}  // namespace weft::detail
