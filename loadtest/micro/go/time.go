@@ -2,13 +2,13 @@
 package main
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
 
 const (
 	farOff          = time.Hour
-	soon            = time.Microsecond
 	periodPerTicker = 50 * time.Microsecond
 	measuredPeriods = 2
 )
@@ -36,9 +36,13 @@ func timerReset(ops int64) uint64 {
 	return moved
 }
 
+// Gives way now and then, as its twin has to.
 func afterFuncStop(ops int64) uint64 {
 	var stopped uint64
 	for i := int64(0); i < ops; i++ {
+		if i%batch == 0 {
+			runtime.Gosched()
+		}
 		timer := time.AfterFunc(farOff, func() { fail("after_func_stop: an hour has passed") })
 		if timer.Stop() {
 			stopped++
@@ -59,7 +63,7 @@ func afterFuncFire(ops int64) uint64 {
 		for i := int64(0); i < n; i++ {
 			group.Add(1)
 			result, index := &results[i], uint64(first+i)
-			time.AfterFunc(soon, func() {
+			time.AfterFunc(0, func() {
 				*result = index
 				group.Done()
 			})
@@ -68,6 +72,21 @@ func afterFuncFire(ops int64) uint64 {
 		for i := int64(0); i < n; i++ {
 			sum += results[i]
 		}
+	}
+	return sum
+}
+
+func afterFuncFireOne(ops int64) uint64 {
+	var sum uint64
+	var group sync.WaitGroup
+	for i := int64(0); i < ops; i++ {
+		group.Add(1)
+		value := uint64(i)
+		time.AfterFunc(0, func() {
+			sum += value
+			group.Done()
+		})
+		group.Wait()
 	}
 	return sum
 }

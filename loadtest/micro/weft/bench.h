@@ -81,6 +81,7 @@ std::uint64_t timer_start_stop(std::int64_t ops);
 std::uint64_t timer_reset(std::int64_t ops);
 std::uint64_t after_func_stop(std::int64_t ops);
 std::uint64_t after_func_fire(std::int64_t ops);
+std::uint64_t after_func_fire_one(std::int64_t ops);
 void tickers(Sample& sample);
 void tickers_spread(Sample& sample);
 
@@ -88,6 +89,11 @@ void tickers_spread(Sample& sample);
 std::uint64_t mutex_free(std::int64_t ops);
 std::uint64_t mutex_contended(std::int64_t ops);
 std::uint64_t wait_group(std::int64_t ops);
+std::uint64_t rwmutex_read(std::int64_t ops);
+std::uint64_t rwmutex_read_shared(std::int64_t ops);
+std::uint64_t once(std::int64_t ops);
+std::uint64_t pool(std::int64_t ops);
+std::uint64_t concurrent_map(std::int64_t ops);
 
 // context.cc
 std::uint64_t context_cancel(std::int64_t ops);
