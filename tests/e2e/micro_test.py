@@ -71,7 +71,7 @@ class Micro(unittest.TestCase):
             self.assertEqual(found, {(program, n) for program in programs for n in expected}, name)
         for row in ("| spawn_join, ns | 2 |", "| skynet, ms | 2 |", "| wake p99, µs | 2 |", "| parked_1m, KiB |",
                     "| parked_1m mappings, each |", "| hog_echo_epoll p99, ms | 1 |", "| hog_echo_epoll p99, ms | 2 |",
-                    "| blocking_tick worst, ms | 1 |"):
+                    "| blocking_tick worst, ms | 1 |", "| select_ready, ns | 2 |", "| tickers_20k_spread, ms/s | 2 |"):
             self.assertIn(row, done.stdout)
 
     def test_weft_alone(self):

@@ -1,7 +1,11 @@
-// Contexts: made and cancelled.
+// Contexts: made, cancelled, and asked for values.
 package main
 
 import "context"
+
+const depth = 10
+
+type key int
 
 func cancelFrom(parent context.Context, ops int64) uint64 {
 	var canceled uint64
@@ -22,4 +26,17 @@ func contextChild(ops int64) uint64 {
 	canceled := cancelFrom(parent, ops)
 	cancel()
 	return canceled
+}
+
+// The value is the one farthest from the context that is asked.
+func contextValue(ops int64) uint64 {
+	ctx := context.Background()
+	for i := 0; i < depth; i++ {
+		ctx = context.WithValue(ctx, key(i), int64(i+1))
+	}
+	var sum uint64
+	for i := int64(0); i < ops; i++ {
+		sum += uint64(ctx.Value(key(0)).(int64))
+	}
+	return sum
 }

@@ -48,6 +48,9 @@ inline std::int64_t now_ns() noexcept {
       .count();
 }
 
+// Of the whole process, user and kernel.
+std::int64_t process_cpu_ns() noexcept;
+
 // Ends the process with status 1 and one line on stderr.
 [[noreturn]] void fail(const char* what);
 
@@ -62,16 +65,40 @@ std::uint64_t yield_8(std::int64_t ops);
 // chan.cc
 std::uint64_t ping_pong(std::int64_t ops);
 std::uint64_t chan_buffered(std::int64_t ops);
+std::uint64_t chan_uncontended(std::int64_t ops);
+std::uint64_t chan_4x4_unbuffered(std::int64_t ops);
+std::uint64_t chan_4x4_buffered(std::int64_t ops);
 std::uint64_t skynet(std::int64_t leaves);
+
+// select.cc
+std::uint64_t select_ready(std::int64_t ops);
+std::uint64_t select_default(std::int64_t ops);
+std::uint64_t select_blocked(std::int64_t ops);
+std::uint64_t select_timeout(std::int64_t ops);
+
+// time.cc
+std::uint64_t timer_start_stop(std::int64_t ops);
+std::uint64_t timer_reset(std::int64_t ops);
+std::uint64_t after_func_stop(std::int64_t ops);
+std::uint64_t after_func_fire(std::int64_t ops);
+std::uint64_t after_func_fire_one(std::int64_t ops);
+void tickers(Sample& sample);
+void tickers_spread(Sample& sample);
 
 // sync.cc
 std::uint64_t mutex_free(std::int64_t ops);
 std::uint64_t mutex_contended(std::int64_t ops);
 std::uint64_t wait_group(std::int64_t ops);
+std::uint64_t rwmutex_read(std::int64_t ops);
+std::uint64_t rwmutex_read_shared(std::int64_t ops);
+std::uint64_t once(std::int64_t ops);
+std::uint64_t pool(std::int64_t ops);
+std::uint64_t concurrent_map(std::int64_t ops);
 
 // context.cc
 std::uint64_t context_cancel(std::int64_t ops);
 std::uint64_t context_child(std::int64_t ops);
+std::uint64_t context_value(std::int64_t ops);
 
 // latency.cc
 void wake(Sample& sample);

@@ -13,13 +13,6 @@
 namespace micro {
 namespace {
 
-std::int64_t process_cpu_ns() noexcept {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  auto ns = [](const timeval& t) { return (std::int64_t{t.tv_sec} * 1'000'000 + t.tv_usec) * 1000; };
-  return ns(usage.ru_utime) + ns(usage.ru_stime);
-}
-
 // A tenth of the pass, but never so little that a batch of goroutines would be made for the first time under the clock.
 template <Pass pass>
 void timed(Sample& sample) {
@@ -50,13 +43,33 @@ constexpr Benchmark kBenchmarks[] = {
     {"yield_8", timed<yield_8>},
     {"ping_pong", timed<ping_pong>},
     {"chan_buffered", timed<chan_buffered>},
+    {"chan_uncontended", timed<chan_uncontended>},
+    {"chan_4x4_unbuffered", timed<chan_4x4_unbuffered>},
+    {"chan_4x4_buffered", timed<chan_4x4_buffered>},
     {"skynet", timed_cold<skynet>},
     {"skynet_warm", timed_after_one_like_it<skynet>},
+    {"select_ready", timed<select_ready>},
+    {"select_default", timed<select_default>},
+    {"select_blocked", timed<select_blocked>},
+    {"select_timeout", timed<select_timeout>},
+    {"timer_start_stop", timed<timer_start_stop>},
+    {"timer_reset", timed<timer_reset>},
+    {"after_func_stop", timed<after_func_stop>},
+    {"after_func_fire", timed<after_func_fire>},
+    {"after_func_fire_one", timed<after_func_fire_one>},
+    {"tickers", tickers},
+    {"tickers_spread", tickers_spread},
     {"mutex_free", timed<mutex_free>},
     {"mutex_contended", timed<mutex_contended>},
     {"wait_group", timed<wait_group>},
+    {"rwmutex_read", timed<rwmutex_read>},
+    {"rwmutex_read_shared", timed<rwmutex_read_shared>},
+    {"once", timed<once>},
+    {"pool", timed<pool>},
+    {"concurrent_map", timed<concurrent_map>},
     {"context_cancel", timed<context_cancel>},
     {"context_child", timed<context_child>},
+    {"context_value", timed<context_value>},
     {"wake", wake},
     {"sleep_late", sleep_late},
     {"hog_echo", hog_echo},
@@ -73,6 +86,13 @@ int usage() {
 }
 
 }  // namespace
+
+std::int64_t process_cpu_ns() noexcept {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  auto ns = [](const timeval& t) { return (std::int64_t{t.tv_sec} * 1'000'000 + t.tv_usec) * 1000; };
+  return ns(usage.ru_utime) + ns(usage.ru_stime);
+}
 
 void fail(const char* what) {
   std::fprintf(stderr, "micro_bench: %s\n", what);
