@@ -112,6 +112,7 @@ struct BasicChanModel : ModelAtomics {
   static void run_timer_for_waiters(Core& core) { core.timer->run_for_waiters_locked(); }
   static void end_timer(Core& core) { core.timer->end(); }
   [[noreturn]] static void panic_send_on_closed() { throw SentOnClosed(); }
+  static void block_forever() { require(false, "a select of nothing"); }
 
   // One order of the cases; programs are explored with each.
   static inline bool reversed = false;
@@ -181,7 +182,7 @@ std::size_t select(const std::array<weft::detail::BasicChanOp<P>, kOps>& ops, bo
   std::array<weft::detail::BasicWaitNode<P>, kOps> nodes;
   std::array<std::uint32_t, kOps> order;
   std::vector<weft::detail::BasicChanCore<P>*> chans(kOps);  // in an array of two GCC sees std::sort go beyond its end
-  const std::size_t chosen = weft::detail::Select<P>(ops, {nodes, order, chans}).run(has_default);
+  const std::size_t chosen = weft::detail::Select<P>(ops, {nodes.data(), order.data(), chans.data()}).run(has_default);
   std::ranges::fill(chans, nullptr);  // for those who look at them too late
   return chosen;
 }

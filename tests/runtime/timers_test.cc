@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -395,6 +397,27 @@ WEFT_PROCS_TEST(AfterFunc, TheFunctionGoes) {
   watch = token;
   after_func(0s, [token = std::move(token)] {});
   EXPECT_TRUE(eventually([&] { return watch.expired(); }));
+}
+
+WEFT_PROCS_TEST(AfterFunc, TakesFunctionsOfAnyAlignmentAndMakersThatThrow) {
+  struct alignas(128) Aligned {
+    int value = 7;
+  };
+  const auto got = make_chan<int>(1);
+  const Aligned aligned;
+  after_func(0s, [got, aligned] {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(&aligned) % 128, 0u);
+    got.send(aligned.value);
+  });
+  EXPECT_EQ(got.recv(), 7);
+
+  struct Throws {
+    Throws() = default;
+    Throws(const Throws&) { throw std::runtime_error("no copy"); }
+    void operator()() const {}
+  };
+  const Throws throws;
+  EXPECT_THROW(after_func(0s, throws), std::runtime_error);
 }
 
 // --- Ticker ---

@@ -167,7 +167,7 @@ template <typename F = detail::Nothing>
 
 // --- select ---
 
-[[noreturn]] inline void select() noexcept { detail::select_forever(); }
+[[noreturn]] inline void select() noexcept { detail::ChanPolicy::block_forever(); }
 
 template <typename... Cases>
 requires(sizeof...(Cases) > 0 && (detail::is_case<Cases> && ...)) std::size_t select(Cases&&... cases) {

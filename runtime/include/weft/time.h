@@ -13,7 +13,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -65,12 +67,16 @@ class FuncTimerRef {
   FuncTimer* timer_ = nullptr;
 };
 
+// The function of an after_func(): what is kept beside the timer, in one allocation, and how it is used.
 struct TimerFunction {
-  virtual ~TimerFunction() = default;
-  virtual void run() = 0;
+  std::size_t size;
+  std::size_t alignment;
+  void (*make)(void* at, void* from);  // may throw
+  void (*call)(void* function);
+  void (*destroy)(void* function) noexcept;
 };
 
-Timer start_func_timer(std::chrono::nanoseconds duration, std::unique_ptr<TimerFunction> function,
+Timer start_func_timer(std::chrono::nanoseconds duration, const TimerFunction& function, void* from,
                        const SourceLocation& where);
 
 }  // namespace detail
@@ -104,7 +110,7 @@ class Timer {
   friend bool operator==(const Timer&, const Timer&) noexcept = default;
 
  private:
-  friend Timer detail::start_func_timer(std::chrono::nanoseconds, std::unique_ptr<detail::TimerFunction>,
+  friend Timer detail::start_func_timer(std::chrono::nanoseconds, const detail::TimerFunction&, void*,
                                         const SourceLocation&);
 
   RecvChan<TimePoint> chan_;
@@ -148,12 +154,14 @@ class Ticker {
 template <typename F>
 requires std::is_invocable_v < std::decay_t<F>
 & > Timer after_func(std::chrono::nanoseconds duration, F&& fn, SourceLocation where = SourceLocation::current()) {
-  struct Bound final : detail::TimerFunction {
-    explicit Bound(F&& f) : fn(std::forward<F>(f)) {}
-    void run() override { fn(); }
-    std::decay_t<F> fn;
-  };
-  return detail::start_func_timer(duration, std::make_unique<Bound>(std::forward<F>(fn)), where);
+  using Fn = std::decay_t<F>;
+  static constexpr detail::TimerFunction kFunction{
+      sizeof(Fn), alignof(Fn),
+      [](void* at, void* from) { ::new (at) Fn(std::forward<F>(*static_cast<std::remove_reference_t<F>*>(from))); },
+      [](void* function) { (*static_cast<Fn*>(function))(); },
+      [](void* function) noexcept { static_cast<Fn*>(function)->~Fn(); }};
+  auto* const from = const_cast<std::remove_cvref_t<F>*>(std::addressof(fn));
+  return detail::start_func_timer(duration, kFunction, from, where);
 }
 
 }  // namespace weft

@@ -1,9 +1,10 @@
 #include "weft/select.h"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,21 +38,21 @@ void ChanPolicy::block_select(std::span<WaitNode> nodes, bool (*unlock)(void* ar
 }
 
 std::size_t select_ops(std::span<const ChanOp> ops, bool has_default) {
-  const auto never_ready = [](const ChanOp& op) { return op.chan == nullptr; };
-  if (!has_default && std::ranges::all_of(ops, never_ready)) select_forever();
+  static_assert(std::is_trivially_destructible_v<WaitNode>);
   if (ops.size() <= kSmall) {
-    std::array<WaitNode, kSmall> nodes;
+    alignas(WaitNode) std::array<std::byte, kSmall * sizeof(WaitNode)> nodes;  // not made yet
     std::array<std::uint32_t, kSmall> order;
     std::array<ChanCore*, kSmall> chans;
-    return Select<ChanPolicy>(ops, {nodes, order, chans}).run(has_default);
+    return Select<ChanPolicy>(ops, {reinterpret_cast<WaitNode*>(nodes.data()), order.data(), chans.data()})
+        .run(has_default);
   }
   std::vector<WaitNode> nodes(ops.size());
   std::vector<std::uint32_t> order(ops.size());
   std::vector<ChanCore*> chans(ops.size());
-  return Select<ChanPolicy>(ops, {nodes, order, chans}).run(has_default);
+  return Select<ChanPolicy>(ops, {nodes.data(), order.data(), chans.data()}).run(has_default);
 }
 
-void select_forever() noexcept { block_forever(rt::WaitReason::select_no_cases); }
+void ChanPolicy::block_forever() noexcept { detail::block_forever(rt::WaitReason::select_no_cases); }
 
 }  // namespace detail
 

@@ -33,24 +33,27 @@
 
 namespace weft::detail {
 
-// What a select needs for each of its operations while it works.
+// Memory for a select while it works: for each of its operations one of each. The nodes are made only when it waits.
 template <typename Policy>
 struct SelectScratch {
-  std::span<BasicWaitNode<typename Policy::Waits>> nodes;
-  std::span<std::uint32_t> order;
-  std::span<BasicChanCore<Policy>*> chans;
+  BasicWaitNode<typename Policy::Waits>* nodes;
+  std::uint32_t* order;
+  BasicChanCore<Policy>** chans;
 };
 
 // The channels of a select, each once, in the order in which their mutexes are taken and released.
 template <typename Policy>
 class SelectChans {
  public:
-  SelectChans(std::span<const BasicChanOp<Policy>> ops, std::span<BasicChanCore<Policy>*> memory) noexcept
-      : list_(memory.data()) {
+  SelectChans(std::span<const BasicChanOp<Policy>> ops, BasicChanCore<Policy>** memory) noexcept : list_(memory) {
     for (const auto& op : ops) {
       if (op.chan != nullptr) list_[size_++] = op.chan;
     }
-    std::sort(list_, list_ + size_, std::less<>());
+    if (size_ <= kFew) {
+      sort_few();
+    } else {
+      std::sort(list_, list_ + size_, std::less<>());
+    }
     size_ = static_cast<std::size_t>(std::unique(list_, list_ + size_) - list_);
   }
 
@@ -69,6 +72,18 @@ class SelectChans {
   }
 
  private:
+  static constexpr std::size_t kFew = 8;
+
+  // By insertion, which for a few is less than half of the instructions of std::sort.
+  void sort_few() noexcept {
+    for (std::size_t i = 1; i < size_; ++i) {
+      BasicChanCore<Policy>* const chan = list_[i];
+      std::size_t at = i;
+      for (; at > 0 && std::less<>()(chan, list_[at - 1]); --at) list_[at] = list_[at - 1];
+      list_[at] = chan;
+    }
+  }
+
   BasicChanCore<Policy>** list_;
   std::size_t size_ = 0;
 };
@@ -83,12 +98,13 @@ class Select {
 
   std::size_t run(bool has_default) {
     shuffle();
-    for (const std::uint32_t i : scratch_.order.first(ops_.size())) {
+    for (const std::uint32_t i : order_) {
       if (!ops_[i].would_block() && try_alone(ops_[i])) return i;
     }
+    if (order_.empty() && !has_default) Policy::block_forever();
     SelectChans<Policy> chans(ops_, scratch_.chans);
     chans.lock();
-    for (const std::uint32_t i : scratch_.order.first(ops_.size())) {
+    for (const std::uint32_t i : order_) {
       if (try_locked(ops_[i], chans)) return i;
     }
     if (has_default) {
@@ -99,16 +115,18 @@ class Select {
   }
 
  private:
+  // Makes order_: the operations on channels, in random order.
   void shuffle() noexcept {
-    const auto order = scratch_.order;
-    const auto n = static_cast<std::uint32_t>(ops_.size());
-    if (n == 0) return;
-    order[0] = 0;
-    for (std::uint32_t i = 1; i < n; ++i) {
-      const std::uint32_t j = Policy::random_below(i + 1);
-      order[i] = order[j];
+    std::uint32_t* const order = scratch_.order;
+    std::uint32_t n = 0;
+    for (std::uint32_t i = 0; i < ops_.size(); ++i) {
+      if (ops_[i].chan == nullptr) continue;
+      const std::uint32_t j = n == 0 ? 0 : Policy::random_below(n + 1);
+      order[n] = order[j];
       order[j] = i;
+      ++n;
     }
+    order_ = {order, n};
   }
 
   bool try_alone(const Op& op) {
@@ -124,7 +142,6 @@ class Select {
 
   // Releases the mutexes if the case is carried out.
   bool try_locked(const Op& op, SelectChans<Policy>& chans) {
-    if (op.chan == nullptr) return false;
     typename Policy::Token partner{};
     const TryResult result = op.attempt(*op.chan, op.element, partner);
     if (result == TryResult::would_block) return false;
@@ -140,11 +157,11 @@ class Select {
 
   std::size_t wait(SelectChans<Policy>& chans) {
     BasicSelection<typename Policy::Waits> selection;
-    const auto nodes = scratch_.nodes.first(ops_.size());
+    const std::span<Node> nodes(scratch_.nodes, ops_.size());
+    std::uninitialized_value_construct(nodes.begin(), nodes.end());
     // In random order: of several operations on one channel each is as likely to be the first in its queue.
-    for (const std::uint32_t i : scratch_.order.first(ops_.size())) {
+    for (const std::uint32_t i : order_) {
       const Op& op = ops_[i];
-      if (op.chan == nullptr) continue;
       nodes[i].element = op.element;
       nodes[i].selection = &selection;
       queue_of(op).push_back(nodes[i]);
@@ -156,8 +173,8 @@ class Select {
 
     // Relaxed: the winner's wake() happens before.
     const Node* const winner = selection.winner.load(std::memory_order_relaxed);
-    for (std::size_t i = 0; i < ops_.size(); ++i) {
-      if (ops_[i].chan != nullptr && &nodes[i] != winner) leave(ops_[i], nodes[i]);
+    for (const std::uint32_t i : order_) {
+      if (&nodes[i] != winner) leave(ops_[i], nodes[i]);
     }
     const auto chosen = static_cast<std::size_t>(winner - nodes.data());
     if (!winner->success && ops_[chosen].kind == Op::Kind::send) Policy::panic_send_on_closed();
@@ -179,6 +196,7 @@ class Select {
 
   const std::span<const Op> ops_;
   const SelectScratch<Policy> scratch_;
+  std::span<const std::uint32_t> order_;
 };
 
 }  // namespace weft::detail

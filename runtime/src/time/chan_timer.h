@@ -47,6 +47,7 @@ class BasicChanTimer {
   // --- when nobody has the channel any more ---
 
   void end() noexcept {
+    if (!timer_.ever_ran()) return;
     chan_.mutex.lock();
     when_ = kNever;
     timer_.run_at(kNever);

@@ -9,9 +9,11 @@
 // goroutine that it starts.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <new>
 #include <utility>
 
 #include "time/guarded_timer.h"
@@ -22,8 +24,19 @@ namespace weft::detail {
 
 class FuncTimer {
  public:
-  FuncTimer(std::unique_ptr<TimerFunction> function, const SourceLocation& where) noexcept
-      : function_(std::move(function)), where_(where) {}
+  // Takes over what is made of `from`. Throws std::bad_alloc, and what making it throws.
+  static FuncTimer* make(const TimerFunction& function, void* from, const SourceLocation& where) {
+    const std::size_t offset = function_offset(function);
+    const std::align_val_t alignment{std::max(alignof(FuncTimer), function.alignment)};
+    void* const memory = ::operator new(offset + function.size, alignment);
+    try {
+      function.make(static_cast<std::byte*>(memory) + offset, from);
+    } catch (...) {
+      ::operator delete(memory, alignment);
+      throw;
+    }
+    return ::new (memory) FuncTimer(function, where);
+  }
 
   // True: the function was still to run.
   bool set(rt::Nanos when) noexcept {
@@ -42,10 +55,21 @@ class FuncTimer {
   void unref() noexcept {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     timer_.end();
-    delete this;
+    const TimerFunction& function = function_;
+    function.destroy(captures());
+    this->~FuncTimer();
+    ::operator delete (static_cast<void*>(this), std::align_val_t{std::max(alignof(FuncTimer), function.alignment)});
   }
 
  private:
+  FuncTimer(const TimerFunction& function, const SourceLocation& where) noexcept : function_(function), where_(where) {}
+
+  // The function lies behind the timer.
+  static std::size_t function_offset(const TimerFunction& function) noexcept {
+    return (sizeof(FuncTimer) + function.alignment - 1) / function.alignment * function.alignment;
+  }
+  void* captures() noexcept { return reinterpret_cast<std::byte*>(this) + function_offset(function_); }
+
   static void on_fire(void* self) noexcept { static_cast<FuncTimer*>(self)->fire(); }
 
   void fire() noexcept {
@@ -59,7 +83,7 @@ class FuncTimer {
     if (still_held) return;
     weft::go(
         [self = FuncTimerRef(this), due] {
-          if (due) self.get()->function_->run();
+          if (due) self.get()->function_.call(self.get()->captures());
         },
         where_);
   }
@@ -68,7 +92,7 @@ class FuncTimer {
   std::atomic<std::uint32_t> references_{1};
   rt::Nanos when_ = rt::kNever;
   rt::GuardedTimer<rt::TimerPolicy> timer_{&on_fire, this};
-  const std::unique_ptr<TimerFunction> function_;
+  const TimerFunction& function_;  // a constant of its type
   const SourceLocation where_;
 };
 

@@ -41,6 +41,7 @@ class GuardedTimer {
 
   // --- without it, once nothing is wanted and nobody else uses the owner ---
 
+  bool ever_ran() const noexcept { return set_for_ != kNever; }
   void end() noexcept { timer_.stop_and_wait(); }
 
  private:

@@ -59,10 +59,10 @@ void ChanPolicy::end_timer(ChanCore& core) noexcept {
 void FuncTimerRef::ref(FuncTimer* timer) noexcept { timer->ref(); }
 void FuncTimerRef::unref(FuncTimer* timer) noexcept { timer->unref(); }
 
-Timer start_func_timer(std::chrono::nanoseconds duration, std::unique_ptr<TimerFunction> function,
+Timer start_func_timer(std::chrono::nanoseconds duration, const TimerFunction& function, void* from,
                        const SourceLocation& where) {
   Timer timer;
-  timer.function_ = FuncTimerRef(new FuncTimer(std::move(function), where));
+  timer.function_ = FuncTimerRef(FuncTimer::make(function, from, where));
   timer.function_.get()->set(time_after(duration));
   return timer;
 }

@@ -109,6 +109,7 @@ struct ChanPolicy : WaitPolicy {
   // releases what it holds, as soon as it may be woken.
   static std::uint32_t random_below(std::uint32_t n) noexcept;
   static void block_select(std::span<WaitNode> nodes, bool (*unlock)(void* arg), void* arg) noexcept;
+  [[noreturn]] static void block_forever() noexcept;  // a select of nothing
 
   [[noreturn, gnu::cold]] static void panic_send_on_closed();
 };

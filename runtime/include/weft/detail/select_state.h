@@ -53,6 +53,4 @@ inline constexpr std::size_t kNoOp = static_cast<std::size_t>(-1);
 // chosen is a send on a closed channel.
 std::size_t select_ops(std::span<const ChanOp> ops, bool has_default);
 
-[[noreturn]] void select_forever() noexcept;
-
 }  // namespace weft::detail
