@@ -25,8 +25,8 @@ void square_until(const weft::Context& ctx, weft::RecvChan<int> numbers, weft::S
   for (bool open = true; open;) {
     weft::select(weft::on_recv(numbers,
                                [&](std::optional<int> n) {
-                                 open = n.has_value();  // nothing: closed and drained
-                                 if (n) squares.send(*n * *n);
+                                 open = n &&  // nothing: closed and drained
+                                        weft::select(weft::on_send(squares, *n * *n), weft::on_recv(ctx.done())) == 0;
                                }),
                  weft::on_recv(weft::after(1min), [] { std::puts("nothing to do"); }),
                  weft::on_recv(ctx.done(), [&] { open = false; }));

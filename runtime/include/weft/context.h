@@ -1,7 +1,7 @@
 // Context: cancellation, deadlines and values that travel with a request (Go's package context).
 //
 //   auto [ctx, cancel] = weft::with_timeout(request.context(), 200ms);
-//   weft::go([ctx, answers] { answers.send(ask(ctx)); });
+//   weft::go([ctx = ctx, answers] { answers.send(ask(ctx)); });
 //   ...
 //   cancel();                                              // also when it is no longer needed before the deadline
 //

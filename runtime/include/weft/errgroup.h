@@ -74,6 +74,7 @@ class ErrGroup {
   void set_limit(int limit);
 
   // Waits for all functions and returns the first error, or none. The context is done then, also when there was none.
+  // When the parent's end made several of them fail, that is the error of any; cause(context()) is the parent's.
   // Any number of callers.
   Error wait();
 

@@ -11,7 +11,8 @@
 //
 //   on_recv(chan)            the value, if there is one, is dropped
 //   on_recv(chan, variable)  a std::optional<T>, which gets what chan.recv() would have returned
-//   on_recv(chan, f)         f(std::optional<T>): the same. f(T): the value, T() from a closed channel. f(): no value
+//   on_recv(chan, f)         f(std::optional<T>): the same. f(T): the value, T() from a closed channel, unless that would
+//                            look like a success (Error, Result). f(): no value
 //   on_send(chan, value)     value is copied from an lvalue; from an rvalue it is moved when the case is chosen
 //   on_send(chan, value, f)  f() is called when the value was sent
 //   on_default(), on_default(f)
@@ -19,6 +20,9 @@
 // Operands are evaluated once, before it waits. A nil channel's case is never ready; a closed channel's always is: a
 // receive gets nothing, a send, if it is the one chosen, throws Panic("send on closed channel"). select() of no case, or
 // of nil channels alone, blocks for ever. One channel may appear several times; a select does not meet itself.
+//
+// No case has priority: a context that is done loses half the time to another case that is ready. Ask ctx.err() first
+// where that matters.
 //
 // For a number of cases that is known only at run time: a std::vector<SelectCase> (Go's reflect.Select).
 //
@@ -38,6 +42,7 @@
 
 #include <weft/chan.h>
 #include <weft/detail/select_state.h>
+#include <weft/error.h>
 
 namespace weft {
 
@@ -117,6 +122,11 @@ template <typename C>
 concept Sending = requires(const C& chan) {
   ChanAccess::sending(chan);
 };
+
+template <typename T>
+inline constexpr bool default_is_success = std::is_same_v<T, Error>;
+template <typename T>
+inline constexpr bool default_is_success<Result<T>> = true;
 
 // For cases without a function.
 struct Nothing {
@@ -224,6 +234,8 @@ void detail::RecvCase<T, F>::complete() {
   } else if constexpr (std::is_invocable_v<F&, T>) {
     static_assert(std::is_default_constructible_v<T>,
                   "a closed channel gives T(), which there is not: take a std::optional<T>");
+    static_assert(!detail::default_is_success<T>,
+                  "a closed channel gives T(), which would look like a success: take a std::optional<T>");
     if (value_) {
       T value = *std::move(value_);
       value_.reset();

@@ -9,7 +9,6 @@
 // goroutine that it starts.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -27,12 +26,11 @@ class FuncTimer {
   // Takes over what is made of `from`. Throws std::bad_alloc, and what making it throws.
   static FuncTimer* make(const TimerFunction& function, void* from, const SourceLocation& where) {
     const std::size_t offset = function_offset(function);
-    const std::align_val_t alignment{std::max(alignof(FuncTimer), function.alignment)};
-    void* const memory = ::operator new(offset + function.size, alignment);
+    void* const memory = allocate(function, offset + function.size);
     try {
       function.make(static_cast<std::byte*>(memory) + offset, from);
     } catch (...) {
-      ::operator delete(memory, alignment);
+      free(function, memory);
       throw;
     }
     return ::new (memory) FuncTimer(function, where);
@@ -58,7 +56,7 @@ class FuncTimer {
     const TimerFunction& function = function_;
     function.destroy(captures());
     this->~FuncTimer();
-    ::operator delete (static_cast<void*>(this), std::align_val_t{std::max(alignof(FuncTimer), function.alignment)});
+    free(function, this);
   }
 
  private:
@@ -67,6 +65,17 @@ class FuncTimer {
   // The function lies behind the timer.
   static std::size_t function_offset(const TimerFunction& function) noexcept {
     return (sizeof(FuncTimer) + function.alignment - 1) / function.alignment * function.alignment;
+  }
+  static bool over_aligned(const TimerFunction& function) noexcept {
+    return function.alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+  }
+  static void* allocate(const TimerFunction& function, std::size_t size) {
+    if (over_aligned(function)) return ::operator new (size, std::align_val_t{function.alignment});
+    return ::operator new(size);
+  }
+  static void free(const TimerFunction& function, void* memory) noexcept {
+    if (over_aligned(function)) return ::operator delete (memory, std::align_val_t{function.alignment});
+    ::operator delete(memory);
   }
   void* captures() noexcept { return reinterpret_cast<std::byte*>(this) + function_offset(function_); }
 

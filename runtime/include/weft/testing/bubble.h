@@ -12,13 +12,15 @@
 // with everything that follows from one of them before the next. What is due at one instant happens in any order, and
 // goroutines that run at the same time are as concurrent as ever.
 //
-// On the bubble's clock are: sleep(), now(), the deadlines of contexts and connections. Instants of it are
-// std::chrono::steady_clock::time_point as elsewhere, so with_deadline(ctx, weft::now() + 1s) is right in a bubble and
-// outside; std::chrono::steady_clock::now() is real time everywhere, and comparing the two makes no sense. Make
-// contexts and connections with deadlines inside, or outside, but don't carry them over.
+// On the bubble's clock are: sleep(), now(), timers and tickers, after_func(), the deadlines of contexts and
+// connections. Instants of it are std::chrono::steady_clock::time_point as elsewhere, so
+// with_deadline(ctx, weft::now() + 1s) is right in a bubble and outside; std::chrono::steady_clock::now() is real time
+// everywhere, and comparing the two makes no sense. Make timers, contexts and connections with deadlines inside, or
+// outside, but don't carry them over.
 //
-// Durably blocked is a goroutine in: a channel's send or receive, WaitGroup::wait(), sleep(), wait() below. Not: in
-// Mutex::lock(), for somebody runs who holds it; in I/O; in blocking() or any call that blocks its thread; computing,
+// Durably blocked is a goroutine in: a channel's send or receive, select, WaitGroup::wait(), Cond::wait(),
+// Semaphore::acquire(), sleep(), wait() below, and what is made of these. Not: in a lock of Mutex or RWMutex, or a Once,
+// for somebody runs who holds it; in I/O; in blocking() or any call that blocks its thread; computing,
 // or giving way by yield(). So a deadline on real I/O never comes while a goroutine of the bubble waits for the I/O.
 //
 // Others may use the same channels and locks from outside. Go panics then; weft does not know to whom a channel
