@@ -129,8 +129,8 @@ struct TimerChanModel : BasicChanModel<TimerChanModel> {
     using Mutex = model::Mutex;
     static inline rt::BasicTimerHeap<Heaps>* of_program = nullptr;
     struct Place {
-      static rt::BasicTimerHeap<Heaps>& heap() noexcept { return *of_program; }
-      static void moved_ahead(rt::BasicTimerHeap<Heaps>&) noexcept {}
+      static rt::BasicTimerHeap<Heaps>* heap() noexcept { return of_program; }
+      static void moved_ahead() noexcept {}
     };
   };
   using TimerPolicy = Heaps;
@@ -139,6 +139,8 @@ struct TimerChanModel : BasicChanModel<TimerChanModel> {
   // Thread 2, the machine, is the last to see the time.
   static constexpr rt::Nanos kNow = 10;
   static rt::Nanos now() noexcept { return this_thread() == 2 || this_thread() < 0 ? kNow : 0; }
+  static rt::ClockId clock() noexcept { return rt::ClockId::real; }
+  static void check_clock(rt::ClockId) noexcept {}
 };
 struct ModelChanTimer : rt::BasicChanTimer<TimerChanModel> {
   using rt::BasicChanTimer<TimerChanModel>::BasicChanTimer;

@@ -22,8 +22,8 @@ struct Policy : ModelAtomics {
   static inline rt::BasicTimerHeap<Self>* heap_of_program = nullptr;
 
   struct Place {
-    static rt::BasicTimerHeap<Self>& heap() noexcept { return *heap_of_program; }
-    static void moved_ahead(rt::BasicTimerHeap<Self>&) noexcept {}
+    static rt::BasicTimerHeap<Self>* heap() noexcept { return heap_of_program; }
+    static void moved_ahead() noexcept {}
   };
 };
 struct Right : Policy<Right> {};

@@ -13,11 +13,11 @@
 //   on_recv(chan, variable)  a std::optional<T>, which gets what chan.recv() would have returned
 //   on_recv(chan, f)         f(std::optional<T>): the same. f(T): the value, T() from a closed channel, unless that would
 //                            look like a success (Error, Result). f(): no value
-//   on_send(chan, value)     value is copied from an lvalue; from an rvalue it is moved when the case is chosen
+//   on_send(chan, value)     value is copied from an lvalue; an rvalue is referred to, and moved when the case is chosen
 //   on_send(chan, value, f)  f() is called when the value was sent
 //   on_default(), on_default(f)
 //
-// Operands are evaluated once, before it waits. A nil channel's case is never ready; a closed channel's always is: a
+// Operands are evaluated once, before it waits, in no particular order. A nil channel's case is never ready; a closed channel's always is: a
 // receive gets nothing, a send, if it is the one chosen, throws Panic("send on closed channel"). select() of no case, or
 // of nil channels alone, blocks for ever. One channel may appear several times; a select does not meet itself.
 //
@@ -229,7 +229,9 @@ std::size_t select(std::span<SelectCase> cases);
 
 template <typename T, typename F>
 void detail::RecvCase<T, F>::complete() {
-  if constexpr (std::is_invocable_v<F&, std::optional<T>>) {
+  // A T that can be made of an optional (std::any) would take it for a value.
+  constexpr bool kAmbiguous = std::is_convertible_v<std::optional<T>, T> && std::is_invocable_v<F&, T>;
+  if constexpr (std::is_invocable_v<F&, std::optional<T>> && !kAmbiguous) {
     function_(std::exchange(value_, std::nullopt));
   } else if constexpr (std::is_invocable_v<F&, T>) {
     static_assert(std::is_default_constructible_v<T>,

@@ -7,8 +7,10 @@
 //   weft::select(weft::on_recv(answers, [&](Answer a) { use(a); }),
 //                weft::on_recv(weft::after(200ms), [&] { give_up(); }));
 //
-// Runtime: timers run while a runtime does; what is armed when it ends never fires. In a test's bubble
-// (weft/testing/bubble.h) they live by the bubble's clock; use one where it was made, inside or outside.
+// Runtime: timers run while a runtime does; what is armed when it ends never fires, and who waits for a tick while none
+// runs waits for ever, unless in a select for something else. In a test's bubble (weft/testing/bubble.h) they live by
+// the bubble's clock, and can't be carried in or out: receiving there, or a reset, ends the process with a line that
+// says so.
 // Precision: never early. A processor that sleeps is woken for the timer; one that is busy looks between goroutines.
 #pragma once
 
@@ -96,7 +98,8 @@ class Timer {
 
   // Gives the time for which the tick was set, once it has come. It shows neither size nor capacity, and is never closed.
   // The nil channel for a timer of after_func().
-  const RecvChan<TimePoint>& chan() const noexcept { return chan_; }
+  const RecvChan<TimePoint>& chan() const& noexcept { return chan_; }
+  RecvChan<TimePoint> chan() && noexcept { return std::move(chan_); }
 
   // Disarms it. True: it was armed, or its tick had not been received; no receive that starts from now on gets a tick. Of
   // after_func(): the function will not run. False: it had ticked, or was stopped; of after_func(), the function was
@@ -128,7 +131,8 @@ class Ticker {
   // Throws Panic("non-positive interval for NewTicker").
   explicit Ticker(std::chrono::nanoseconds period);
 
-  const RecvChan<TimePoint>& chan() const noexcept { return chan_; }
+  const RecvChan<TimePoint>& chan() const& noexcept { return chan_; }
+  RecvChan<TimePoint> chan() && noexcept { return std::move(chan_); }
 
   // No tick is received any more, until a reset.
   void stop() const;

@@ -401,23 +401,4 @@ Scheduler::Totals Scheduler::totals() noexcept {
   return t;
 }
 
-// --- timers ----------------------------------------------------------------------------------------------------------
-
-TimerHeap& current_timer_heap(const Pin& pin) noexcept {
-  if (pin.processor() != nullptr) return pin.processor()->timers;
-  const SchedulerUse scheduler;
-  WEFT_CHECK(scheduler, "a timer needs a running runtime");
-  return scheduler->processors().front()->timers;
-}
-
-void timer_moved_ahead(TimerHeap& heap, const Pin& pin) noexcept {
-  // The owner looks at its heap before it sleeps; anybody else's sleep must be broken.
-  if (pin.processor() != nullptr) return;
-  const SchedulerUse scheduler;
-  if (!scheduler) return;
-  for (const auto& p : scheduler->processors()) {
-    if (&p->timers == &heap) p->poller->interrupt();
-  }
-}
-
 }  // namespace weft::rt

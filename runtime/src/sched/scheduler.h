@@ -15,6 +15,7 @@
 #include "sched/goroutine.h"
 #include "sched/machine.h"
 #include "sched/processor.h"
+#include "sched/scheduler_use.h"
 #include "sched/sleepers.h"
 #include "sched/sysmon.h"
 #include "sched/thread.h"
@@ -166,28 +167,5 @@ class Scheduler {
 
   Sysmon sysmon_{*this};
 };
-
-// The running scheduler, held for as long as this lives; null when none runs. Any thread, for a moment: the end of run() waits.
-class SchedulerUse {
- public:
-  SchedulerUse() noexcept;
-  ~SchedulerUse();
-  SchedulerUse(const SchedulerUse&) = delete;
-  SchedulerUse& operator=(const SchedulerUse&) = delete;
-
-  explicit operator bool() const noexcept { return scheduler_ != nullptr; }
-  Scheduler* operator->() const noexcept { return scheduler_; }
-  Scheduler& operator*() const noexcept { return *scheduler_; }
-
- private:
-  Scheduler* scheduler_;
-  bool counted_ = false;
-};
-
-// --- for timers ---
-// The heap for timers that the caller arms: its processor's, or the first's on a plain thread.
-TimerHeap& current_timer_heap(const Pin& pin) noexcept;
-// Tells a sleeping owner of `heap` that its earliest timer is earlier now.
-void timer_moved_ahead(TimerHeap& heap, const Pin& pin) noexcept;
 
 }  // namespace weft::rt

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "sched/fatal.h"
 #include "sched/random.h"
 #include "sched/seed.h"
 #include "sync/block.h"
@@ -61,6 +62,7 @@ std::size_t select(std::span<SelectCase> cases) {
   std::vector<detail::ChanOp> ops;
   ops.reserve(cases.size());
   for (SelectCase& one : cases) {
+    WEFT_CHECK(one.erased_ != nullptr, "select: a case was moved from");
     if (one.default_ && std::exchange(default_index, ops.size()) != detail::kNoOp)
       throw std::invalid_argument("weft::select: there is more than one default");
     ops.push_back(one.erased_->chan_op());

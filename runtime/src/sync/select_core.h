@@ -102,6 +102,7 @@ class Select {
       if (!ops_[i].would_block() && try_alone(ops_[i])) return i;
     }
     if (order_.empty() && !has_default) Policy::block_forever();
+    if (order_.size() <= 1 && has_default) return kNoOp;  // of one operation pass 1 knows enough
     SelectChans<Policy> chans(ops_, scratch_.chans);
     chans.lock();
     for (const std::uint32_t i : order_) {
@@ -142,6 +143,9 @@ class Select {
 
   // Releases the mutexes if the case is carried out.
   bool try_locked(const Op& op, SelectChans<Policy>& chans) {
+    if (op.chan->timer != nullptr) [[unlikely]] {
+      Policy::look_at_timer(*op.chan);
+    }
     typename Policy::Token partner{};
     const TryResult result = op.attempt(*op.chan, op.element, partner);
     if (result == TryResult::would_block) return false;

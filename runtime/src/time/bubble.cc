@@ -60,6 +60,7 @@ void keep_for_ever(std::unique_ptr<Bubble> bubble) {
 }  // namespace
 
 std::atomic<int> Bubble::departures{0};
+std::atomic<std::uint64_t> Bubble::clocks{0};
 
 void Bubble::join() noexcept {
   const std::lock_guard lock(mutex_);
@@ -152,7 +153,7 @@ Bubble::Next Bubble::next_step() noexcept {
   const Nanos next = timers_.next();
   if (next <= now_.load(std::memory_order_relaxed)) return Next::fire;
   if (waiter_.g != nullptr) return Next::park_again;
-  if (next == kNever || main_ended_.load(std::memory_order_relaxed)) {
+  if (next >= kEndOfClock || main_ended_.load(std::memory_order_relaxed)) {
     dead_ = true;
     return Next::deadlock;
   }
@@ -198,6 +199,17 @@ void Bubble::wait() {
 Nanos caller_now() noexcept {
   const Bubble* const bubble = Bubble::current();
   return bubble == nullptr ? now() : bubble->now();
+}
+
+ClockId caller_clock() noexcept {
+  const Bubble* const bubble = Bubble::current();
+  return bubble == nullptr ? ClockId::real : bubble->clock();
+}
+
+void check_caller_clock(ClockId timers) noexcept {
+  if (caller_clock() == timers) return;
+  fatal(timers == ClockId::real ? "a timer that was made outside of a bubble is used in one: make it in the bubble"
+                                : "a bubble's timer is used outside of it: make it where it is used");
 }
 
 }  // namespace rt

@@ -43,6 +43,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <utility>
@@ -69,6 +70,7 @@ class Bubble {
     return g == nullptr ? nullptr : g->bubble.load(std::memory_order_relaxed);
   }
 
+  ClockId clock() const noexcept { return clock_; }
   Nanos now() const noexcept { return now_.load(std::memory_order_acquire); }
   TimerHeap& timers() noexcept { return timers_; }
 
@@ -110,7 +112,9 @@ class Bubble {
   Next next_step() noexcept;
 
   static std::atomic<int> departures;  // of all bubbles
+  static std::atomic<std::uint64_t> clocks;
 
+  const ClockId clock_{clocks.fetch_add(1, std::memory_order_relaxed) + 1};
   const G& root_goroutine_;
   TimerHeap& timers_;
   std::atomic<Nanos> now_{to_nanos(testing::kBubbleStart)};

@@ -20,14 +20,14 @@ namespace weft::rt {
 
 using Tick = std::chrono::steady_clock::time_point;
 
-// Policy: that of timers, that of channels, and the caller's clock.
+// Policy: that of timers, that of channels, and the caller's clock: its time, and whose it is.
 template <typename Policy>
 class BasicChanTimer {
  public:
   using Chan = detail::BasicChanState<Tick, typename Policy::ChanPolicy>;
 
   BasicChanTimer(Chan& chan, Nanos when, Nanos period) noexcept
-      : chan_(chan), when_(when), period_(period), timer_(&on_fire, this) {}
+      : chan_(chan), when_(when), period_(period), timer_(&on_fire, &on_drop, this) {}
 
   // True: a tick was still to come, or to be received. Neither will be.
   bool stop() noexcept { return set(kNever, 0); }
@@ -36,7 +36,9 @@ class BasicChanTimer {
   // --- with the channel's mutex held ---
 
   void look_locked() noexcept {
-    if (when_ == kNever || !chan_.receivers.empty()) return;  // those who wait are served by the heap
+    if (when_ == kNever) return;
+    Policy::check_clock(clock_);
+    if (!chan_.receivers.empty()) return;  // those who wait are served by the heap
     const Nanos t = Policy::now();
     if (when_ > t) return;
     typename Chan::Token nobody{};
@@ -57,6 +59,7 @@ class BasicChanTimer {
 
  private:
   bool set(Nanos when, Nanos period) noexcept {
+    if (when != kNever) Policy::check_clock(clock_);
     chan_.mutex.lock();
     const bool active = when_ != kNever || chan_.count.load(std::memory_order_relaxed) != 0;
     when_ = when;
@@ -76,6 +79,13 @@ class BasicChanTimer {
 
   static void on_fire(void* self) noexcept { static_cast<BasicChanTimer*>(self)->fire(); }
 
+  static void on_drop(void* self) noexcept {
+    auto& timer = *static_cast<BasicChanTimer*>(self);
+    timer.chan_.mutex.lock();
+    timer.timer_.fired();
+    timer.chan_.mutex.unlock();
+  }
+
   void fire() noexcept {
     typename Chan::Token partner{};
     chan_.mutex.lock();
@@ -92,6 +102,7 @@ class BasicChanTimer {
   Chan& chan_;
   Nanos when_;
   Nanos period_;
+  const ClockId clock_ = Policy::clock();  // that when_ is a time of
   GuardedTimer<typename Policy::TimerPolicy> timer_;
 };
 

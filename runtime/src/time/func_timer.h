@@ -38,6 +38,7 @@ class FuncTimer {
 
   // True: the function was still to run.
   bool set(rt::Nanos when) noexcept {
+    if (when != rt::kNever) rt::check_caller_clock(clock_);
     mutex_.lock();
     const bool was_pending = std::exchange(when_, when) != rt::kNever;
     const bool was_held = timer_.in_heap();
@@ -81,6 +82,16 @@ class FuncTimer {
 
   static void on_fire(void* self) noexcept { static_cast<FuncTimer*>(self)->fire(); }
 
+  // No runtime will run it any more.
+  static void on_drop(void* self) noexcept {
+    auto* const timer = static_cast<FuncTimer*>(self);
+    timer->mutex_.lock();
+    timer->timer_.fired();
+    timer->when_ = rt::kNever;
+    timer->mutex_.unlock();
+    timer->unref();
+  }
+
   void fire() noexcept {
     mutex_.lock();
     timer_.fired();
@@ -100,9 +111,10 @@ class FuncTimer {
   rt::SpinMutex mutex_;
   std::atomic<std::uint32_t> references_{1};
   rt::Nanos when_ = rt::kNever;
-  rt::GuardedTimer<rt::TimerPolicy> timer_{&on_fire, this};
+  rt::GuardedTimer<rt::TimerPolicy> timer_{&on_fire, &on_drop, this};
   const TimerFunction& function_;  // a constant of its type
   const SourceLocation where_;
+  const rt::ClockId clock_ = rt::caller_clock();  // that when_ is a time of
 };
 
 }  // namespace weft::detail

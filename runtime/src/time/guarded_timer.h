@@ -3,7 +3,8 @@
 //
 // The callback of a timer that fires comes without that mutex, and may find when it has it that the timer was stopped or
 // moved meanwhile. So the owner's `when` decides, which the mutex guards, and the callback does, under the mutex:
-// fired(); what is due, if anything is; run_at() of what is wanted now.
+// fired(); what is due, if anything is; run_at() of what is wanted now. When the heap is given back, `dropped` is called
+// instead, which does the first of these.
 //
 //   in_heap_  the timer is in a heap, or its callback is on its way to the mutex. Set where it is started, cleared where
 //             stop() finds it in the heap, and by fired().
@@ -21,20 +22,21 @@ namespace weft::rt {
 template <typename Policy>
 class GuardedTimer {
  public:
-  GuardedTimer(typename BasicTimer<Policy>::Callback callback, void* arg) noexcept : timer_(callback, arg) {}
+  using Callback = typename BasicTimer<Policy>::Callback;
+
+  GuardedTimer(Callback callback, Callback dropped, void* arg) noexcept : timer_(callback, arg, dropped) {}
 
   // --- with the owner's mutex held ---
 
-  // kNever: not at all.
+  // kNever: not at all. Nor does it run while no runtime does.
   void run_at(Nanos when) noexcept {
     if (in_heap_) {
       if (when == set_for_ || !timer_.stop()) return;
       in_heap_ = false;
     }
     if (when == kNever) return;
-    in_heap_ = true;
     set_for_ = when;
-    timer_.start_at(when);
+    in_heap_ = timer_.try_start_at(when);
   }
   void fired() noexcept { in_heap_ = false; }
   bool in_heap() const noexcept { return in_heap_; }

@@ -36,15 +36,19 @@ void TimerHeap::give_back() noexcept {
   spare_heaps().push_back(this);
 }
 
-BasicTimerHeap<TimerPolicy>& TimerPolicy::Place::heap() noexcept {
+TimerPolicy::Place::Place() noexcept {
   if (Bubble* const bubble = Bubble::of(pin_.machine()); bubble != nullptr) [[unlikely]] {
-    return bubble->timers();
+    heap_ = &bubble->timers();
+  } else if (pin_.processor() != nullptr) {
+    heap_ = &pin_.processor()->timers;
+  } else if (scheduler_.emplace(); *scheduler_) {
+    heap_ = &(*scheduler_)->processors().front()->timers;
   }
-  return current_timer_heap(pin_);
 }
 
-void TimerPolicy::Place::moved_ahead(BasicTimerHeap<TimerPolicy>& heap) noexcept {
-  timer_moved_ahead(static_cast<TimerHeap&>(heap), pin_);
+// The owner looks at its heap before it sleeps; anybody else's sleep must be broken.
+void TimerPolicy::Place::moved_ahead() const noexcept {
+  if (scheduler_ && *scheduler_) (*scheduler_)->processors().front()->poller->interrupt();
 }
 
 void TimerPolicy::pause_long() noexcept {

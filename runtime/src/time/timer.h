@@ -16,11 +16,13 @@
 #include <chrono>
 #include <cstddef>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "sched/atomics.h"
 #include "sched/fatal.h"
 #include "sched/machine.h"
+#include "sched/scheduler_use.h"
 #include "sync/spin_mutex.h"
 #include "time/clock.h"
 
@@ -36,7 +38,9 @@ class BasicTimer {
   // Runs on a scheduler stack without locks: it may ready goroutines, start goroutines and (other) timers; it may not park or throw.
   using Callback = void (*)(void* arg) noexcept;
 
-  BasicTimer(Callback callback, void* arg) noexcept : callback_(callback), arg_(arg) {}
+  // `dropped` is called in place of the callback, on a plain thread's or a goroutine's stack, when the heap is given back.
+  BasicTimer(Callback callback, void* arg, Callback dropped = nullptr) noexcept
+      : callback_(callback), dropped_(dropped), arg_(arg) {}
   ~BasicTimer();  // stopped or fired
   BasicTimer(const BasicTimer&) = delete;
   BasicTimer& operator=(const BasicTimer&) = delete;
@@ -44,6 +48,8 @@ class BasicTimer {
   // Arms it, or moves it if it is armed. A time in the past fires at the next opportunity.
   void start(std::chrono::steady_clock::time_point when) noexcept { start_at(to_nanos(when)); }
   void start_at(Nanos when) noexcept;
+  // The same; false, and it is not armed, when no runtime runs.
+  bool try_start_at(Nanos when) noexcept;
   // On a heap of the caller's choice, whose owner looks at it afterwards.
   void start_in(BasicTimerHeap<Policy>& heap, Nanos when) noexcept;
 
@@ -61,6 +67,7 @@ class BasicTimer {
   bool insert(Heap& heap, Nanos when) noexcept;
 
   const Callback callback_;
+  const Callback dropped_;  // null: nobody wants to know
   void* const arg_;
   typename Policy::template Atomic<Heap*> heap_{nullptr};  // null unless armed
   Heap* last_heap_ = nullptr;                              // where it was armed last; the user's
@@ -84,7 +91,7 @@ class BasicTimerHeap {
   std::size_t size() noexcept;
 
  protected:
-  // Disarms all.
+  // Disarms all. Nobody fires from the heap any more.
   void clear() noexcept;
 
  private:
@@ -119,15 +126,20 @@ class TimerHeap;
 struct TimerPolicy : StdAtomics {
   using Mutex = SpinMutex;
 
-  // Where a caller's timers go, for the time of one start().
+  // Where a caller's timers go, for the time of one start(): to its bubble's heap, or its processor's, or on a thread that has none the
+  // first processor's.
   class Place {
    public:
-    BasicTimerHeap<TimerPolicy>& heap() noexcept;
+    Place() noexcept;
+    // Null when no runtime runs.
+    BasicTimerHeap<TimerPolicy>* heap() const noexcept { return heap_; }
     // Tells a sleeping owner that its earliest timer is earlier now.
-    void moved_ahead(BasicTimerHeap<TimerPolicy>& heap) noexcept;
+    void moved_ahead() const noexcept;
 
    private:
-    const Pin pin_;  // the heap's owner stays awake until it has seen the timer
+    const Pin pin_;                          // the heap's owner stays awake until it has seen the timer
+    std::optional<SchedulerUse> scheduler_;  // or its scheduler stays, when it is not the caller's
+    BasicTimerHeap<TimerPolicy>* heap_ = nullptr;
   };
 
   static void pause_long() noexcept;
@@ -152,10 +164,17 @@ BasicTimer<Policy>::~BasicTimer() {
 
 template <typename Policy>
 void BasicTimer<Policy>::start_at(Nanos when) noexcept {
+  WEFT_CHECK(try_start_at(when), "a timer needs a running runtime");
+}
+
+template <typename Policy>
+bool BasicTimer<Policy>::try_start_at(Nanos when) noexcept {
   stop();
-  typename Policy::Place place;
-  Heap& heap = place.heap();
-  if (insert(heap, when)) place.moved_ahead(heap);
+  const typename Policy::Place place;
+  Heap* const heap = place.heap();
+  if (heap == nullptr) return false;
+  if (insert(*heap, when)) place.moved_ahead();
+  return true;
 }
 
 template <typename Policy>
@@ -289,8 +308,21 @@ void BasicTimerHeap<Policy>::publish_next() noexcept {
 
 template <typename Policy>
 void BasicTimerHeap<Policy>::clear() noexcept {
-  const std::lock_guard lock(mutex_);
-  while (!entries_.empty()) remove_locked(entries_.back().timer);
+  for (;;) {
+    typename Timer::Callback dropped = nullptr;
+    void* arg = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (entries_.empty()) return;
+      Timer* const timer = entries_.back().timer;
+      dropped = timer->dropped_;
+      arg = timer->arg_;
+      firing_.store(timer, std::memory_order_relaxed);  // as in fire_due()
+      remove_locked(timer);
+    }
+    if (dropped != nullptr) dropped(arg);
+    firing_.store(nullptr, std::memory_order_release);
+  }
 }
 
 extern template class BasicTimer<TimerPolicy>;

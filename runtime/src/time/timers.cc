@@ -16,11 +16,13 @@ struct ChanTimerPolicy {
   using TimerPolicy = rt::TimerPolicy;
   using ChanPolicy = detail::ChanPolicy;
   static rt::Nanos now() noexcept { return rt::caller_now(); }
+  static rt::ClockId clock() noexcept { return rt::caller_clock(); }
+  static void check_clock(rt::ClockId timers) noexcept { rt::check_caller_clock(timers); }
 };
 
-// The end of the clock is a time like others, so that a timer set for it is armed.
 rt::Nanos time_after(std::chrono::nanoseconds duration) noexcept {
-  return std::min(rt::saturating_add(rt::caller_now(), duration.count()), rt::kNever - 1);
+  const rt::Nanos ahead = std::max(duration, std::chrono::nanoseconds::zero()).count();
+  return std::min(rt::saturating_add(rt::caller_now(), ahead), rt::kEndOfClock);
 }
 
 }  // namespace
