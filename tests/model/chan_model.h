@@ -42,6 +42,7 @@ struct ChanSleepers {
     }
   };
   Scheduler* scheduler = nullptr;
+  bool first_has_selected = false;  // and come back
 
   static inline ChanSleepers* of_program = nullptr;
   ChanSleepers() { of_program = this; }
@@ -183,9 +184,12 @@ template <typename P, std::size_t kOps>
 std::size_t select(const std::array<weft::detail::BasicChanOp<P>, kOps>& ops, bool has_default = false) {
   std::array<weft::detail::BasicWaitNode<P>, kOps> nodes;
   std::array<std::uint32_t, kOps> order;
-  std::vector<weft::detail::BasicChanCore<P>*> chans(kOps);  // in an array of two GCC sees std::sort go beyond its end
+  // Kept, so that who reads it too late is found by more than a crash.
+  static std::array<std::vector<weft::detail::BasicChanCore<P>*>, 3> chans_of_thread;
+  auto& chans = chans_of_thread[static_cast<std::size_t>(this_thread())];
+  chans.resize(kOps);
   const std::size_t chosen = weft::detail::Select<P>(ops, {nodes.data(), order.data(), chans.data()}).run(has_default);
-  std::ranges::fill(chans, nullptr);  // for those who look at them too late
+  if (this_thread() == 0) ChanSleepers::of_program->first_has_selected = true;
   return chosen;
 }
 

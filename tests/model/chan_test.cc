@@ -214,13 +214,19 @@ struct HandsOver : BasicChanModel<HandsOver> {
         ModelAtomics::pause();
       }
     }
-    void unlock() { word_.store(0, std::memory_order_release); }
+    void unlock() {
+      word_.store(0, std::memory_order_release);
+      // In the same step: nobody else has run since the store.
+      require(this_thread() != 2 || !ChanSleepers::of_program->first_has_selected,
+              "a select has come back while its mutexes are being released");
+    }
 
    private:
     model::Atomic<std::uint32_t> word_{0};
   };
 };
 
+// (With a bound: without one, steps that commute are explored in one order, and what the check below looks at is none.)
 // Whoever is woken while the mutexes are still being released must not come back before they are.
 template <typename P>
 struct SelectWokenEarly : ChanProgram<P> {
@@ -251,7 +257,7 @@ TEST(SelectModel, WokenBeforeTheMutexesAreReleased) {
   for (const std::size_t which : {0u, 1u}) {
     SelectWokenEarly<HandsOver>::which = which;
     both_orders<HandsOver>({"select", "sender", "scheduler"}, [&](const auto& threads) {
-      expect_holds(explore_program<SelectWokenEarly<HandsOver>>(threads, {}, 0u, 0u));
+      expect_holds(explore_program<SelectWokenEarly<HandsOver>>(threads, {.preemptions = kSanitized ? 2 : 4}, 0u, 0u));
     });
   }
 }
@@ -419,6 +425,55 @@ TEST(TimerChanModel, ATickComesOrIsTakenBack) {
   }
 }
 
+// A tick that came too late for the select, which had another case, is taken back by stop().
+struct TickInTheBuffer : Program {
+  using P = TimerChanModel;
+  using Chan = weft::detail::BasicChanState<rt::Tick, P>;
+
+  TickInTheBuffer() {
+    P::Heaps::of_program = &heap;
+    timer = reinterpret_cast<ModelChanTimer*>(timer_memory.data());
+    chan = Chan::make_in(memory[0].data(), 1, timer);
+    ::new (timer_memory.data()) ModelChanTimer(*chan, kSoon, 0);
+    other = Chan::make_in(memory[1].data(), 0, nullptr);
+  }
+  void run(int thread) override {
+    if (thread == 0) {
+      std::optional<rt::Tick> tick;
+      std::optional<rt::Tick> none;
+      const std::size_t chosen = select<P, 2>({recv_op(chan, tick), recv_op(other, none)});
+      require(timer->stop() == (chosen == 1), "stop() says the wrong thing");
+      std::optional<rt::Tick> stale;
+      require(chan->try_recv(stale) == weft::detail::TryResult::would_block, "a tick from before the stop");
+      timer->end();
+      timer->~ModelChanTimer();
+      chan->~Chan();
+    } else if (thread == 1) {
+      other->close();
+    } else {
+      heap.fire_due(P::kNow);
+    }
+  }
+  void quiet() override { heap.fire_due(P::kNow); }
+
+  ChanSleepers sleepers;
+  Label heap_names{"heap", {"mutex", "next", "fire_mutex", "firing"}};
+  rt::BasicTimerHeap<P::Heaps> heap;
+  Label names{"chans", {}, "word"};
+  struct alignas(std::max_align_t) Memory : std::array<std::byte, 512> {};
+  std::array<Memory, 2> memory;
+  alignas(std::max_align_t) std::array<std::byte, 256> timer_memory;
+  Chan* chan = nullptr;
+  Chan* other = nullptr;
+  ModelChanTimer* timer = nullptr;
+};
+
+TEST(TimerChanModel, StopTakesBackATickInTheBuffer) {
+  both_orders<TimerChanModel>({"select", "closer", "machine"}, [](const auto& threads) {
+    expect_holds(explore_program<TickInTheBuffer>(threads, {.preemptions = kSanitized ? 2 : 3}));
+  });
+}
+
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 
 // Nobody has to claim a select's node: two wakers win.
@@ -441,6 +496,34 @@ struct NoClaim : BasicChanModel<NoClaim> {
 TEST(SelectModelFinds, WakersThatDontClaim) {
   expect_finds(explore_program<SelectOfTwo<NoClaim>>({"select", "sender 1", "sender 2"}, {.preemptions = 2}, 0u, 0u),
                "woken");
+}
+
+// The waiter does not wait for the mutexes of the cases that lost.
+struct DoesNotWait : BasicChanModel<DoesNotWait> {
+  class Mutex : public HandsOver::Mutex {
+   public:
+    void lock() {
+      if (!leaves()) HandsOver::Mutex::lock();
+    }
+    void unlock() {
+      if (!leaves()) HandsOver::Mutex::unlock();
+    }
+
+   private:
+    // The first thread, once it has been woken.
+    static bool leaves() {
+      const ChanSleepers& sleepers = *ChanSleepers::of_program;
+      return this_thread() == 0 && sleepers.scheduler != nullptr && sleepers.scheduler->unlock != nullptr &&
+             !sleepers.of_thread[0].waits;
+    }
+  };
+};
+
+TEST(SelectModelFinds, AWaiterThatComesBackTooEarly) {
+  SelectWokenEarly<DoesNotWait>::which = 0;
+  expect_finds(
+      explore_program<SelectWokenEarly<DoesNotWait>>({"select", "sender", "scheduler"}, {.preemptions = 2}, 0u, 0u),
+      "a select has come back while its mutexes are being released");
 }
 
 // What is looked at without the mutex is looked at in the wrong order: closed, then empty.

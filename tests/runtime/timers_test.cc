@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -79,6 +80,10 @@ WEFT_PROCS_TEST(Timers, NoTimeAndLessIsAtOnce) {
   });
 }
 
+WEFT_PROCS_TEST(Timers, ATimeBeforeNowIsNow) {
+  bubble([] { EXPECT_EQ(Timer(-1h).chan().recv(), now()); });
+}
+
 WEFT_PROCS_TEST(Timers, TheEndOfTheClockIsArmedAndNeverComes) {
   const Timer timer(std::chrono::nanoseconds::max());
   EXPECT_EQ(timer.chan().try_recv(), std::nullopt);
@@ -99,8 +104,8 @@ WEFT_PROCS_TEST(Timers, AnExpiredTimerThatWasNotReadIsStopped) {
   });
 }
 
-// The same when the tick lies in the buffer: the goroutine that looked found it due, but chose otherwise.
-WEFT_PROCS_TEST(Timers, ATickInTheBufferIsTakenBack) {
+// The same beside a case that was ready, too, and was chosen.
+WEFT_PROCS_TEST(Timers, AnExpiredTimerThatWasNotChosenIsStopped) {
   bubble([] {
     const auto other = make_chan<int>(1);
     int taken_back = 0;
@@ -188,6 +193,83 @@ WEFT_PROCS_TEST(Timers, ShowNoBuffer) {
     select(on_recv(timer.chan()), on_default());
     EXPECT_EQ(timer.chan().size(), 0u);
   });
+}
+
+// In a bubble nothing is left to wait for then.
+TEST(Timers, TheEndOfTheClockDoesNotComeInABubble) {
+  run([] {
+    EXPECT_NE(panic_text([] { bubble([] { after(std::chrono::nanoseconds::max()).recv(); }); }).find("deadlock"),
+              std::string::npos);
+  });
+}
+
+// The clock is looked at, but nobody is woken.
+TEST(Timers, WithoutARuntimeNobodyIsWoken) {
+  EXPECT_TRUE(after(0s).try_recv());
+  EXPECT_TRUE(after(0s).recv());
+  const auto c = make_chan<int>();
+  std::size_t chosen = 9;
+  std::thread thread([&] { chosen = select(on_recv(after(1h)), on_recv(c)); });
+  c.send(1);
+  thread.join();
+  EXPECT_EQ(chosen, 1u);
+}
+
+// A plain thread uses timers while runtimes come and go.
+TEST(Timers, PlainThreadsOutliveRuntimes) {
+  const auto work = make_chan<int>();
+  int done = 0;
+  std::thread thread([&] {
+    for (bool open = true; open;) {
+      select(on_recv(work,
+                     [&](std::optional<int> n) {
+                       open = n.has_value();
+                       done += open;
+                     }),
+             on_recv(after(50us)));
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    run([&] {
+      work.send(1);
+      sleep(200us);
+    });
+    work.send(1);
+  }
+  work.close();
+  thread.join();
+  EXPECT_EQ(done, 40);
+}
+
+using TimersDeathTest = ::testing::Test;
+
+TEST(TimersDeathTest, CantBeCarriedInOrOutOfABubble) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto carried_in = [] {
+    run([] {
+      const Ticker ticker(10ms);
+      bubble([&] { ticker.chan().try_recv(); });
+    });
+  };
+  EXPECT_EXIT(carried_in(), ::testing::ExitedWithCode(2),
+              "fatal error: a timer that was made outside of a bubble is used in one");
+  const auto carried_out = [] {
+    run([] {
+      Timer timer;
+      bubble([&] { timer = Timer(1h); });
+      timer.chan().recv();
+    });
+  };
+  EXPECT_EXIT(carried_out(), ::testing::ExitedWithCode(2), "fatal error: a bubble's timer is used outside of it");
+  const auto reset_outside = [] {
+    run([] {
+      Timer timer;
+      bubble([&] { timer = after_func(1h, [] {}); });
+      timer.stop();
+      timer.reset(1ms);
+    });
+  };
+  EXPECT_EXIT(reset_outside(), ::testing::ExitedWithCode(2), "fatal error: a bubble's timer is used outside of it");
 }
 
 TEST(Timers, NoneCantBeStoppedOrReset) {
@@ -399,6 +481,32 @@ WEFT_PROCS_TEST(AfterFunc, TheFunctionGoes) {
   EXPECT_TRUE(eventually([&] { return watch.expired(); }));
 }
 
+// What the runtime or the bubble leaves armed never runs, and goes; a handle may be used again.
+TEST(AfterFunc, OutlivesTheRuntime) {
+  auto token = std::make_shared<int>(1);
+  Timer timer;
+  bool ran = false;
+  run([&] { timer = after_func(1h, [&ran, token] { ran = true; }); });
+  EXPECT_FALSE(timer.stop());
+  run([&] {
+    EXPECT_FALSE(timer.reset(1ms));
+    EXPECT_TRUE(eventually([&] { return goroutines().size() == 1 && runtime_stats().timers == 0; }));
+  });
+  EXPECT_TRUE(ran);
+  EXPECT_EQ(token.use_count(), 2);
+  timer = {};
+  EXPECT_EQ(token.use_count(), 1);
+
+  run([&] { after_func(1h, [token] {}); });
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+WEFT_PROCS_TEST(AfterFunc, GoesWithItsBubble) {
+  const auto token = std::make_shared<int>(1);
+  bubble([&] { after_func(1h, [token] {}); });
+  EXPECT_EQ(token.use_count(), 1);
+}
+
 WEFT_PROCS_TEST(AfterFunc, TakesFunctionsOfAnyAlignmentAndMakersThatThrow) {
   struct alignas(128) Aligned {
     int value = 7;
@@ -490,6 +598,19 @@ TEST(Tickers, RefusePeriodsThatAreNotPositive) {
   EXPECT_EQ(panic_text([] { Ticker().stop(); }), "time: Stop called on uninitialized Ticker");
   EXPECT_EQ(panic_text([] { Ticker().reset(1s); }), "time: Reset called on uninitialized Ticker");
   EXPECT_EQ(tick(0s), RecvChan<TimePoint>());
+}
+
+// The channel outlives the ticker that it came from.
+WEFT_PROCS_TEST(Tickers, MayBeTemporary) {
+  bubble([] {
+    int ticks = 0;
+    for (const TimePoint t : Ticker(1ms).chan()) {
+      EXPECT_EQ(t, now());
+      if (++ticks == 3) break;
+    }
+    const auto& chan = Timer(1ms).chan();
+    EXPECT_TRUE(chan.recv());
+  });
 }
 
 WEFT_PROCS_TEST(Tickers, TickForRealAndInTime) {

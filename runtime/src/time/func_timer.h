@@ -52,16 +52,23 @@ class FuncTimer {
 
   void ref() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void unref() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (!drop_reference()) return;
     timer_.end();
+    destroy();
+  }
+
+ private:
+  FuncTimer(const TimerFunction& function, const SourceLocation& where) noexcept : function_(function), where_(where) {}
+
+  // True: it was the last.
+  bool drop_reference() noexcept { return references_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+
+  void destroy() noexcept {
     const TimerFunction& function = function_;
     function.destroy(captures());
     this->~FuncTimer();
     free(function, this);
   }
-
- private:
-  FuncTimer(const TimerFunction& function, const SourceLocation& where) noexcept : function_(function), where_(where) {}
 
   // The function lies behind the timer.
   static std::size_t function_offset(const TimerFunction& function) noexcept {
@@ -82,14 +89,14 @@ class FuncTimer {
 
   static void on_fire(void* self) noexcept { static_cast<FuncTimer*>(self)->fire(); }
 
-  // No runtime will run it any more.
+  // No runtime will run it any more. Not unref(), which waits for this call.
   static void on_drop(void* self) noexcept {
     auto* const timer = static_cast<FuncTimer*>(self);
     timer->mutex_.lock();
     timer->timer_.fired();
     timer->when_ = rt::kNever;
     timer->mutex_.unlock();
-    timer->unref();
+    if (timer->drop_reference()) timer->destroy();
   }
 
   void fire() noexcept {
