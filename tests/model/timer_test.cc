@@ -74,7 +74,7 @@ struct StopOrFire : Timers<P> {
     }
     require(fires + stops == starts, "a timer was stopped and fired, or neither");
   }
-  static void fire(void* self) noexcept { ++static_cast<StopOrFire*>(self)->fires; }
+  static void fire(void* self, rt::Nanos) noexcept { ++static_cast<StopOrFire*>(self)->fires; }
 
   Label timer_names{"timers", {}, "heap"};
   rt::BasicTimer<P> first{&fire, this};
@@ -104,8 +104,8 @@ struct StopAndWait : Timers<P> {
     timer.reset();
     other.stop_and_wait();
   }
-  static void fire(void* self) noexcept { static_cast<StopAndWait*>(self)->data.set(1); }
-  static void fire_other(void*) noexcept {}
+  static void fire(void* self, rt::Nanos) noexcept { static_cast<StopAndWait*>(self)->data.set(1); }
+  static void fire_other(void*, rt::Nanos) noexcept {}
 
   Label timer_names{"timers", {}, "heap"};
   std::optional<rt::BasicTimer<P>> timer{std::in_place, &fire, this};
@@ -131,7 +131,7 @@ struct Sleeper : Timers<P> {
     timer.reset();
   }
   void quiet() override { this->heap.fire_due(kNow); }
-  static void fire(void* self) noexcept { static_cast<Sleeper*>(self)->woken.interrupt(); }
+  static void fire(void* self, rt::Nanos) noexcept { static_cast<Sleeper*>(self)->woken.interrupt(); }
 
   Label timer_names{"timers", {}, "heap"};
   Sleep woken;

@@ -24,7 +24,7 @@ struct Fired {
   std::atomic<Nanos> at{0};
   RuntimeTimer timer{&Fired::fire, this};
 
-  static void fire(void* self) noexcept {
+  static void fire(void* self, Nanos) noexcept {
     auto* const f = static_cast<Fired*>(self);
     f->at.store(weft::rt::now(), std::memory_order_relaxed);
     f->count.fetch_add(1, std::memory_order_release);

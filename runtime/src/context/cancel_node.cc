@@ -244,7 +244,7 @@ void DeadlineNode::stop_timer() noexcept { timer_over_ = timer_.stop(); }
 
 // On a scheduler stack, where cancel() may not run: it may wait, and may run users' destructors. The destructor waits
 // for this callback, so the node is there even when its last reference is not.
-void DeadlineNode::on_timer(void* self) noexcept {
+void DeadlineNode::on_timer(void* self, rt::Nanos) noexcept {
   auto* const node = static_cast<DeadlineNode*>(self);
   if (!node->try_ref()) return;
   weft::go([node = ContextRef(node)] { static_cast<DeadlineNode*>(node.get())->expire_now(); });

@@ -165,7 +165,7 @@ class DeadlineNode final : public CancelNode {
   void append_name(std::string& text) const override;
 
  private:
-  static void on_timer(void* self) noexcept;
+  static void on_timer(void* self, rt::Nanos) noexcept;
   void stop_timer() noexcept override;
 
   const Error expiry_cause_;

@@ -74,8 +74,11 @@ Descriptor::Descriptor(int fd, const Backend& backend)
       short_read_drains_(is_tcp_stream(fd)),
       backend_name_(backend.name()),
       deadlines_{
-          Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read); }, this),
-          Deadline([](void* self) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write); }, this)} {
+          Deadline([](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
+                   this),
+          Deadline(
+              [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write, t); },
+              this)} {
   open_descriptors.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -155,13 +158,13 @@ void Descriptor::set_deadline(Side side, Nanos when) noexcept {
 }
 
 // The timer fired: at the deadline, or at an earlier one that has been moved since.
-void Descriptor::deadline_passed(Side side) noexcept {
+void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
   {
     const std::lock_guard lock(deadline_mutex_);
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.armed = kNever;
     if (d.when == kNever) return;
-    if (d.when > caller_now()) {
+    if (d.when > t) {
       d.armed = d.when;
       d.timer.start_at(d.when);
       return;

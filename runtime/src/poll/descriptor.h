@@ -116,7 +116,7 @@ class Descriptor {
   };
 
   void close_number() noexcept;
-  void deadline_passed(Side side) noexcept;
+  void deadline_passed(Side side, Nanos t) noexcept;
   ssize_t send_some(iovec* parts, std::size_t count) const noexcept;
 
   const int fd_;

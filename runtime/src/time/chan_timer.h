@@ -77,7 +77,7 @@ class BasicChanTimer {
     static_cast<void>(chan_.offer(Tick(std::chrono::nanoseconds(due)), partner));
   }
 
-  static void on_fire(void* self) noexcept { static_cast<BasicChanTimer*>(self)->fire(); }
+  static void on_fire(void* self, Nanos t) noexcept { static_cast<BasicChanTimer*>(self)->fire(t); }
 
   static void on_drop(void* self) noexcept {
     auto& timer = *static_cast<BasicChanTimer*>(self);
@@ -86,14 +86,11 @@ class BasicChanTimer {
     timer.chan_.mutex.unlock();
   }
 
-  void fire() noexcept {
+  void fire(Nanos t) noexcept {
     typename Chan::Token partner{};
     chan_.mutex.lock();
     timer_.fired();
-    if (when_ != kNever) {
-      const Nanos t = Policy::now();
-      if (when_ <= t) tick_locked(t, partner);
-    }
+    if (when_ <= t) tick_locked(t, partner);
     run_for_waiters_locked();
     chan_.mutex.unlock();  // nothing of the channel is touched behind it
     if (partner) Policy::ChanPolicy::wake(partner);

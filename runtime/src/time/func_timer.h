@@ -87,7 +87,7 @@ class FuncTimer {
   }
   void* captures() noexcept { return reinterpret_cast<std::byte*>(this) + function_offset(function_); }
 
-  static void on_fire(void* self) noexcept { static_cast<FuncTimer*>(self)->fire(); }
+  static void on_fire(void* self, rt::Nanos now) noexcept { static_cast<FuncTimer*>(self)->fire(now); }
 
   // No runtime will run it any more. Not unref(), which waits for this call.
   static void on_drop(void* self) noexcept {
@@ -99,10 +99,10 @@ class FuncTimer {
     if (timer->drop_reference()) timer->destroy();
   }
 
-  void fire() noexcept {
+  void fire(rt::Nanos now) noexcept {
     mutex_.lock();
     timer_.fired();
-    const bool due = when_ <= rt::caller_now();
+    const bool due = when_ <= now;
     if (due) when_ = rt::kNever;
     timer_.run_at(when_);
     const bool still_held = timer_.in_heap();

@@ -23,8 +23,9 @@ template <typename Policy>
 class GuardedTimer {
  public:
   using Callback = typename BasicTimer<Policy>::Callback;
+  using Dropped = typename BasicTimer<Policy>::Dropped;
 
-  GuardedTimer(Callback callback, Callback dropped, void* arg) noexcept : timer_(callback, arg, dropped) {}
+  GuardedTimer(Callback callback, Dropped dropped, void* arg) noexcept : timer_(callback, arg, dropped) {}
 
   // --- with the owner's mutex held ---
 

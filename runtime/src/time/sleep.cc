@@ -20,7 +20,7 @@ struct Sleep {
         until(rt::saturating_add(bubble == nullptr ? rt::now() : bubble->now(), duration)),
         timer(&wake, this) {}
 
-  static void wake(void* self) noexcept { rt::ready(static_cast<Sleep*>(self)->waiter); }
+  static void wake(void* self, rt::Nanos) noexcept { rt::ready(static_cast<Sleep*>(self)->waiter); }
   static bool arm(void* self) noexcept {
     auto* const s = static_cast<Sleep*>(self);
     if (s->bubble == nullptr) {

@@ -36,10 +36,12 @@ template <typename Policy>
 class BasicTimer {
  public:
   // Runs on a scheduler stack without locks: it may ready goroutines, start goroutines and (other) timers; it may not park or throw.
-  using Callback = void (*)(void* arg) noexcept;
+  // `now` is when its heap was looked at: what is due then is due.
+  using Callback = void (*)(void* arg, Nanos now) noexcept;
+  using Dropped = void (*)(void* arg) noexcept;
 
   // `dropped` is called in place of the callback, on a plain thread's or a goroutine's stack, when the heap is given back.
-  BasicTimer(Callback callback, void* arg, Callback dropped = nullptr) noexcept
+  BasicTimer(Callback callback, void* arg, Dropped dropped = nullptr) noexcept
       : callback_(callback), dropped_(dropped), arg_(arg) {}
   ~BasicTimer();  // stopped or fired
   BasicTimer(const BasicTimer&) = delete;
@@ -67,7 +69,7 @@ class BasicTimer {
   bool insert(Heap& heap, Nanos when) noexcept;
 
   const Callback callback_;
-  const Callback dropped_;  // null: nobody wants to know
+  const Dropped dropped_;  // null: nobody wants to know
   void* const arg_;
   typename Policy::template Atomic<Heap*> heap_{nullptr};  // null unless armed
   Heap* last_heap_ = nullptr;                              // where it was armed last; the user's
@@ -227,7 +229,7 @@ std::size_t BasicTimerHeap<Policy>::fire_due(Nanos t) noexcept {
       firing_.store(timer, std::memory_order_relaxed);  // released together with heap_ = null, which stop() acquires
       remove_locked(timer);
     }
-    callback(arg);
+    callback(arg, t);
     firing_.store(nullptr, std::memory_order_release);
     ++fired;
   }
@@ -309,7 +311,7 @@ void BasicTimerHeap<Policy>::publish_next() noexcept {
 template <typename Policy>
 void BasicTimerHeap<Policy>::clear() noexcept {
   for (;;) {
-    typename Timer::Callback dropped = nullptr;
+    typename Timer::Dropped dropped = nullptr;
     void* arg = nullptr;
     {
       const std::lock_guard lock(mutex_);

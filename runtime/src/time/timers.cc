@@ -25,6 +25,11 @@ rt::Nanos time_after(std::chrono::nanoseconds duration) noexcept {
   return std::min(rt::saturating_add(rt::caller_now(), ahead), rt::kEndOfClock);
 }
 
+// A function is not told when it was due: what is due at once needs no look at the clock.
+rt::Nanos func_time_after(std::chrono::nanoseconds duration) noexcept {
+  return duration <= std::chrono::nanoseconds::zero() ? 0 : time_after(duration);
+}
+
 }  // namespace
 
 struct ChanTimer : rt::BasicChanTimer<ChanTimerPolicy> {
@@ -65,7 +70,7 @@ Timer start_func_timer(std::chrono::nanoseconds duration, const TimerFunction& f
                        const SourceLocation& where) {
   Timer timer;
   timer.function_ = FuncTimerRef(FuncTimer::make(function, from, where));
-  timer.function_.get()->set(time_after(duration));
+  timer.function_.get()->set(func_time_after(duration));
   return timer;
 }
 
@@ -80,10 +85,9 @@ bool Timer::stop() const {
 }
 
 bool Timer::reset(std::chrono::nanoseconds duration) const {
-  const rt::Nanos when = detail::time_after(duration);
-  if (chan_) return detail::timer_of(chan_).reset(when, 0);
+  if (chan_) return detail::timer_of(chan_).reset(detail::time_after(duration), 0);
   if (function_.get() == nullptr) panic("time: Reset called on uninitialized Timer");
-  return function_.get()->set(when);
+  return function_.get()->set(detail::func_time_after(duration));
 }
 
 Ticker::Ticker(std::chrono::nanoseconds period) {
