@@ -36,6 +36,17 @@ class FuncTimer {
     return ::new (memory) FuncTimer(function, where);
   }
 
+  // Of a new one, which nobody else has.
+  void start(rt::Nanos when) noexcept {
+    references_.store(2, std::memory_order_relaxed);  // the heap's, too
+    mutex_.lock();
+    when_ = when;
+    timer_.run_at(when);
+    const bool held = timer_.in_heap();
+    mutex_.unlock();
+    if (!held) references_.store(1, std::memory_order_relaxed);  // no runtime runs
+  }
+
   // True: the function was still to run.
   bool set(rt::Nanos when) noexcept {
     if (when != rt::kNever) rt::check_caller_clock(clock_);
@@ -61,7 +72,9 @@ class FuncTimer {
   FuncTimer(const TimerFunction& function, const SourceLocation& where) noexcept : function_(function), where_(where) {}
 
   // True: it was the last.
-  bool drop_reference() noexcept { return references_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  bool drop_reference() noexcept {
+    return references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
 
   void destroy() noexcept {
     const TimerFunction& function = function_;

@@ -70,7 +70,7 @@ Timer start_func_timer(std::chrono::nanoseconds duration, const TimerFunction& f
                        const SourceLocation& where) {
   Timer timer;
   timer.function_ = FuncTimerRef(FuncTimer::make(function, from, where));
-  timer.function_.get()->set(func_time_after(duration));
+  timer.function_.get()->start(func_time_after(duration));
   return timer;
 }
 
