@@ -391,6 +391,23 @@ WEFT_PROCS_TEST(Timers, TenThousandSleepersOnFewThreads) {
   EXPECT_EQ(early.load(), 0);
 }
 
+// Two thousand sleeps that end 50 us apart don't wake an idle processor two thousand times. How often it polls is bounded
+// by the time that passes, on a machine of any speed: a few times for each of its wake-ups.
+TEST(Timers, ThatComeThickAreGathered) {
+  run(
+      [] {
+        WaitGroup group;
+        const TimePoint start = now();
+        for (int i = 0; i < 2000; ++i) group.go([=] { sleep(10ms + i * 50us); });
+        sleep(10ms);
+        const std::uint64_t before = runtime_stats().polls;
+        group.wait();
+        const auto wake_ups = static_cast<std::uint64_t>((now() - start) / 500us);
+        EXPECT_LT(runtime_stats().polls - before, 5 * wake_ups + 100);
+      },
+      {.procs = 1});
+}
+
 // --- after_func ---
 
 WEFT_PROCS_TEST(AfterFunc, RunsInAGoroutineOfItsOwn) {

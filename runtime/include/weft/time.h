@@ -11,7 +11,8 @@
 // runs waits for ever, unless in a select for something else. In a test's bubble (weft/testing/bubble.h) they live by
 // the bubble's clock, and can't be carried in or out: receiving there, or a reset, ends the process with a line that
 // says so.
-// Precision: never early. A processor that sleeps is woken for the timer; one that is busy looks between goroutines.
+// Precision: never early. A processor that sleeps is woken for the timer, but when timers come thick not more often than
+// every half millisecond; one that is busy looks between goroutines.
 #pragma once
 
 #include <chrono>

@@ -504,10 +504,28 @@ void Machine::idle() noexcept {
     set_spinning(true);
     return;
   }
-  const Nanos next = p.timers.next();
-  poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
+  sleep_in_poller();
   if (scheduler_.sleepers_.end_sleep(p.id)) set_spinning(true);
   scheduler_.sysmon().note_activity();
+}
+
+// Until I/O, an interrupt, or the next timer. A processor that a timer woke a moment ago lets further ones gather.
+void Machine::sleep_in_poller() noexcept {
+  Processor& p = *processor();
+  const Nanos next = p.timers.next();
+  if (next == kNever) {
+    poll(kNever);
+    return;
+  }
+  const Nanos t = now();
+  if (next <= t) {
+    poll(0);
+    return;
+  }
+  const Nanos until = std::max(next, p.timer_wake + kTimerGap);
+  poll(until - t);
+  const Nanos woken = p.clock.load(std::memory_order_relaxed);
+  if (woken >= until) p.timer_wake = woken;
 }
 
 // set_procs() took this processor out of service: what it has goes to the others. Its poller and its timers stay with it, so this
@@ -517,10 +535,9 @@ void Machine::serve_retired_processor() noexcept {
   if (spinning_) stop_spinning();
   if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire)) scheduler_.push_global(g);
   while (G* const g = p.queue.pop()) scheduler_.push_global(g);
-  const Nanos next = p.timers.next();
   // For sysmon's deep sleep these two are what joining and leaving the idle set are for a processor in service; seq_cst as there.
   p.dormant.store(true, std::memory_order_seq_cst);
-  poll(next == kNever ? kNever : std::max<Nanos>(0, next - now()));
+  sleep_in_poller();
   p.dormant.store(false, std::memory_order_seq_cst);
   scheduler_.sysmon().note_activity();
 }

@@ -42,6 +42,7 @@ struct alignas(64) Processor {
   const int id;
   std::uint32_t tick = 0;  // scheduling rounds
   Nanos last_poll = 0;
+  Nanos timer_wake = 0;    // when it was last woken from sleep by a timer
   bool owes_wake = false;  // goroutines were queued, and no other processor has been woken for them
 
   // Who holds it; null while it goes from one machine to another. For sysmon and dumps.
