@@ -5,6 +5,9 @@
 // heap_, index_, when_ of an armed timer, and the heap itself. heap_ is atomic because stop() must find the lock: it locks what it read and
 // looks again.
 //
+// A stopped timer leaves its heap at once, and not lazily as in Go: it may lie on a stack that is about to be used for something else, and
+// nothing keeps its memory. Those that are stopped most, timeouts beside something that was ready, are in no heap (time/chan_timer.h).
+//
 // stop against fire: both take the timer out of the heap under the lock; who does decides. A firing heap shows the timer in `firing_`
 // from before the lock is released until the callback returned; stop_and_wait() waits for that. A callback may end the timer's life
 // (it wakes the goroutine on whose stack the timer lies), so the heap never touches a timer after calling it.
