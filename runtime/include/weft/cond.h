@@ -8,8 +8,8 @@
 //   take(queue.front());                                   mutex.unlock();
 //   mutex.unlock();                                        changed.signal();
 //
-// The lock is anything with lock() and unlock(): Mutex, RWMutex, what RWMutex::r_locker() returns, and for plain threads
-// std::mutex. unlock() may not throw.
+// The lock is anything with lock() and unlock(): Mutex, RWMutex, an RWMutex::RLocker, and for plain threads std::mutex. It
+// is an object with a name: `auto readers = rw.r_locker(); weft::Cond changed(readers);`. unlock() may not throw.
 // Thread safety: goroutines and plain threads alike.
 // Lifetime: the lock outlives the Cond. It stays in place while in use, and until every wait() has returned; a signal()
 // or broadcast() may still be about to return then.
