@@ -27,25 +27,39 @@ namespace weft {
 
 namespace detail {
 
-// The waiters; sync/cond.cc has the protocol.
-class CondQueue {
+// What it is made of; tests/model/cond_test.cc explores it with another one.
+struct CondPolicy {
+  using Waits = WaitPolicy;
+  static void block(WaitNode& node, rt::SpinMutex& held) noexcept;
+};
+
+// The waiters; sync/cond.h has the protocol.
+template <typename Policy>
+class BasicCondQueue {
  public:
-  constexpr CondQueue() noexcept = default;
-  CondQueue(const CondQueue&) = delete;
-  CondQueue& operator=(const CondQueue&) = delete;
+  using Node = BasicWaitNode<typename Policy::Waits>;
+
+  constexpr BasicCondQueue() noexcept {}  // NOLINT(modernize-use-equals-default): constexpr for each policy that can
+  BasicCondQueue(const BasicCondQueue&) = delete;
+  BasicCondQueue& operator=(const BasicCondQueue&) = delete;
 
   // Takes a place in the queue. wait() with the same node follows.
-  void enter(WaitNode& node) noexcept;
+  void enter(Node& node) noexcept;
   // Returns when the node is signalled.
-  void wait(WaitNode& node) noexcept;
+  void wait(Node& node) noexcept;
 
   void signal() noexcept;
   void broadcast() noexcept;
 
  private:
-  rt::SpinMutex mutex_;
-  WaitQueue queue_;
+  static bool sleeps(const Node& node) noexcept { return static_cast<bool>(node.token); }
+
+  typename Policy::Waits::Mutex mutex_;
+  BasicWaitQueue<typename Policy::Waits> queue_;
 };
+
+extern template class BasicCondQueue<CondPolicy>;
+using CondQueue = BasicCondQueue<CondPolicy>;
 
 }  // namespace detail
 
