@@ -44,6 +44,7 @@ inline void* allocate(std::size_t size, std::size_t alignment) {
 }  // namespace weft::testing
 
 // Not inlined, or GCC would compare the one's malloc with the other's delete.
+// NOLINTBEGIN(misc-definitions-in-headers): one file of a program includes this, and a replacement can't be inline
 [[gnu::noinline]] void* operator new(std::size_t size) {
   return weft::testing::allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
@@ -54,3 +55,4 @@ inline void* allocate(std::size_t size, std::size_t alignment) {
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+// NOLINTEND(misc-definitions-in-headers)
