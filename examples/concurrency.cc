@@ -113,12 +113,11 @@ int shared_things() {
   weft::WaitGroup group;
   for (int i = 0; i < 100; ++i) {
     group.go([&, i] {
-      at_once.acquire();
-      const auto buffer = buffers.get();  // goes back at the end of the scope
+      const auto unit = at_once.hold();   // given back at the end of the scope
+      const auto buffer = buffers.get();  // so is this
       buffer->front() = greeting().front();
       const int n = i % config.load()->limit;
       squares.store(n, queries.do_call(n, [n] { return n * n; }).value);
-      at_once.release();
     });
   }
   group.wait();

@@ -48,7 +48,10 @@ void touch(Buffer& buffer) {
 
 void pool(benchmark::State& state) {
   weft::Pool<Buffer> buffers;
-  use_everywhere(state, [&] { touch(*buffers.get()); });
+  use_everywhere(state, [&] {
+    const auto buffer = buffers.get();
+    touch(*buffer);
+  });
 }
 
 void pool_of_two(benchmark::State& state) {

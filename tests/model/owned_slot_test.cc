@@ -66,7 +66,8 @@ struct Emptying : Program {
 
 TEST(OwnedSlotModel, OwnerAndEmptier) { expect_holds(explore_program<Emptying<Right>>({"owner", "emptier"}, {})); }
 
-// The slot goes from one owner to another, who comes after it, as machines pass a processor on.
+// The slot goes from one owner to another, who comes after it, as the threads of one machine do, or the machines of one
+// number in runtimes that follow each other.
 struct TwoOwners : Emptying<Right> {
   void run(int thread) override {
     if (thread == 1) return Emptying<Right>::run(1);

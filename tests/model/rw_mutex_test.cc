@@ -26,17 +26,20 @@ struct Case {
   int readers = 1;
   int rounds = 1;          // so often the first thread locks; the others, once
   unsigned impatient = 0;  // see ModelWaiting
+  unsigned tries = 0;      // a bit per thread: it only tries, once
 };
 
 template <typename Policy>
 struct Locking : Program, LockWaiters {
-  explicit Locking(Case c) : writers(c.writers), rounds(c.rounds), writers_left(c.writers), readers_left(c.readers) {
+  explicit Locking(Case c)
+      : writers(c.writers), rounds(c.rounds), tries(c.tries), writers_left(c.writers), readers_left(c.readers) {
     ModelWaiting::waiters = this;
     ModelWaiting::impatient = c.impatient;
     ModelWaiting::spins = 0;
   }
 
   void run(int thread) override {
+    if ((tries >> thread & 1) != 0) return thread < writers ? try_to_write() : try_to_read();
     for (int i = thread == 0 ? rounds : 1; i > 0; --i) {
       if (thread < writers) {
         write(i == 1);
@@ -47,20 +50,36 @@ struct Locking : Program, LockWaiters {
   }
   // The last user ends the mutex, while others may be about to return from their unlock: for a writer, anybody; for a
   // reader, the writers, but it knows nothing about the readers beside it until they have returned.
+  // With some that only try the mutex stays.
   void write(bool leaves) {
     mutex->lock();
     guarded.set(guarded.get() + 1);
     const bool last = leaves && writers_left.fetch_sub(1, std::memory_order_acq_rel) == 1 &&
                       readers_left.load(std::memory_order_acquire) == 0;
     mutex->unlock();
-    if (last) mutex.reset();
+    if (last && tries == 0) mutex.reset();
   }
   void read(bool leaves) {
     mutex->lock_shared();
     sum += guarded.get();
     const bool writers_are_gone = writers_left.load(std::memory_order_acquire) == 0;
     mutex->unlock_shared();
-    if (leaves && readers_left.fetch_sub(1, std::memory_order_acq_rel) == 1 && writers_are_gone) mutex.reset();
+    const bool last = leaves && readers_left.fetch_sub(1, std::memory_order_acq_rel) == 1 && writers_are_gone;
+    if (last && tries == 0) mutex.reset();
+  }
+  void try_to_write() {
+    if (mutex->try_lock()) {
+      guarded.set(guarded.get() + 1);
+      mutex->unlock();
+    }
+    writers_left.fetch_sub(1, std::memory_order_relaxed);
+  }
+  void try_to_read() {
+    if (mutex->try_lock_shared()) {
+      sum += guarded.get();
+      mutex->unlock_shared();
+    }
+    readers_left.fetch_sub(1, std::memory_order_relaxed);
   }
   void check() override {
     require(writers_left.load(std::memory_order_relaxed) == 0 && readers_left.load(std::memory_order_relaxed) == 0,
@@ -69,6 +88,7 @@ struct Locking : Program, LockWaiters {
 
   const int writers;
   const int rounds;
+  const unsigned tries;
   Label names{"rw_mutex", {"word", "writers' queue", "mutex_"}};
   std::optional<weft::detail::BasicRWMutex<Policy>> mutex{std::in_place};
   Plain<int> guarded{"what the mutex guards", 0};
@@ -82,7 +102,7 @@ template <typename Policy>
 Report explore_case(Case c, int preemptions = -1) {
   std::vector<const char*> names;
   names.reserve(kMaxThreads);
-  for (int i = 0; i < c.writers; ++i) names.push_back(i == 0 ? "writer 1" : "writer 2");
+  for (int i = 0; i < c.writers; ++i) names.push_back(i == 0 ? "writer 1" : i == 1 ? "writer 2" : "writer 3");
   for (int i = 0; i < c.readers; ++i) names.push_back(i == 0 ? "reader 1" : "reader 2");
   return explore_program<Locking<Policy>>(names, {.preemptions = preemptions}, c);
 }
@@ -113,6 +133,25 @@ TEST(RWMutexModel, AHandOverBesideAReader) {
 }
 
 TEST(RWMutexModel, TwoWritersAndTwoReaders) { expect_holds(explore_case<Right>({.writers = 2, .readers = 2}, 1)); }
+
+// Whoever tries never waits, never comes in where somebody is, and leaves those who wait their wake-ups.
+TEST(RWMutexModel, OneThatTriesToWrite) {
+  expect_holds(explore_case<Right>({.tries = 1}));
+  expect_holds(explore_case<Right>({.writers = 2, .rounds = 2, .tries = 2}, kSanitized ? 2 : 3));
+  for (const unsigned impatient : {0u, 3u}) {
+    expect_holds(explore_case<Right>({.writers = 3, .readers = 0, .rounds = 2, .impatient = impatient, .tries = 4},
+                                     kSanitized ? 1 : 2));
+  }
+}
+
+TEST(RWMutexModel, OneThatTriesToRead) {
+  expect_holds(explore_case<Right>({.tries = 2}));
+  for (const unsigned impatient : {0u, 3u}) {
+    expect_holds(
+        explore_case<Right>({.writers = 2, .rounds = 2, .impatient = impatient, .tries = 4}, kSanitized ? 2 : 3));
+  }
+  expect_holds(explore_case<Right>({.readers = 2, .rounds = 2, .tries = 4}, kSanitized ? 1 : 3));
+}
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/failing_new.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/go.h"
@@ -107,6 +108,21 @@ TEST(AtomicValue, WhatTheUpdateThrowsChangesNothing) {
   AtomicValue<int> value(1);
   EXPECT_THROW(value.update([](int) -> int { throw std::runtime_error("no"); }), std::runtime_error);
   EXPECT_EQ(*value.load(), 1);
+}
+
+// Neither the shards nor a copy in them.
+WEFT_PROCS_TEST(AtomicValue, LoadsWithoutMemory) {
+  for (int n = 0; n < 3; ++n) {
+    AtomicValue<int> value(1);
+    static_assert(noexcept(value.load()));
+    for (int i = 0; i < 2; ++i) {
+      const testing::AllocationsFailAfter after(n);
+      EXPECT_EQ(*value.load(), 1);
+    }
+    EXPECT_EQ(*value.load(), 1);
+    value.store(2);
+    EXPECT_EQ(*value.load(), 2);
+  }
 }
 
 WEFT_PROCS_TEST(AtomicValue, UpdatesLoseNothing) {

@@ -107,6 +107,21 @@ WEFT_PROCS_TEST(ErrGroup, TheFirstErrorCancelsWithItselfAsTheCause) {
   EXPECT_EQ(cause(group.context()).message(), "no such user");
 }
 
+WEFT_PROCS_TEST(ErrGroup, TakesTheErrorOfAResult) {
+  ErrGroup group;
+  group.go([]() -> Result<void> { return {}; });
+  group.go([]() -> Result<std::unique_ptr<int>> { return std::make_unique<int>(1); });
+  EXPECT_FALSE(group.wait());
+  group.go([](Context) -> Result<int> { return Unexpected(Error::text("no such order")); });
+  EXPECT_EQ(group.wait().message(), "no such order");
+  ErrGroup catching({.limit = -1, .catch_exceptions = true});
+  catching.go([]() -> const Result<void>& {
+    static const Result<void> kFailed = Unexpected(Error::text("no such user"));
+    return kFailed;
+  });
+  EXPECT_EQ(catching.wait().message(), "no such user");
+}
+
 WEFT_PROCS_TEST(ErrGroup, SuccessCancelsTheContextToo) {
   const auto [parent, cancel_parent] = with_cancel(background());
   ErrGroup group(parent);

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "support/matrix.h"
@@ -202,6 +203,16 @@ WEFT_PROCS_TEST(OnceValue, AnExceptionIsRethrownInEveryCall) {
     EXPECT_TRUE(function.expired());
   }
   EXPECT_EQ(runs, 1);
+}
+
+// A reference from a handle that goes at once would dangle.
+TEST(OnceValue, OfATemporaryHandleIsACopy) {
+  const std::string& value = once_value([] { return std::string("a value too long to be stored in place"); })();
+  EXPECT_EQ(value, "a value too long to be stored in place");
+  static_assert(std::is_same_v<std::invoke_result_t<OnceValue<int>&>, const int&>);
+  static_assert(std::is_same_v<std::invoke_result_t<const OnceValue<int>>, int>);
+  static_assert(std::is_same_v<std::invoke_result_t<OnceValue<std::unique_ptr<int>>&>, const std::unique_ptr<int>&>);
+  static_assert(!std::is_invocable_v<OnceValue<std::unique_ptr<int>>>);
 }
 
 WEFT_PROCS_TEST(OnceFunc, RunsOnce) {

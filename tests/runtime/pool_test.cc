@@ -129,16 +129,21 @@ TEST(Pool, MakesWhatDoesNotMoveAndTakesWhatOnlyMoves) {
   Pool<Fixed> fixed([n = 0]() mutable { return Fixed(++n); });
   EXPECT_EQ(fixed.get()->number, 1);
   Pool<std::unique_ptr<int>> moves;
-  EXPECT_EQ(*moves.get(), nullptr);
+  {
+    const auto made = moves.get();
+    EXPECT_EQ(*made, nullptr);
+  }
   moves.trim();
   moves.trim();
   moves.put(std::make_unique<int>(5));
-  EXPECT_EQ(**moves.get(), 5);
+  const auto moved = moves.get();
+  EXPECT_EQ(**moved, 5);
   struct alignas(256) Wide {
     char byte = 1;
   };
   Pool<Wide> wide;
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(&*wide.get()) % 256, 0u);
+  const auto aligned = wide.get();
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(&*aligned) % 256, 0u);
 }
 
 TEST(Pool, WhatTheMakerThrowsLeavesGet) {
@@ -149,8 +154,19 @@ TEST(Pool, WhatTheMakerThrowsLeavesGet) {
   });
   EXPECT_THROW(static_cast<void>(pool.get()), std::runtime_error);
   refuses = false;
-  EXPECT_EQ(*pool.get(), 3);
+  const auto lease = pool.get();
+  EXPECT_EQ(*lease, 3);
 }
+
+// `auto& object = *pool.get();` would name what the pool may give to the next.
+template <typename Lease>
+concept Dereferences = requires(Lease&& lease) {
+  *std::forward<Lease>(lease);
+};
+static_assert(Dereferences<Pool<int>::Lease&>);
+static_assert(Dereferences<const Pool<int>::Lease&>);
+static_assert(!Dereferences<Pool<int>::Lease>);
+static_assert(!Dereferences<const Pool<int>::Lease>);
 
 // The second trim after an object was used destroys it, wherever it lies, on processors that are idle, too.
 WEFT_PROCS_TEST(Pool, AnObjectSurvivesOneTrim) {
@@ -289,6 +305,55 @@ WEFT_PROCS_TEST(Pool, HogsShareIt) {
     group.wait();
   }
   EXPECT_EQ(Object::alive, 0);
+}
+
+// What a goroutine that runs on after its runtime has in its machine's slot is not for the machines of the next one.
+TEST(Pool, TheNextRuntimesMachinesAreOthers) {
+  for (const int procs : {1, 2, 4}) {
+    Pool<int> pool([] { return -1; }, kNoTimedTrims);
+    std::atomic<int> hogs_machine{-1};
+    std::atomic<bool> stop{false};
+    std::atomic<bool> stopped{false};
+    run(
+        [&] {
+          go([&] {
+            pool.put(7);
+            hogs_machine = machine_id();
+            EXPECT_TRUE(testing::spin_until([&] { return stop.load(); }));
+            {
+              const auto kept = pool.get();
+              EXPECT_EQ(*kept, 7);
+            }
+            stopped = true;
+          });
+          EXPECT_TRUE(eventually([&] { return hogs_machine >= 0; }));
+        },
+        {.procs = procs});
+    run(
+        [&] {
+          // Each keeps a machine to itself, so that one comes to the number of the hog's.
+          std::atomic<bool> seen{false};
+          std::atomic<int> running{0};
+          WaitGroup group;
+          for (int n = 1; !seen && n <= hogs_machine + 100; ++n) {
+            group.go([&] {
+              const int machine = machine_id();
+              const auto lease = pool.get();
+              EXPECT_EQ(*lease, -1);
+              if (machine == hogs_machine) seen = true;
+              ++running;
+              EXPECT_TRUE(testing::spin_until([&] { return seen.load(); }));
+            });
+            EXPECT_TRUE(eventually([&] { return running == n; }));
+          }
+          EXPECT_TRUE(seen);
+          seen = true;
+          group.wait();
+        },
+        {.procs = procs});
+    stop = true;
+    EXPECT_TRUE(testing::spin_until([&] { return stopped.load(); }));
+  }
 }
 
 // One pool for runtimes of several widths, and for nobody's in between.

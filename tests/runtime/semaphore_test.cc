@@ -5,9 +5,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "support/eventually.h"
@@ -214,6 +216,80 @@ WEFT_PROCS_TEST(Semaphore, AGrantThatRacesTheCancellation) {
     EXPECT_TRUE(semaphore.try_acquire());
     semaphore.release();
   }
+}
+
+// --- SemaphoreLock ---
+
+WEFT_PROCS_TEST(SemaphoreLock, GivesBackAtTheEndOfTheScope) {
+  Semaphore semaphore(3);
+  {
+    const SemaphoreLock two = semaphore.hold(2);
+    const SemaphoreLock one = semaphore.try_hold();
+    EXPECT_TRUE(two && one);
+    EXPECT_FALSE(semaphore.try_hold());
+  }
+  EXPECT_TRUE(semaphore.try_hold(3));
+  try {
+    const SemaphoreLock all = semaphore.hold(3);
+    throw std::runtime_error("in the middle of it");
+  } catch (const std::runtime_error&) {
+  }
+  const SemaphoreLock none = semaphore.hold(0);
+  EXPECT_TRUE(none);
+  EXPECT_TRUE(semaphore.try_acquire(3));
+  semaphore.release(3);
+}
+
+WEFT_PROCS_TEST(SemaphoreLock, MovesAndEndsEarly) {
+  Semaphore semaphore(5);
+  SemaphoreLock empty;
+  EXPECT_FALSE(empty);
+  empty.release();
+  SemaphoreLock first = semaphore.hold(2);
+  SemaphoreLock second = std::move(first);
+  EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): a moved-from lock is empty
+  EXPECT_TRUE(second);
+  first.release();
+  EXPECT_FALSE(semaphore.try_hold(4));
+  first = semaphore.hold(3);
+  EXPECT_FALSE(semaphore.try_hold());
+  first = std::move(second);  // gives the three back
+  EXPECT_TRUE(semaphore.try_hold(3));
+  EXPECT_FALSE(semaphore.try_hold(4));
+  first.release();
+  EXPECT_FALSE(first);
+  first.release();
+  EXPECT_TRUE(semaphore.try_hold(5));
+  static_assert(!std::is_copy_constructible_v<SemaphoreLock> && std::is_nothrow_move_assignable_v<SemaphoreLock>);
+}
+
+WEFT_PROCS_TEST(SemaphoreLock, AContextEndsTheWaitForIt) {
+  Semaphore semaphore(1);
+  const auto [ctx, cancel] = with_cancel(background());
+  Result<SemaphoreLock> held = semaphore.hold(ctx);
+  ASSERT_TRUE(held);
+  WaitGroup waiter;
+  waiter.go([&, ctx = ctx] {
+    const Result<SemaphoreLock> late = semaphore.hold(ctx);
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error(), Errc::canceled);
+  });
+  ASSERT_TRUE(wait_until_parked(1, kWaits));
+  cancel();
+  waiter.wait();
+  EXPECT_FALSE(semaphore.try_hold());
+  held->release();
+  EXPECT_TRUE(semaphore.try_hold());
+}
+
+WEFT_PROCS_TEST(SemaphoreLock, TheNextWaitsForItsEnd) {
+  Semaphore semaphore(1);
+  SemaphoreLock held = semaphore.hold();
+  WaitGroup waiter;
+  waiter.go([&] { EXPECT_TRUE(semaphore.hold()); });
+  ASSERT_TRUE(wait_until_parked(1, kWaits));
+  held.release();
+  waiter.wait();
 }
 
 WEFT_PROCS_TEST(Semaphore, MisuseThrows) {

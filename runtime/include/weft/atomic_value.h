@@ -3,11 +3,14 @@
 //
 //   weft::AtomicValue<Config> config(load_config());
 //   auto now = config.load();                               // a std::shared_ptr<const Config>: this one, for as long as kept
+//   for (const Route& route : now->routes) offer(route);    // not config.load()->routes, which nobody keeps meanwhile
 //   config.update([](Config next) { next.limit = 10; return next; });
 //
 // Thread safety: every operation from any goroutine or plain thread. Who reads gets a whole value, which nobody changes any
 // more.
 // Lifetime: a value lives until it is replaced and the last pointer to it is gone; it is destroyed by whoever lets go last.
+// So references into it need a pointer with a name: that of `config.load()->limit` is gone at the semicolon, and in C++20 a
+// loop over `config.load()->routes` runs without it.
 // Blocking: never for long; the functions given to update() may park.
 // Ordering: the operations on all AtomicValues are sequentially consistent, as Go's atomics are.
 // Cost: load() writes to no memory that other processors write to, so it scales with them: at two processors five times
@@ -29,6 +32,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -55,8 +59,8 @@ class AtomicValue {
   AtomicValue(const AtomicValue&) = delete;
   AtomicValue& operator=(const AtomicValue&) = delete;
 
-  // The value that is there now. Throws std::bad_alloc when there is no memory for this processor's copy.
-  Pointer load() const;
+  // The value that is there now. Where there is no memory for this processor's copy it shares one.
+  Pointer load() const noexcept;
 
   // All that replace throw Panic("sync/atomic: store of nil value into Value") for a null pointer.
   void store(T value) { store(std::make_shared<const T>(std::move(value))); }
@@ -82,7 +86,8 @@ class AtomicValue {
     Pointer copy;
   };
 
-  Pointer load_slow(Shard& shard) const;
+  Shard* shard() const noexcept;
+  Pointer load_slow(Shard* shard) const noexcept;
   Pointer replace_locked(Pointer value) noexcept;
   void drop_copies() noexcept;
 
@@ -95,21 +100,34 @@ class AtomicValue {
 // ---------------------------------------------------------------------------------------------------------------------
 
 template <typename T>
-auto AtomicValue<T>::load() const -> Pointer {
-  Shard& shard = shards_.get();
+auto AtomicValue<T>::load() const noexcept -> Pointer {
+  Shard* const mine = shard();
+  if (mine == nullptr) [[unlikely]] {
+    return load_slow(nullptr);
+  }
   // seq_cst: readers of several AtomicValues agree on the order of their replacements.
   const std::uint64_t version = version_.load(std::memory_order_seq_cst);
   {
-    const std::lock_guard lock(shard.mutex);
-    if (shard.version == version) [[likely]] {
-      return shard.copy;
+    const std::lock_guard lock(mine->mutex);
+    if (mine->version == version) [[likely]] {
+      return mine->copy;
     }
   }
-  return load_slow(shard);
+  return load_slow(mine);
+}
+
+// The caller's; null when there is no memory for it.
+template <typename T>
+auto AtomicValue<T>::shard() const noexcept -> Shard* {
+  try {
+    return &shards_.get();
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 template <typename T>
-[[gnu::noinline]] auto AtomicValue<T>::load_slow(Shard& shard) const -> Pointer {
+[[gnu::noinline]] auto AtomicValue<T>::load_slow(Shard* shard) const noexcept -> Pointer {
   Pointer value;
   std::uint64_t version = 0;
   {
@@ -117,14 +135,19 @@ template <typename T>
     value = value_;
     version = version_.load(std::memory_order_seq_cst);  // seq_cst: as in load(), which this takes the place of
   }
-  if (version == 0) return value;
-  // Keeps the value, and is counted by itself.
-  const auto holder = std::make_shared<const Pointer>(value);
-  Pointer copy(holder, value.get());
-  const std::lock_guard lock(shard.mutex);
-  if (shard.version < version && version_.load(std::memory_order_relaxed) == version) {
-    shard.version = version;
-    shard.copy.swap(copy);
+  if (version == 0 || shard == nullptr) return value;
+  Pointer copy;
+  try {
+    // Keeps the value, and is counted by itself.
+    const auto holder = std::make_shared<const Pointer>(value);
+    copy = Pointer(holder, value.get());
+  } catch (const std::bad_alloc&) {
+    return value;
+  }
+  const std::lock_guard lock(shard->mutex);
+  if (shard->version < version && version_.load(std::memory_order_relaxed) == version) {
+    shard->version = version;
+    shard->copy.swap(copy);
   }
   return value;
 }

@@ -8,8 +8,8 @@
 //   take(queue.front());                                   mutex.unlock();
 //   mutex.unlock();                                        changed.signal();
 //
-// The lock is anything with lock() and unlock(): Mutex, RWMutex, what RWMutex::r_locker() returns, and for plain threads
-// std::mutex. unlock() may not throw.
+// The lock is anything with lock() and unlock(): Mutex, RWMutex, an RWMutex::RLocker, and for plain threads std::mutex. It
+// is an object with a name: `auto readers = rw.r_locker(); weft::Cond changed(readers);`. unlock() may not throw.
 // Thread safety: goroutines and plain threads alike.
 // Lifetime: the lock outlives the Cond. It stays in place while in use, and until every wait() has returned; a signal()
 // or broadcast() may still be about to return then.
@@ -27,25 +27,39 @@ namespace weft {
 
 namespace detail {
 
-// The waiters; sync/cond.cc has the protocol.
-class CondQueue {
+// What it is made of; tests/model/cond_test.cc explores it with another one.
+struct CondPolicy {
+  using Waits = WaitPolicy;
+  static void block(WaitNode& node, rt::SpinMutex& held) noexcept;
+};
+
+// The waiters; sync/cond.h has the protocol.
+template <typename Policy>
+class BasicCondQueue {
  public:
-  constexpr CondQueue() noexcept = default;
-  CondQueue(const CondQueue&) = delete;
-  CondQueue& operator=(const CondQueue&) = delete;
+  using Node = BasicWaitNode<typename Policy::Waits>;
+
+  constexpr BasicCondQueue() noexcept {}  // NOLINT(modernize-use-equals-default): constexpr for each policy that can
+  BasicCondQueue(const BasicCondQueue&) = delete;
+  BasicCondQueue& operator=(const BasicCondQueue&) = delete;
 
   // Takes a place in the queue. wait() with the same node follows.
-  void enter(WaitNode& node) noexcept;
+  void enter(Node& node) noexcept;
   // Returns when the node is signalled.
-  void wait(WaitNode& node) noexcept;
+  void wait(Node& node) noexcept;
 
   void signal() noexcept;
   void broadcast() noexcept;
 
  private:
-  rt::SpinMutex mutex_;
-  WaitQueue queue_;
+  static bool sleeps(const Node& node) noexcept { return static_cast<bool>(node.token); }
+
+  typename Policy::Waits::Mutex mutex_;
+  BasicWaitQueue<typename Policy::Waits> queue_;
 };
+
+extern template class BasicCondQueue<CondPolicy>;
+using CondQueue = BasicCondQueue<CondPolicy>;
 
 }  // namespace detail
 

@@ -24,7 +24,6 @@
 #include <optional>
 #include <string>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 #include <variant>
 
@@ -83,9 +82,15 @@ struct ContextValueOf<Key> {
   using type = typename Key::context_value;
 };
 
+// Has the key's name in it; to_string() finds it. (Programs may be compiled without typeid.)
+template <typename Key>
+constexpr const char* context_key_signature() noexcept {
+  return __PRETTY_FUNCTION__;
+}
+
 // Its address tells keys apart; what it points to is for to_string(). Not const, so that no linker may merge two.
 template <typename Key>
-inline const std::type_info* context_key_tag = &typeid(Key);
+inline const char* context_key_tag = context_key_signature<Key>();
 
 }  // namespace detail
 

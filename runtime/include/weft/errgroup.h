@@ -1,7 +1,7 @@
 // ErrGroup: goroutines that work on one thing, the first error of which ends the others (Go's errgroup.Group).
 //
 //   weft::ErrGroup group(ctx);
-//   group.go([&](weft::Context c) { return load_user(c, id, user); });       // returns a weft::Error
+//   group.go([&](weft::Context c) { return load_user(c, id, user); });       // returns a weft::Error or weft::Result
 //   group.go([&](weft::Context c) { return load_orders(c, id, orders); });
 //   if (weft::Error error = group.wait()) return error;
 //
@@ -60,8 +60,9 @@ class ErrGroup {
   ErrGroup& operator=(const ErrGroup&) = delete;
 
   // Calls fn() or fn(context()) in a new goroutine; while the group is at its limit, waits first, for ever when that is
-  // 0. fn returns something that converts to Error, or nothing, which is no error. It is destroyed before it counts as
-  // done. It is called even if the context is done. Throws std::bad_alloc when there is no memory for the goroutine.
+  // 0. fn returns nothing, which is no error, or something that converts to Error, or a Result, of which the error counts
+  // and the value is dropped. fn is destroyed before it counts as done. It is called even if the context is done. Throws
+  // std::bad_alloc when there is no memory for the goroutine.
   template <typename F>
   void go(F&& fn, SourceLocation where = SourceLocation::current());
 
@@ -73,9 +74,9 @@ class ErrGroup {
   // the group are still active").
   void set_limit(int limit);
 
-  // Waits for all functions and returns the first error, or none. The context is done then, also when there was none.
-  // When the parent's end made several of them fail, that is the error of any; cause(context()) is the parent's.
-  // Any number of callers.
+  // Waits for all functions and returns the first error, or none. The context is done then, also without an error; a group
+  // without a context of its own cancels nothing. When the parent's end made several of them fail, that is the error of
+  // any; cause(context()) is the parent's. Any number of callers.
   Error wait();
 
   const Context& context() const noexcept { return context_; }

@@ -11,9 +11,9 @@
 // Lifetime: stays in place while in use. It may be destroyed by the goroutine that locked it last, after its unlock.
 // Blocking: lock() parks the calling goroutine (a plain thread sleeps) until the mutex is free; it can't be cancelled.
 // unlock() may give the processor to the next owner.
-// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses.
-// One that waited more than 1 ms gets the mutex handed over by the next unlock, and so do all behind it until one
-// waited less.
+// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses. If
+// it has waited more than 1 ms by then, the next unlock hands the mutex over to it, and so on to those behind it, until one
+// of them has waited less or is the last in the queue.
 #pragma once
 
 #include <weft/detail/mutex_core.h>

@@ -9,11 +9,15 @@
 // Thread safety: goroutines and plain threads alike.
 // Blocking: a call that finds the function running waits for its end (a goroutine parks, a plain thread sleeps), and
 // can't be cancelled; one that finds it done never waits. The function may park. A function that calls the same Once,
-// or the function that it is behind, waits for itself for ever.
+// or the function that it is behind, waits for itself for ever. What a once_func's or once_value's function captured is
+// destroyed before the others go on, so its destructors may not call it either.
 // Ordering: the end of the function happens before the return of every call.
+// Exceptions: callers of a once_func or once_value hold one exception object together, so nobody should change it.
+// ThreadSanitizer, which does not see the count that libstdc++ keeps of them, may report its destruction by the last one.
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -75,10 +79,16 @@ class OnceValue {
  public:
   // The value; valid as long as a copy of this handle is. Throws what the function threw, the same exception in every
   // call; Panic when it called exit_goroutine(), except in the goroutine that this ended.
-  const T& operator()() const {
+  const T& operator()() const& {
     state_->call();
     return state_->value();
   }
+  // Of a handle that goes at once, and may take the value with it: a copy.
+  T operator()() const&& requires std::copy_constructible<T> {
+    state_->call();
+    return state_->value();
+  }
+  const T& operator()() const&& = delete;
 
  private:
   template <typename F>

@@ -51,8 +51,10 @@ class Pool {
     }
     ~Lease() { give_back(); }
 
-    // Not of an empty one.
-    T& operator*() const noexcept { return item_->value; }
+    // Not of an empty one. A lease without a name would end, and give the object back, before the reference is used:
+    // `auto buffer = pool.get();` keeps it.
+    T& operator*() const& noexcept { return item_->value; }
+    T& operator*() const&& = delete;
     T* operator->() const noexcept { return std::addressof(item_->value); }
     explicit operator bool() const noexcept { return item_ != nullptr; }
 
@@ -97,7 +99,7 @@ class Pool {
   }
 
   // The end of a trim period now: destroys what was not used since the end of the last one; what was used since then and
-  // is not when this is called again, at that call.
+  // is not when this is called again, at that call. While another thread trims that is this end, too, and the call returns.
   void trim() noexcept { core_.trim(); }
 
  private:

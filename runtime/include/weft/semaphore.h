@@ -2,14 +2,15 @@
 //
 //   weft::Semaphore memory(512 << 20);
 //   ...
-//   if (weft::Error error = memory.acquire(ctx, image.size())) return error;
+//   const auto held = memory.hold(ctx, image.size());       // until the end of the scope
+//   if (!held) return held.error();
 //   resize(image);
-//   memory.release(image.size());
 //
-// Thread safety: goroutines and plain threads alike. Units have no owner: whoever releases them releases them.
-// Lifetime: stays in place while in use. It may be destroyed when no acquire() waits and those that were let in have
+// Thread safety: goroutines and plain threads alike. Units have no owner: whoever releases them releases them. A
+// SemaphoreLock is used by one at a time.
+// Lifetime: stays in place while in use, and outlives its SemaphoreLocks. It may be destroyed when no acquire() waits and those that were let in have
 // returned; a release() may still be about to return then.
-// Blocking: acquire() parks the calling goroutine (a plain thread sleeps) until it gets its units; the context of the
+// Blocking: acquire() and hold() park the calling goroutine (a plain thread sleeps) until it gets its units; the context of the
 // one that has one cancels it. The others don't block.
 // Fairness: strictly first come, first served. One that wants much keeps those behind it waiting, though there may be
 // enough for them.
@@ -17,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <weft/context.h>
 #include <weft/detail/spin_mutex.h>
@@ -24,6 +26,8 @@
 #include <weft/error.h>
 
 namespace weft {
+
+class SemaphoreLock;
 
 class Semaphore {
  public:
@@ -46,6 +50,12 @@ class Semaphore {
   // Gives `n` units back. Throws Panic("semaphore: released more than held") when fewer are taken.
   void release(std::int64_t n = 1);
 
+  // The same for units that are given back at the end of a scope, however it is left. try_hold() returns an empty one where
+  // try_acquire() returns false.
+  [[nodiscard]] Result<SemaphoreLock> hold(const Context& context, std::int64_t n = 1);
+  [[nodiscard]] SemaphoreLock hold(std::int64_t n = 1);
+  [[nodiscard]] SemaphoreLock try_hold(std::int64_t n = 1);
+
  private:
   struct Waiter;
 
@@ -57,6 +67,37 @@ class Semaphore {
   rt::SpinMutex mutex_;  // guards the rest
   std::int64_t taken_ = 0;
   detail::WaitQueue waiters_;  // of Waiters
+};
+
+// Owns units of a semaphore until its end, which releases them. Moves; empty when moved from.
+class SemaphoreLock {
+ public:
+  SemaphoreLock() noexcept = default;
+  SemaphoreLock(SemaphoreLock&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)), n_(other.n_) {}
+  SemaphoreLock& operator=(SemaphoreLock&& other) noexcept {
+    SemaphoreLock(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~SemaphoreLock() { release(); }
+
+  explicit operator bool() const noexcept { return semaphore_ != nullptr; }
+
+  // Gives the units back now; the lock is empty then.
+  void release() {
+    if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->release(n_);
+  }
+
+  void swap(SemaphoreLock& other) noexcept {
+    std::swap(semaphore_, other.semaphore_);
+    std::swap(n_, other.n_);
+  }
+
+ private:
+  friend class Semaphore;
+  SemaphoreLock(Semaphore& semaphore, std::int64_t n) noexcept : semaphore_(&semaphore), n_(n) {}
+
+  Semaphore* semaphore_ = nullptr;
+  std::int64_t n_ = 0;
 };
 
 }  // namespace weft

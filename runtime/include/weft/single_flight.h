@@ -4,12 +4,14 @@
 //   User user = users.do_call(id, [&] { return load_user(id); }).value;    // a hundred callers, one query
 //
 // Thread safety: goroutines and plain threads alike.
-// Lifetime: must outlive its calls and the goroutines that do_chan() starts.
+// Lifetime: must be there until every do_call() has returned and every result of do_chan() is in its channel. A key is used
+// during the call only: the function may change the caller's.
 // Blocking: do_call() runs its function or waits until the one that runs has ended (a goroutine parks, a plain thread
 // sleeps); it can't be cancelled. do_chan() and forget() don't block. No lock is held while a function runs, so it may use
 // the same SingleFlight, but a do_call() of its own key would wait for itself for ever.
 // Exceptions: the callers hold one exception object together, so nobody should change it. ThreadSanitizer, which does not see
 // the count that libstdc++ keeps of them, may report its destruction by the last one.
+// What do_chan()'s function throws is delivered with the result, where Go ends the process; so is its exit_goroutine().
 // Elements: keys and values are copied. For large values, or ones that can't be copied, take a std::shared_ptr.
 #pragma once
 
@@ -54,12 +56,12 @@ struct Flight {
   bool shared = false;  // somebody else got it, too
 };
 
-// What do_chan() delivers. Cheap to copy; the value lives as long as the last copy.
+// What do_chan() delivers. Cheap to copy.
 template <typename V>
 class FlightResult {
  public:
-  // Throws what the function threw; Panic when it called exit_goroutine().
-  const V& value() const {
+  // A copy, as do_call() returns. Throws what the function threw; Panic when it called exit_goroutine().
+  V value() const {
     if (outcome_->error != nullptr) std::rethrow_exception(outcome_->error);
     if (!outcome_->value) detail::panic_flight_exited();
     return *outcome_->value;
@@ -108,6 +110,7 @@ class SingleFlight {
     std::shared_ptr<detail::FlightOutcome<V>> outcome = std::make_shared<detail::FlightOutcome<V>>();
     WaitGroup under_way;
     // With mutex_ held, and while the call is in calls_.
+    const K* key = nullptr;  // the one in calls_, where it stays in place; null: not there
     bool shared = false;
     std::vector<Chan<FlightResult<V>>> chans;
   };
@@ -116,18 +119,18 @@ class SingleFlight {
   // At the end of a run, however it ends.
   struct FinishAtEnd {
     SingleFlight& flights;
-    const K& key;
     Call& call;
-    ~FinishAtEnd() { flights.finish(key, call); }
+    ~FinishAtEnd() { flights.finish(call); }
   };
 
-  // Both with mutex_ held. The call of the key that is under way, null when there is none; and a new one.
+  // Both with mutex_ held. The call of the key that is under way, null when there is none; and a new one, with those
+  // channels.
   CallPtr join_locked(const K& key);
-  CallPtr begin_locked(const K& key);
+  CallPtr begin_locked(const K& key, std::vector<Chan<FlightResult<V>>> chans);
 
   template <typename F>
-  void run(const K& key, Call& call, F& fn);
-  void finish(const K& key, Call& call) noexcept;
+  void run(Call& call, F& fn);
+  void finish(Call& call) noexcept;
 
   Mutex mutex_;
   std::unordered_map<K, CallPtr, Hash, Equal> calls_;  // under way and not forgotten
@@ -150,9 +153,9 @@ Flight<V> SingleFlight<K, V, Hash, Equal>::do_call(const K& key, F&& fn) {
       if (!outcome.value) detail::exit_with_flight();
       return {*outcome.value, true};
     }
-    call = begin_locked(key);
+    call = begin_locked(key, {});
   }
-  run(key, *call, fn);
+  run(*call, fn);
   // It is in calls_ no more: nobody joins it.
   if (call->shared) return {*call->outcome->value, true};
   return {*std::move(call->outcome->value), false};
@@ -171,14 +174,13 @@ RecvChan<FlightResult<V>> SingleFlight<K, V, Hash, Equal>::do_chan(const K& key,
       other->chans.push_back(result);
       return result;
     }
-    call = begin_locked(key);
-    call->chans.push_back(result);
+    call = begin_locked(key, {result});
   }
   try {
     weft::go(
-        [this, key, call, body = Fn(std::forward<F>(fn))]() mutable {
+        [this, call, body = Fn(std::forward<F>(fn))]() mutable {
           try {
-            run(key, *call, body);
+            run(*call, body);
           } catch (const detail::GoroutineExit&) {
             throw;
           } catch (...) {  // it is in the outcome
@@ -187,7 +189,7 @@ RecvChan<FlightResult<V>> SingleFlight<K, V, Hash, Equal>::do_chan(const K& key,
         where);
   } catch (...) {  // those who joined meanwhile get this exception, too
     call->outcome->error = std::current_exception();
-    finish(key, *call);
+    finish(*call);
     throw;
   }
   return result;
@@ -199,6 +201,7 @@ void SingleFlight<K, V, Hash, Equal>::forget(const K& key) {
   const std::lock_guard lock(mutex_);
   if (const auto at = calls_.find(key); at != calls_.end()) {
     forgotten = std::move(at->second);
+    forgotten->key = nullptr;
     calls_.erase(at);
   }
 }
@@ -212,17 +215,19 @@ auto SingleFlight<K, V, Hash, Equal>::join_locked(const K& key) -> CallPtr {
 }
 
 template <typename K, typename V, typename Hash, typename Equal>
-auto SingleFlight<K, V, Hash, Equal>::begin_locked(const K& key) -> CallPtr {
+auto SingleFlight<K, V, Hash, Equal>::begin_locked(const K& key, std::vector<Chan<FlightResult<V>>> chans) -> CallPtr {
   auto call = std::make_shared<Call>();
+  call->chans = std::move(chans);
+  // From here on nothing throws: what is in calls_ comes to its end.
+  call->key = &calls_.emplace(key, call).first->first;
   call->under_way.add(1);
-  calls_.emplace(key, call);
   return call;
 }
 
 template <typename K, typename V, typename Hash, typename Equal>
 template <typename F>
-void SingleFlight<K, V, Hash, Equal>::run(const K& key, Call& call, F& fn) {
-  const FinishAtEnd end{*this, key, call};
+void SingleFlight<K, V, Hash, Equal>::run(Call& call, F& fn) {
+  const FinishAtEnd end{*this, call};
   try {
     call.outcome->value.emplace(std::invoke(fn));
   } catch (const detail::GoroutineExit&) {  // belongs to this goroutine: nobody else may have it
@@ -234,11 +239,12 @@ void SingleFlight<K, V, Hash, Equal>::run(const K& key, Call& call, F& fn) {
 }
 
 template <typename K, typename V, typename Hash, typename Equal>
-void SingleFlight<K, V, Hash, Equal>::finish(const K& key, Call& call) noexcept {
+void SingleFlight<K, V, Hash, Equal>::finish(Call& call) noexcept {
   CallPtr finished;
   {
     const std::lock_guard lock(mutex_);
-    if (const auto at = calls_.find(key); at != calls_.end() && at->second.get() == &call) {
+    if (call.key != nullptr) {
+      const auto at = calls_.find(*call.key);
       finished = std::move(at->second);
       calls_.erase(at);
     }

@@ -66,9 +66,11 @@ template <typename F>
 void TaskGroup::go(F&& fn, SourceLocation where) {
   using Fn = std::decay_t<F>;
   static_assert(detail::kIsTask<Fn>, "a TaskGroup's function takes nothing or a weft::Context");
-  static_assert(std::is_void_v<decltype(detail::call_task(std::declval<Fn&>(), std::declval<const Context&>()))>,
-                "a TaskGroup's function returns nothing; ErrGroup takes those that return errors");
-  running_.go([this, body = Fn(std::forward<F>(fn))]() mutable { detail::call_task(body, context_); }, where);
+  if constexpr (detail::kIsTask<Fn>) {  // else that was said already
+    static_assert(std::is_void_v<detail::TaskReturn<Fn>>,
+                  "a TaskGroup's function returns nothing; ErrGroup takes those that return errors");
+    running_.go([this, body = Fn(std::forward<F>(fn))]() mutable { detail::call_task(body, context_); }, where);
+  }
 }
 
 }  // namespace weft

@@ -3,13 +3,12 @@
 #include <iterator>
 #include <limits>
 #include <string>
-#include <typeinfo>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "context/node.h"
-#include "sched/fatal.h"
 #include "time/clock.h"
 #include "weft/context.h"
 
@@ -50,6 +49,20 @@ std::string duration_text(rt::Nanos duration) {
   return text + decimal(n % (60 * kSecond), kSecond) + "s";
 }
 
+// Of a signature of detail::context_key_signature(): "... [with Key = NAME]" from GCC, "... [Key = NAME]" from Clang.
+std::string key_name(std::string_view signature) {
+  constexpr std::string_view kBefore = "Key = ";
+  std::string name(signature);
+  if (const std::size_t begin = name.find(kBefore); begin != std::string::npos) {
+    name = name.substr(begin + kBefore.size());
+    name.pop_back();
+  }
+  constexpr std::string_view kGccsUnnamed = "{anonymous}";
+  for (std::size_t at = 0; (at = name.find(kGccsUnnamed, at)) != std::string::npos;)
+    name.replace(at, kGccsUnnamed.size(), "(anonymous namespace)");
+  return name;
+}
+
 }  // namespace
 
 namespace detail {
@@ -57,7 +70,7 @@ namespace detail {
 void ContextNode::append_name(std::string& text) const { text += ".WithoutCancel"; }
 
 void ValueNode::append_name(std::string& text) const {
-  text += ".WithValue(" + rt::type_name(**static_cast<const std::type_info* const*>(key())) + ")";
+  text += ".WithValue(" + key_name(*static_cast<const char* const*>(key())) + ")";
 }
 
 void CancelNode::append_name(std::string& text) const { text += ".WithCancel"; }

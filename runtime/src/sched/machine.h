@@ -30,7 +30,8 @@ class Scheduler;
 
 class Machine {
  public:
-  Machine(Scheduler& scheduler, int id) noexcept : scheduler_(scheduler), id_(id) {}
+  Machine(Scheduler& scheduler, int id, int number_in_process) noexcept
+      : scheduler_(scheduler), id_(id), number_in_process_(number_in_process) {}
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
@@ -39,6 +40,8 @@ class Machine {
 
   // --- any thread ---
   int id() const noexcept { return id_; }
+  // From 0 on, and no other machine's whose thread may still run, of whichever runtime.
+  int number_in_process() const noexcept { return number_in_process_; }
   Scheduler& scheduler() noexcept { return scheduler_; }
   // The kernel's id of the thread; 0 before and after it runs.
   pid_t thread_id() const noexcept { return thread_id_.load(std::memory_order_acquire); }
@@ -127,6 +130,7 @@ class Machine {
 
   Scheduler& scheduler_;
   const int id_;
+  const int number_in_process_;
   Lease<Processor> lease_;
   std::atomic<G*> current_{nullptr};
   GList* batch_ = nullptr;           // set while the poller or timers run

@@ -20,6 +20,10 @@ namespace {
 std::atomic<Scheduler*> running_scheduler{nullptr};
 std::atomic<int> scheduler_users{0};
 
+// Machines whose threads were detached, of runtimes that have ended: Machine::number_in_process() begins there. Written between
+// runtimes, whose threads are started after that.
+std::atomic<int> abandoned_machines{0};
+
 // How long run() waits for machines that are in the middle of a goroutine when main returns.
 constexpr std::chrono::milliseconds kStopGrace{100};
 
@@ -105,6 +109,7 @@ bool Scheduler::run(G* main) {
     const std::lock_guard lock(machines_mutex_);
     threads.swap(ended_threads_);
     for (const auto& machine : machines_) threads.push_back(std::move(machine->thread_));
+    if (!all_stopped) abandoned_machines.fetch_add(static_cast<int>(machines_.size()), std::memory_order_relaxed);
   }
   for (Thread& thread : threads) {
     if (all_stopped) {
@@ -245,7 +250,8 @@ void Scheduler::start_machine_locked(Processor& p) noexcept {
       fatal(
           "thread exhaustion: raise RuntimeOptions::max_threads, or have fewer goroutines in blocking calls at a time");
     }
-    machines_.push_back(std::make_unique<Machine>(*this, static_cast<int>(machines_.size())));
+    const auto id = static_cast<int>(machines_.size());
+    machines_.push_back(std::make_unique<Machine>(*this, id, abandoned_machines.load(std::memory_order_relaxed) + id));
     machine = machines_.back().get();
   }
   if (p.home == nullptr) p.home = machine;

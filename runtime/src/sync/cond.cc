@@ -1,75 +1,13 @@
-// Cond: a queue under a spin mutex. Between enter() and wait() the waiter unlocks its lock, which may park, so for that
-// time it lies in the queue but can't be woken: its node has no token yet. A signaller that takes such a node out marks
-// it with `success` and goes on; the waiter finds the mark in wait() and does not sleep. Both happen under mutex_, so
-// either the signaller finds the token that block() has set, or the waiter finds the mark.
-//
-//   waiter                                       signaller
-//     enter(): queue the node                      change what is waited for, with the lock
-//     unlock the lock                              read whether the queue is empty
-//     wait(): marked? else set token, sleep        take the first out: token? wake it; else mark it
-//
-// The signaller reads that without mutex_. It has held the lock, or learnt in another way, after the waiter had unlocked
-// it; else the waiter has not begun its wait. So the node's place in the queue happens before the read.
-//
-// Until the mark or the wake-up the waiter keeps the object alive; behind it the signaller touches nothing of it but,
-// with the mark, mutex_, for which the waiter has to wait.
-#include "weft/cond.h"
+#include "sync/cond.h"
 
 #include "sync/block.h"
 
 namespace weft::detail {
-namespace {
 
-bool sleeps(const WaitNode& node) noexcept { return static_cast<bool>(node.token); }
-
-}  // namespace
-
-void CondQueue::enter(WaitNode& node) noexcept {
-  mutex_.lock();
-  queue_.push_back(node);
-  mutex_.unlock();
+void CondPolicy::block(WaitNode& node, rt::SpinMutex& held) noexcept {
+  detail::block(node, held, rt::WaitReason::cond_wait);
 }
 
-void CondQueue::wait(WaitNode& node) noexcept {
-  mutex_.lock();
-  if (node.success) {
-    mutex_.unlock();
-    return;
-  }
-  block(node, mutex_, rt::WaitReason::cond_wait);
-}
-
-void CondQueue::signal() noexcept {
-  if (queue_.empty()) return;
-  mutex_.lock();
-  WaitNode* const node = queue_.pop_front();
-  WaitToken token;
-  const bool asleep = node != nullptr && sleeps(*node);
-  if (asleep) {
-    token = node->token;
-  } else if (node != nullptr) {
-    node->success = true;
-  }
-  mutex_.unlock();
-  if (asleep) wake(token);
-}
-
-void CondQueue::broadcast() noexcept {
-  if (queue_.empty()) return;
-  WaitNode* asleep = nullptr;
-  WaitNode** last = &asleep;
-  mutex_.lock();
-  for (WaitNode* node = queue_.take_all(); node != nullptr; node = node->next) {
-    if (sleeps(*node)) {
-      *last = node;
-      last = &node->next;
-    } else {
-      node->success = true;
-    }
-  }
-  *last = nullptr;
-  mutex_.unlock();
-  wake_all(asleep);
-}
+template class BasicCondQueue<CondPolicy>;
 
 }  // namespace weft::detail

@@ -12,14 +12,18 @@
 //
 // Whose is a slot. The machine's, not the processor's: sysmon takes the processor of a goroutine that computes, at any
 // instruction, but a goroutine leaves its machine at scheduling points only, of which take() and put() have none, and a
-// machine is one thread. (rt::Pin would hold the processor; a goroutine that uses pools all the time would then keep it
-// for ever, since no taker finds it in user mode for long enough.) Trims empty the slots of all machines, sleeping ones
-// too, by the protocol of sync/owned_slot.h. An item in a slot that is in use at that very moment is not idle, and stays.
-// Where the kernel has no heavy barrier slots are left alone: one item for each machine stays until it is taken, or the
-// pool goes.
+// machine is one thread at a time. (rt::Pin would hold the processor; a goroutine that uses pools all the time would then
+// keep it for ever, since no taker finds it in user mode for long enough.) Slots go by the machine's number in the process,
+// not in its runtime: a goroutine that still computes when run() returns goes on using the pool on its old machine, beside
+// those of the next runtime. Trims empty the slots of all machines, sleeping ones too, by the protocol of
+// sync/owned_slot.h. An item in a slot that is in use at that very moment is not idle, and stays. Where the kernel has no
+// heavy barrier slots are left alone: one item for each machine stays until it is taken, or the pool goes.
 //
 // Time. Callers with a processor compare with the processor's clock, which costs them nothing and is some scheduling rounds
 // old. Whoever finds a period over moves next_trim on, by compare-and-swap, and trims; when two are over, twice.
+// One trims at a time; who comes meanwhile leaves it to that one: periods that end together are one. Nobody waits for a
+// trim, which looks at every slot and sends a barrier to every thread: a lock that spins would be held for too long, and a
+// goroutine that outlives its runtime can't wake those of the next one from a park.
 // Items are destroyed when all locks are released.
 #include "weft/detail/pool_core.h"
 
@@ -108,9 +112,9 @@ struct PoolCore::State {
 
   // The machine's; null on a plain thread, and when there is no memory for it.
   PoolSlot* slot_of(const rt::Machine* machine) noexcept {
-    if (machine == nullptr || machine->id() >= kMaxSlots) return nullptr;
+    if (machine == nullptr || machine->number_in_process() >= kMaxSlots) return nullptr;
     try {
-      return &slots.shard(static_cast<std::size_t>(machine->id()));
+      return &slots.shard(static_cast<std::size_t>(machine->number_in_process()));
     } catch (const std::bad_alloc&) {
       return nullptr;
     }
@@ -132,7 +136,9 @@ struct PoolCore::State {
 
   PoolItem* find_in(PoolList PoolShard::*list, PoolShard* mine) noexcept;
   void trim_if_due() noexcept;
-  void trim_locked(PoolList& dead) noexcept;
+  // So many periods have ended.
+  void trim(int periods) noexcept;
+  void end_period(PoolShard* mine, PoolList& dead) noexcept;
   void destroy_all(PoolList& dead) noexcept {
     while (PoolItem* const item = dead.pop_front()) destroy(item);
   }
@@ -140,8 +146,9 @@ struct PoolCore::State {
   const Destroy destroy;
   const rt::Nanos period;
   std::atomic<rt::Nanos> next_trim;
-  rt::SlotGate<> gate;  // closed with trim_mutex held
-  rt::SpinMutex trim_mutex;
+  // Who makes it true trims, and passes on by false what it did: the gate and the emptiers' part of the slots are its own.
+  std::atomic<bool> trimming{false};
+  rt::SlotGate<> gate;
   Sharded<PoolSlot> slots;  // by the machines' numbers
   Sharded<PoolShard> shards;
 };
@@ -197,14 +204,7 @@ void PoolCore::put(PoolItem* item) noexcept {
   }
 }
 
-void PoolCore::trim() noexcept {
-  PoolList dead;
-  {
-    const std::lock_guard lock(state_->trim_mutex);
-    state_->trim_locked(dead);
-  }
-  state_->destroy_all(dead);
-}
+void PoolCore::trim() noexcept { state_->trim(1); }
 
 PoolItem* PoolCore::State::find_in(PoolList PoolShard::*list, PoolShard* mine) noexcept {
   PoolItem* item = nullptr;
@@ -226,16 +226,20 @@ void PoolCore::State::trim_if_due() noexcept {
   rt::Nanos due = next_trim.load(std::memory_order_relaxed);
   if (t < due || !next_trim.compare_exchange_strong(due, rt::saturating_add(t, period), std::memory_order_relaxed))
     return;
+  trim(t - due >= period ? 2 : 1);
+}
+
+void PoolCore::State::trim(int periods) noexcept {
+  // Allocates, so before others are kept off.
+  PoolShard* const mine = shard();
+  if (trimming.exchange(true, std::memory_order_acquire)) return;
   PoolList dead;
-  {
-    const std::lock_guard lock(trim_mutex);
-    trim_locked(dead);
-    if (t - due >= period) trim_locked(dead);
-  }
+  for (int i = 0; i < periods; ++i) end_period(mine, dead);
+  trimming.store(false, std::memory_order_release);
   destroy_all(dead);
 }
 
-void PoolCore::State::trim_locked(PoolList& dead) noexcept {
+void PoolCore::State::end_period(PoolShard* mine, PoolList& dead) noexcept {
   PoolList unused;
   if (gate.close()) {
     slots.range([&](PoolSlot& slot) {
@@ -249,7 +253,7 @@ void PoolCore::State::trim_locked(PoolList& dead) noexcept {
     shard.victims.prepend(shard.fresh);
   });
   if (unused.empty()) return;
-  if (PoolShard* const mine = shard()) {
+  if (mine != nullptr) {
     const std::lock_guard lock(mine->mutex);
     mine->victims.prepend(unused);
   } else {

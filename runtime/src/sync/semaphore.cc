@@ -10,6 +10,8 @@
 // granter touches nothing of the semaphore after it has released mutex_.
 #include "weft/semaphore.h"
 
+#include <utility>
+
 #include "context/hook.h"
 #include "sync/block.h"
 #include "weft/panic.h"
@@ -144,6 +146,21 @@ void Semaphore::release(std::int64_t n) {
   detail::WaitNode* const granted = grant_locked();
   mutex_.unlock();
   detail::wake_all(granted);
+}
+
+Result<SemaphoreLock> Semaphore::hold(const Context& context, std::int64_t n) {
+  if (Error error = acquire(context, n)) return Unexpected(std::move(error));
+  return SemaphoreLock(*this, n);
+}
+
+SemaphoreLock Semaphore::hold(std::int64_t n) {
+  acquire(n);
+  return {*this, n};
+}
+
+SemaphoreLock Semaphore::try_hold(std::int64_t n) {
+  if (!try_acquire(n)) return {};
+  return {*this, n};
 }
 
 }  // namespace weft

@@ -25,13 +25,27 @@ decltype(auto) call_task(Fn& fn, const Context& context) {
   }
 }
 
-// The same; of a function that returns nothing, no error.
+template <typename Fn>
+using TaskReturn = decltype(call_task(std::declval<Fn&>(), std::declval<const Context&>()));
+
+template <typename T>
+inline constexpr bool kIsResult = false;
+template <typename T>
+inline constexpr bool kIsResult<Result<T>> = true;
+
+// The same; of a function that returns nothing or a value, no error.
 template <typename Fn>
 Error task_error(Fn& fn, const Context& context) {
-  if constexpr (std::is_void_v<decltype(call_task(fn, context))>) {
+  using Return = TaskReturn<Fn>;
+  if constexpr (std::is_void_v<Return>) {
     call_task(fn, context);
     return {};
+  } else if constexpr (kIsResult<std::remove_cvref_t<Return>>) {
+    const auto& result = call_task(fn, context);
+    return result ? Error() : result.error();
   } else {
+    static_assert(std::is_convertible_v<Return, Error>,
+                  "an ErrGroup's function returns a weft::Error, a weft::Result or nothing");
     return call_task(fn, context);
   }
 }
