@@ -22,34 +22,52 @@ bool unlock_committed(void* lock) noexcept {
   return true;
 }
 
-// `give` lays the token where wakers find it.
-template <typename Give>
-[[gnu::always_inline]] inline void block_with(Give give, rt::CommitFn unlock, void* arg,
-                                              rt::WaitReason reason) noexcept {
+// The machine whose goroutine calls; null on a plain thread.
+rt::Machine* machine_of_goroutine() noexcept {
   rt::Machine* const machine = rt::current_machine();
-  if (machine != nullptr && machine->current() != nullptr) [[likely]] {
-    give(WaitToken{machine->current(), machine->current()->epoch() + 1});
-    rt::park_here(*machine, unlock, arg, reason);
-    return;
-  }
-  rt::refuse_wait_in_forked_child();
-  std::atomic<std::uint32_t> word{0};
-  give(WaitToken{nullptr, reinterpret_cast<std::uintptr_t>(&word)});
-  unlock(arg);
-  while (word.load(std::memory_order_acquire) == 0) rt::futex_wait(&word, 0);
+  return machine != nullptr && machine->current() != nullptr ? machine : nullptr;
 }
+
+// Of the goroutine's next park.
+WaitToken next_park(rt::Machine& machine) noexcept { return {machine.current(), machine.current()->epoch() + 1}; }
+
+// The sleep of a plain thread.
+class ThreadSleep {
+ public:
+  ThreadSleep() noexcept { rt::refuse_wait_in_forked_child(); }
+  WaitToken token() noexcept { return {nullptr, reinterpret_cast<std::uintptr_t>(&word_)}; }
+  void sleep() noexcept {
+    while (word_.load(std::memory_order_acquire) == 0) rt::futex_wait(&word_, 0);
+  }
+
+ private:
+  std::atomic<std::uint32_t> word_{0};
+};
 
 }  // namespace
 
 void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
-  block_with([&](WaitToken token) noexcept { node.token = token; }, &unlock_committed, &held, reason);
+  if (rt::Machine* const machine = machine_of_goroutine()) [[likely]] {
+    node.token = next_park(*machine);
+    rt::park_here(*machine, &unlock_committed, &held, reason);
+    return;
+  }
+  ThreadSleep thread;
+  node.token = thread.token();
+  held.unlock();
+  thread.sleep();
 }
 
 void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept {
-  const auto give = [&](WaitToken token) noexcept {
-    for (WaitNode& node : nodes) node.token = token;
-  };
-  block_with(give, unlock, arg, reason);
+  if (rt::Machine* const machine = machine_of_goroutine()) {
+    for (WaitNode& node : nodes) node.token = next_park(*machine);
+    rt::park_here(*machine, unlock, arg, reason);
+    return;
+  }
+  ThreadSleep thread;
+  for (WaitNode& node : nodes) node.token = thread.token();
+  unlock(arg);
+  thread.sleep();
 }
 
 void block_forever(rt::WaitReason reason) noexcept {
