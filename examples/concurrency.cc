@@ -46,6 +46,7 @@ bool offer(weft::SendChan<std::string> log, std::string line) {
 std::pair<std::size_t, std::optional<int>> first_of(const std::vector<weft::Chan<int>>& chans) {
   std::optional<int> value;
   std::vector<weft::SelectCase> cases;
+  cases.reserve(chans.size());
   for (const auto& chan : chans) cases.emplace_back(weft::on_recv(chan, value));
   const std::size_t chosen = weft::select(cases);
   return {chosen, value};

@@ -27,7 +27,7 @@ struct ChanProgram : Program {
   // False: the channel was closed.
   bool send(typename Chans<P>::Chan& chan, int value) {
     try {
-      chan.send(std::move(value));
+      chan.send(int{value});
       ++sent;
       return true;
     } catch (const SentOnClosed&) {

@@ -281,6 +281,7 @@ TEST(Timers, NoneCantBeStoppedOrReset) {
 // A timer that nobody waits for is in no heap: neither made nor stopped, and not when its channel is dropped.
 WEFT_PROCS_TEST(Timers, RunOnlyForThoseWhoWait) {
   std::vector<Timer> timers;
+  timers.reserve(100);
   for (int i = 0; i < 100; ++i) timers.emplace_back(1h);
   EXPECT_EQ(runtime_stats().timers, 0u);
   const auto stop = make_chan<int>();
