@@ -519,6 +519,19 @@ TEST(AfterFunc, OutlivesTheRuntime) {
   EXPECT_EQ(token.use_count(), 1);
 }
 
+TEST(AfterFunc, WithoutARuntimeItDoesNotRun) {
+  const auto token = std::make_shared<int>(1);
+  {
+    const Timer timer = after_func(0s, [token] {});
+    EXPECT_EQ(token.use_count(), 2);
+    EXPECT_TRUE(timer.reset(1h));
+    EXPECT_TRUE(timer.stop());
+    EXPECT_FALSE(timer.stop());
+    EXPECT_FALSE(timer.reset(0s));
+  }
+  EXPECT_EQ(token.use_count(), 1);
+}
+
 WEFT_PROCS_TEST(AfterFunc, GoesWithItsBubble) {
   const auto token = std::make_shared<int>(1);
   bubble([&] { after_func(1h, [token] {}); });

@@ -52,10 +52,10 @@ class FuncTimer {
     if (when != rt::kNever) rt::check_caller_clock(clock_);
     mutex_.lock();
     const bool was_pending = std::exchange(when_, when) != rt::kNever;
-    const bool was_held = timer_.in_heap();
-    if (!was_held && when != rt::kNever) ref();  // before it can fire
+    const bool armed = timer_.in_heap() || when != rt::kNever;
+    if (armed && !timer_.in_heap()) ref();  // before it can fire
     timer_.run_at(when);
-    const bool let_go = was_held && !timer_.in_heap();
+    const bool let_go = armed && !timer_.in_heap();
     mutex_.unlock();
     if (let_go) unref();
     return was_pending;
