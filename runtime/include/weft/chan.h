@@ -12,7 +12,8 @@
 // threads use while one of them assigns to it needs a lock, as a std::shared_ptr does.
 // Lifetime: the channel goes with its last handle; elements still in it are destroyed then.
 // Blocking: send and recv park the calling goroutine (a plain thread sleeps); the other operations don't block.
-// Cancellation: by close(); by a context or a timeout in a select (weft/select.h). Waiters are served first come, first served.
+// Cancellation: by close(); by a context or a timeout in a select (weft/select.h). Waiters are served first come, first
+// served.
 // Elements: objects whose move constructor and destructor don't throw and don't block. They are moved from the sender's
 // stack to the receiver's when one of them waits, else through the buffer.
 // Ordering: a send happens before the receive of its value returns; a close, before the receive that finds the channel

@@ -17,9 +17,10 @@
 //   on_send(chan, value, f)  f() is called when the value was sent
 //   on_default(), on_default(f)
 //
-// Operands are evaluated once, before it waits, in no particular order. A nil channel's case is never ready; a closed channel's always is: a
-// receive gets nothing, a send, if it is the one chosen, throws Panic("send on closed channel"). select() of no case, or
-// of nil channels alone, blocks for ever. One channel may appear several times; a select does not meet itself.
+// Operands are evaluated once, before it waits, in no particular order. A nil channel's case is never ready; a closed
+// channel's always is: a receive gets nothing, a send, if it is the one chosen, throws Panic("send on closed channel").
+// select() of no case, or of nil channels alone, blocks for ever. One channel may appear several times; a select does
+// not meet itself.
 //
 // No case has priority: a context that is done loses half the time to another case that is ready. Ask ctx.err() first
 // where that matters.
