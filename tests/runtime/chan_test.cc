@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "support/matrix.h"
+#include "support/panics.h"
 #include "support/parked.h"
+#include "support/scale.h"
 #include "weft/go.h"
 #include "weft/panic.h"
 #include "weft/sync.h"
@@ -20,23 +22,9 @@
 namespace weft {
 namespace {
 
+using testing::kScale;
+using testing::panic_text;
 using testing::wait_until_parked;
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int kScale = 1;
-#else
-constexpr int kScale = 10;
-#endif
-
-template <typename F>
-std::string panic_text(F&& f) {
-  try {
-    f();
-  } catch (const Panic& panic) {
-    return panic.what();
-  }
-  return "no panic";
-}
 
 // --- what compiles ---
 

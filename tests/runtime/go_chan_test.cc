@@ -13,6 +13,7 @@
 
 #include "support/matrix.h"
 #include "support/parked.h"
+#include "support/scale.h"
 #include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/panic.h"
@@ -25,13 +26,8 @@ namespace weft {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::kScale;
 using testing::wait_until_parked;
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int kScale = 1;
-#else
-constexpr int kScale = 10;
-#endif
 
 // --- test/chan -------------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@
 
 #include "support/eventually.h"
 #include "support/matrix.h"
+#include "support/panics.h"
 #include "support/parked.h"
+#include "support/scale.h"
 #include "weft/chan.h"
 #include "weft/go.h"
-#include "weft/panic.h"
 #include "weft/select.h"
 #include "weft/stats.h"
 #include "weft/sync.h"
@@ -30,23 +31,9 @@ namespace {
 using namespace std::chrono_literals;
 using testing::bubble;
 using testing::eventually;
+using testing::kScale;
+using testing::panic_text;
 using testing::wait_until_parked;
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int kScale = 1;
-#else
-constexpr int kScale = 10;
-#endif
-
-template <typename F>
-std::string panic_text(F&& f) {
-  try {
-    f();
-  } catch (const Panic& panic) {
-    return panic.what();
-  }
-  return "no panic";
-}
 
 // --- Timer ---
 
