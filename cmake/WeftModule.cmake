@@ -1,4 +1,5 @@
-# A module is a directory <name> with public headers under <name>/include and everything else under <name>/src.
+# A module is a directory <name> with public headers under <name>/include and everything else under <name>/src. Private headers are
+# included by their path from the root of the tree ("runtime/src/sched/park.h"); who may include which is cmake/check-layers.py's matter.
 
 # weft_add_module(<name>): the static library weft_<name>, alias weft::<name>, of all sources under src/ except src/main/,
 # which belongs to a program.
@@ -17,7 +18,7 @@ function(weft_add_module name)
   target_include_directories(
     weft_${name}
     PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
-    PRIVATE src)
+    PRIVATE "${weft_SOURCE_DIR}")
   install(TARGETS weft_${name} EXPORT weftTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
   install(
     DIRECTORY include/
@@ -25,13 +26,6 @@ function(weft_add_module name)
     COMPONENT development
     FILES_MATCHING
     PATTERN "*.h")
-endfunction()
-
-# weft_use_internals(<target> <module>...): lets a target of this tree include what lies under the modules' src/.
-function(weft_use_internals target)
-  foreach(module IN LISTS ARGN)
-    target_include_directories(${target} PRIVATE "${weft_SOURCE_DIR}/${module}/src")
-  endforeach()
 endfunction()
 
 # weft_add_header_checks(<module>...): the target check-headers, which compiles each public header alone, twice included.

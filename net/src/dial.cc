@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "context/hook.h"
-#include "socket.h"
+#include "net/src/socket.h"
+#include "runtime/src/context/hook.h"
 #include "weft/net/address.h"
 
 namespace weft::net {

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <utility>
 
-#include "socket.h"
+#include "net/src/socket.h"
 #include "weft/net/address.h"
 #include "weft/time.h"
 

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "poll/descriptor.h"
+#include "runtime/src/io/descriptor.h"
 #include "weft/net/conn.h"
 
 namespace weft::net {

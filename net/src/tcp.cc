@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "socket.h"
+#include "net/src/socket.h"
 #include "weft/net/address.h"
 #include "weft/net/conn.h"
 

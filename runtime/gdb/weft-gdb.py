@@ -6,7 +6,7 @@
     (gdb) weft apply 7 info locals   any command, in the frame of goroutine 7's top function
     (gdb) weft gcore FILE            a core file that has all stacks
 
-Everything is found through one object, weft_debug_root (runtime/src/debug/debug_root.h), so a symbol table is enough: debug information
+Everything is found through one object, weft_debug_root (runtime/src/symbols/debug_root.h), so a symbol table is enough: debug information
 adds arguments, files and lines.
 
 A goroutine that is not on a thread is a stack pointer, with its registers on its stack. gdb has no notion of such a thing, and a

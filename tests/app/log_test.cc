@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 
-#include "log/fields.h"
+#include "app/src/log/fields.h"
 #include "support/matrix.h"
 #include "weft/go.h"
 #include "weft/sync.h"

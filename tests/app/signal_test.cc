@@ -12,7 +12,7 @@
 
 #include <gtest/gtest.h>
 
-#include "signal/handler.h"
+#include "app/src/signal/handler.h"
 #include "support/matrix.h"
 #include "support/report.h"
 #include "weft/go.h"

@@ -22,7 +22,7 @@ trap 'rm -rf "$dir"' EXIT
 
 for optimisation in -O0 -O2; do
   "$compiler" -std=c++20 -Wall -Wextra "$optimisation" -fno-omit-frame-pointer -static \
-    -I "$WEFT_SOURCE_DIR/runtime/src" -I "$WEFT_SOURCE_DIR/runtime/include" \
+    -I "$WEFT_SOURCE_DIR" -I "$WEFT_SOURCE_DIR/runtime/include" \
     "$WEFT_SOURCE_DIR"/runtime/src/arch/*.S "$WEFT_SOURCE_DIR"/runtime/src/arch/*.cc \
     "$WEFT_SOURCE_DIR/tests/runtime/arch/switch_main.cc" -o "$dir/switch$optimisation" -pthread
   "${runner[@]}" "$dir/switch$optimisation"

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "parser/chunked.h"
+#include "http/src/parser/chunked.h"
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "parser/request_parser.h"
+#include "http/src/parser/request_parser.h"
 
 namespace {
 

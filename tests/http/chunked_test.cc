@@ -1,4 +1,4 @@
-#include "parser/chunked.h"
+#include "http/src/parser/chunked.h"
 
 #include <random>
 #include <string>
@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "server/byte_buffer.h"
+#include "http/src/server/byte_buffer.h"
 #include "weft/http/errc.h"
 
 namespace weft::http::detail {

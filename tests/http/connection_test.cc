@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "http/scripted_stream.h"
-#include "server/server_impl.h"
+#include "http/src/server/server_impl.h"
 #include "weft/http/errc.h"
 #include "weft/http/http.h"
 #include "weft/http/mux.h"

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "message/request_access.h"
-#include "parser/request_parser.h"
+#include "http/src/message/request_access.h"
+#include "http/src/parser/request_parser.h"
 #include "weft/http/request.h"
 #include "weft/http/response_writer.h"
 

@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "http/exchange.h"
-#include "message/chars.h"
-#include "message/url.h"
+#include "http/src/message/chars.h"
+#include "http/src/message/url.h"
 #include "weft/http/errc.h"
 #include "weft/http/header.h"
 #include "weft/http/http.h"

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "http/exchange.h"
-#include "mux/pattern.h"
+#include "http/src/mux/pattern.h"
 
 namespace weft::http {
 namespace {

@@ -1,5 +1,5 @@
 // Tables of raw bytes and the verdict on them: whole, byte by byte, split at every point, and behind another request.
-#include "parser/request_parser.h"
+#include "http/src/parser/request_parser.h"
 
 #include <string>
 #include <string_view>

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "model/explorer.h"
-#include "sync/select_core.h"
-#include "time/chan_timer.h"
+#include "runtime/src/sync/select_core.h"
+#include "runtime/src/time/chan_timer.h"
 
 namespace weft::model {
 

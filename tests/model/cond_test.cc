@@ -1,6 +1,6 @@
 // Cond: no signal that comes after the unlock is lost, none wakes a waiter twice or for nothing, and the last waiter may free
 // it.
-#include "sync/cond.h"
+#include "runtime/src/sync/cond.h"
 
 #include <gtest/gtest.h>
 

@@ -9,7 +9,7 @@
 #include <sstream>
 #include <utility>
 
-#include "arch/fiber_switch.h"
+#include "runtime/src/arch/fiber_switch.h"
 
 namespace weft::model {
 namespace {

@@ -1,6 +1,6 @@
 // FdMutex: operations take turns, each side's after the other; the number is closed once, when nobody uses it and after close(); and close()
 // lets nobody wait for ever.
-#include "poll/fd_mutex.h"
+#include "runtime/src/io/fd_mutex.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Lease: a machine that enters runtime mode and a taker that wants its processor never both have it; what the machine did before it left runtime
 // mode is visible to who took the processor; and nobody waits for ever.
-#include "sched/lease.h"
+#include "runtime/src/sched/lease.h"
 
 #include <gtest/gtest.h>
 

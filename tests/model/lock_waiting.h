@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "model/explorer.h"
-#include "sched/park.h"
+#include "runtime/src/sched/park.h"
 #include "weft/detail/wait_queue.h"
 
 namespace weft::model {

@@ -1,6 +1,6 @@
 // Mutex: it excludes, nobody waits for ever, in either mode and over the changes between them, and the last holder may
 // free it.
-#include "sync/mutex.h"
+#include "runtime/src/sync/mutex.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // OwnedSlot: its owner and the one who empties it are never both at the item, what one did with it the other sees, and no
 // item is lost or given twice.
-#include "sync/owned_slot.h"
+#include "runtime/src/sync/owned_slot.h"
 
 #include <gtest/gtest.h>
 

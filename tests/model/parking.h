@@ -7,8 +7,8 @@
 #include <cstdint>
 
 #include "model/explorer.h"
-#include "sched/park.h"
-#include "sched/state_word.h"
+#include "runtime/src/sched/park.h"
+#include "runtime/src/sched/state_word.h"
 
 namespace weft::model {
 

@@ -1,6 +1,6 @@
 // The run queue: every goroutine that the owner pushes is taken once, by the owner or by a thief, whatever the interleaving; and what was
 // written before push() is seen by who takes it.
-#include "sched/run_queue.h"
+#include "runtime/src/sched/run_queue.h"
 
 #include <gtest/gtest.h>
 

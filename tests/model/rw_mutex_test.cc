@@ -1,5 +1,5 @@
 // RWMutex: writers exclude everybody, nobody waits for ever, and the last holder may free it.
-#include "sync/rw_mutex.h"
+#include "runtime/src/sync/rw_mutex.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Submit against sleep: work never lies in a queue while everybody sleeps.
-#include "sched/sleepers.h"
+#include "runtime/src/sched/sleepers.h"
 
 #include <gtest/gtest.h>
 

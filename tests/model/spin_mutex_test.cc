@@ -1,6 +1,6 @@
 // SpinMutex: unlocking is a plain store and a load, without a barrier between them; the sleeper's heavy barrier pays for both. It excludes,
 // nobody sleeps for ever, and the last holder may free it.
-#include "sync/spin_mutex.h"
+#include "runtime/src/base/spin_mutex.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Park against ready: of several wakers one wins, a waker of an earlier park does nothing, and no wake-up is lost.
-#include "sched/state_word.h"
+#include "runtime/src/sched/state_word.h"
 
 #include <gtest/gtest.h>
 

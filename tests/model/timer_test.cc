@@ -1,6 +1,6 @@
 // Timers: start and stop against machines that fire. A callback runs once, or never after stop() returned true; stop_and_wait() excludes it; and
 // the heap touches no timer whose callback has ended its life.
-#include "time/timer.h"
+#include "runtime/src/sched/timer.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // WaitWord: an event is not lost, a flag that is stored before interrupt() is not overlooked, and nobody is woken twice.
-#include "poll/wait_word.h"
+#include "runtime/src/io/wait_word.h"
 
 #include <gtest/gtest.h>
 

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "context/hook.h"
+#include "runtime/src/context/hook.h"
 #include "support/eventually.h"
 #include "support/matrix.h"
 #include "support/parked.h"

@@ -1,5 +1,5 @@
 // Deaths in child processes, by status and stderr.
-#include "debug/crash.h"
+#include "runtime/src/crash/crash.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -22,8 +22,8 @@
 #include <utility>
 #include <vector>
 
-#include "debug/debug_info.h"
-#include "sched/fatal.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/symbols/debug_info.h"
 #include "support/parked.h"
 #include "weft/chan.h"
 #include "weft/go.h"

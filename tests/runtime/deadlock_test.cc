@@ -1,5 +1,5 @@
 // The report of a deadlock, and everything that must not be taken for one. Each in a child process.
-#include "sched/deadlock.h"
+#include "runtime/src/control/deadlock.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>

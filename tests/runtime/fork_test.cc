@@ -1,5 +1,5 @@
 // fork() while a runtime runs: the child may exec or _exit, everything else is refused with one line, and the parent goes on unharmed.
-#include "sched/fork.h"
+#include "runtime/src/base/fork.h"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -21,7 +21,7 @@
 #include <string_view>
 #include <thread>
 
-#include "poll/descriptor.h"
+#include "runtime/src/io/descriptor.h"
 #include "support/matrix.h"
 #include "support/parked.h"
 #include "weft/chan.h"

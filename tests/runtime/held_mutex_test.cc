@@ -1,5 +1,5 @@
 // A std::mutex that is held when its goroutine leaves its stack is fatal in debug builds; everything legal is left alone.
-#include "debug/held_mutexes.h"
+#include "runtime/src/sched/held_mutexes.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 // A goroutine that computes for long without a scheduling point loses its processor, and nothing else.
-#include "sched/hogs.h"
+#include "runtime/src/control/hogs.h"
 
 #include <gtest/gtest.h>
 

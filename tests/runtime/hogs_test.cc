@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "debug/thread_state.h"
+#include "runtime/src/crash/thread_state.h"
 #include "support/matrix.h"
 #include "weft/go.h"
 #include "weft/stats.h"

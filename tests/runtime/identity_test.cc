@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "stack/stack.h"
+#include "runtime/src/stack/stack.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/wait_group.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "poll/descriptor.h"
+#include "runtime/src/io/descriptor.h"
 #include "weft/go.h"
 #include "weft/stats.h"
 

@@ -1,6 +1,6 @@
 // The number of processors: WEFT_PROCS, the affinity mask, and the cgroup's CPU quota, read from made-up files and, where this machine lets
 // us make one, from a real cgroup.
-#include "sched/procs.h"
+#include "runtime/src/control/procs.h"
 
 #include <sched.h>
 #include <sys/stat.h>

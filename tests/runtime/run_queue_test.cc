@@ -1,4 +1,4 @@
-#include "sched/run_queue.h"
+#include "runtime/src/sched/run_queue.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // WEFT_DEBUG=schedtrace=MILLISECONDS[,scheddetail=1].
-#include "sched/trace.h"
+#include "runtime/src/control/trace.h"
 
 #include <gtest/gtest.h>
 

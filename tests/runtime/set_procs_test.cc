@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "sched/procs.h"
+#include "runtime/src/control/procs.h"
 #include "support/eventually.h"
 #include "support/matrix.h"
 #include "weft/chan.h"

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "sched/procs.h"
+#include "runtime/src/control/procs.h"
 #include "support/matrix.h"
 #include "weft/go.h"
 #include "weft/wait_group.h"

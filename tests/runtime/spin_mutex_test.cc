@@ -1,4 +1,4 @@
-#include "sync/spin_mutex.h"
+#include "runtime/src/base/spin_mutex.h"
 
 #include <gtest/gtest.h>
 

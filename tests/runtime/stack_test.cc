@@ -1,4 +1,4 @@
-#include "stack/stack.h"
+#include "runtime/src/stack/stack.h"
 
 #include <sys/resource.h>
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "sched/goroutine.h"
+#include "runtime/src/sched/goroutine.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/go.h"

@@ -1,4 +1,4 @@
-#include "time/timer.h"
+#include "runtime/src/sched/timer.h"
 
 #include <algorithm>
 #include <atomic>

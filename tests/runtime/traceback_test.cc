@@ -1,4 +1,4 @@
-#include "debug/traceback.h"
+#include "runtime/src/symbols/traceback.h"
 
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "debug/names.h"
-#include "debug/thread_signals.h"
+#include "runtime/src/crash/thread_signals.h"
+#include "runtime/src/symbols/names.h"
 #include "support/matrix.h"
 #include "support/parked.h"
 #include "weft/chan.h"

@@ -16,11 +16,11 @@
 #include <exception>
 #include <mutex>
 
-#include "arch/fiber_switch.h"
-#include "poll/errno.h"
-#include "sched/machine.h"
-#include "sched/park.h"
-#include "sched/processor.h"
+#include "runtime/src/arch/fiber_switch.h"
+#include "runtime/src/base/errno.h"
+#include "runtime/src/sched/machine.h"
+#include "runtime/src/sched/park.h"
+#include "runtime/src/sched/processor.h"
 #include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/mutex.h"

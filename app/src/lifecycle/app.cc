@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "lifecycle/http_server.h"
-#include "lifecycle/life.h"
+#include "app/src/lifecycle/http_server.h"
+#include "app/src/lifecycle/life.h"
 #include "weft/http/debug.h"
 
 namespace weft::app {

@@ -1,4 +1,4 @@
-#include "lifecycle/http_server.h"
+#include "app/src/lifecycle/http_server.h"
 
 #include <mutex>
 #include <utility>

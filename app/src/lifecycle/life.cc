@@ -1,4 +1,4 @@
-#include "lifecycle/life.h"
+#include "app/src/lifecycle/life.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -6,9 +6,9 @@
 #include <system_error>
 #include <utility>
 
-#include "log/fields.h"
-#include "signal/handler.h"
-#include "signal/hub.h"
+#include "app/src/log/fields.h"
+#include "app/src/signal/handler.h"
+#include "app/src/signal/hub.h"
 #include "weft/panic.h"
 #include "weft/stats.h"
 #include "weft/time.h"

@@ -1,4 +1,4 @@
-#include "main/check.h"
+#include "app/src/main/check.h"
 
 #include <cstdio>
 #include <string>

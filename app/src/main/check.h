@@ -1,7 +1,7 @@
 // weft check: a health check for containers and scripts.
 #pragma once
 
-#include "main/command_line.h"
+#include "app/src/main/command_line.h"
 
 namespace weft::program {
 

@@ -1,4 +1,4 @@
-#include "main/command_line.h"
+#include "app/src/main/command_line.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,9 +1,9 @@
 // The bundled program: `weft serve` and `weft check`.
 #include <variant>
 
-#include "main/check.h"
-#include "main/command_line.h"
-#include "main/serve.h"
+#include "app/src/main/check.h"
+#include "app/src/main/command_line.h"
+#include "app/src/main/serve.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "main/routes.h"
+#include "app/src/main/routes.h"
 
 #include <charconv>
 #include <chrono>

@@ -1,10 +1,10 @@
-#include "main/serve.h"
+#include "app/src/main/serve.h"
 
 #include <sys/resource.h>
 
 #include <cstdlib>
 
-#include "main/routes.h"
+#include "app/src/main/routes.h"
 #include "weft/app/app.h"
 #include "weft/app/log.h"
 

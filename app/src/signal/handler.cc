@@ -1,4 +1,4 @@
-#include "signal/handler.h"
+#include "app/src/signal/handler.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>

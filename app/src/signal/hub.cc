@@ -1,4 +1,4 @@
-#include "signal/hub.h"
+#include "app/src/signal/hub.h"
 
 #include <fcntl.h>
 
@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "poll/errno.h"
+#include "runtime/src/base/errno.h"
 #include "weft/go.h"
 
 namespace weft::app::detail {

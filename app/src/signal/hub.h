@@ -10,8 +10,8 @@
 #include <list>
 #include <memory>
 
-#include "poll/descriptor.h"
-#include "signal/handler.h"
+#include "app/src/signal/handler.h"
+#include "runtime/src/io/descriptor.h"
 #include "weft/chan.h"
 #include "weft/context.h"
 #include "weft/mutex.h"

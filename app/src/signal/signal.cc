@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "signal/handler.h"
-#include "signal/hub.h"
+#include "app/src/signal/handler.h"
+#include "app/src/signal/hub.h"
 #include "weft/panic.h"
 
 namespace weft::app {

@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "debug/process.h"
+#include "http/src/debug/process.h"
 #include "weft/debug.h"
 #include "weft/go.h"
 #include "weft/http/mux.h"

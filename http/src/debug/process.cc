@@ -1,4 +1,4 @@
-#include "debug/process.h"
+#include "http/src/debug/process.h"
 
 #include <fstream>
 #include <string_view>

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "message/chars.h"
+#include "http/src/message/chars.h"
 
 namespace weft::http {
 

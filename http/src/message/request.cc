@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "message/request_access.h"
-#include "message/url.h"
+#include "http/src/message/request_access.h"
+#include "http/src/message/url.h"
 #include "weft/http/errc.h"
 
 namespace weft::http {

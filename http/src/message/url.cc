@@ -1,8 +1,8 @@
-#include "message/url.h"
+#include "http/src/message/url.h"
 
 #include <vector>
 
-#include "message/chars.h"
+#include "http/src/message/chars.h"
 
 namespace weft::http::detail {
 namespace {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "message/request_access.h"
-#include "message/url.h"
-#include "mux/routing_tree.h"
+#include "http/src/message/request_access.h"
+#include "http/src/message/url.h"
+#include "http/src/mux/routing_tree.h"
 #include "weft/http/http.h"
 #include "weft/http/status.h"
 

@@ -1,9 +1,9 @@
-#include "mux/pattern.h"
+#include "http/src/mux/pattern.h"
 
 #include <algorithm>
 
-#include "message/chars.h"
-#include "message/url.h"
+#include "http/src/message/chars.h"
+#include "http/src/message/url.h"
 #include "weft/http/mux.h"
 
 namespace weft::http::detail {

@@ -1,9 +1,9 @@
-#include "mux/routing_tree.h"
+#include "http/src/mux/routing_tree.h"
 
 #include <algorithm>
 
-#include "message/chars.h"
-#include "message/url.h"
+#include "http/src/message/chars.h"
+#include "http/src/message/url.h"
 
 namespace weft::http::detail {
 namespace {

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "mux/pattern.h"
+#include "http/src/mux/pattern.h"
 #include "weft/http/detail/text_arena.h"
 #include "weft/http/response_writer.h"
 

@@ -1,8 +1,8 @@
-#include "parser/chunked.h"
+#include "http/src/parser/chunked.h"
 
 #include <algorithm>
 
-#include "message/chars.h"
+#include "http/src/message/chars.h"
 #include "weft/http/errc.h"
 
 namespace weft::http::detail {

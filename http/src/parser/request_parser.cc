@@ -1,11 +1,11 @@
-#include "parser/request_parser.h"
+#include "http/src/parser/request_parser.h"
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 
-#include "message/chars.h"
-#include "message/header_access.h"
+#include "http/src/message/chars.h"
+#include "http/src/message/header_access.h"
 
 namespace weft::http::detail {
 namespace {

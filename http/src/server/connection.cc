@@ -1,4 +1,4 @@
-#include "server/connection.h"
+#include "http/src/server/connection.h"
 
 #include <cxxabi.h>
 
@@ -11,7 +11,7 @@
 #include <typeinfo>
 #include <utility>
 
-#include "message/request_access.h"
+#include "http/src/message/request_access.h"
 #include "weft/http/http.h"
 #include "weft/http/status.h"
 #include "weft/net/address.h"

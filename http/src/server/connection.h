@@ -21,8 +21,8 @@
 #include <memory>
 #include <string>
 
-#include "server/server_impl.h"
-#include "server/workspace.h"
+#include "http/src/server/server_impl.h"
+#include "http/src/server/workspace.h"
 #include "weft/net/conn.h"
 
 namespace weft::http::detail {

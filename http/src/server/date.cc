@@ -1,4 +1,4 @@
-#include "server/date.h"
+#include "http/src/server/date.h"
 
 #include <cstring>
 

@@ -1,4 +1,4 @@
-#include "server/disconnect_watch.h"
+#include "http/src/server/disconnect_watch.h"
 
 #include <new>
 #include <utility>

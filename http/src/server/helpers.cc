@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
-#include "message/chars.h"
-#include "message/url.h"
+#include "http/src/message/chars.h"
+#include "http/src/message/url.h"
 #include "weft/http/status.h"
 
 namespace weft::http {

@@ -1,4 +1,4 @@
-#include "server/input_buffer.h"
+#include "http/src/server/input_buffer.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "server/output_buffer.h"
+#include "http/src/server/output_buffer.h"
 
 #include <array>
 

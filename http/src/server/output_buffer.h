@@ -10,7 +10,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "server/byte_buffer.h"
+#include "http/src/server/byte_buffer.h"
 #include "weft/net/conn.h"
 
 namespace weft::http::detail {

@@ -1,4 +1,4 @@
-#include "server/request_body.h"
+#include "http/src/server/request_body.h"
 
 #include <algorithm>
 #include <array>

@@ -6,10 +6,10 @@
 #include <span>
 #include <system_error>
 
-#include "parser/chunked.h"
-#include "server/disconnect_watch.h"
-#include "server/input_buffer.h"
-#include "server/output_buffer.h"
+#include "http/src/parser/chunked.h"
+#include "http/src/server/disconnect_watch.h"
+#include "http/src/server/input_buffer.h"
+#include "http/src/server/output_buffer.h"
 #include "weft/http/request.h"
 
 namespace weft::http::detail {

@@ -1,10 +1,10 @@
-#include "server/response.h"
+#include "http/src/server/response.h"
 
 #include <charconv>
 
-#include "message/chars.h"
-#include "message/request_access.h"
-#include "parser/chunked.h"
+#include "http/src/message/chars.h"
+#include "http/src/message/request_access.h"
+#include "http/src/parser/chunked.h"
 #include "weft/http/errc.h"
 #include "weft/http/sniff.h"
 #include "weft/http/status.h"

@@ -16,10 +16,10 @@
 #include <string_view>
 #include <system_error>
 
-#include "server/byte_buffer.h"
-#include "server/date.h"
-#include "server/output_buffer.h"
-#include "server/request_body.h"
+#include "http/src/server/byte_buffer.h"
+#include "http/src/server/date.h"
+#include "http/src/server/output_buffer.h"
+#include "http/src/server/request_body.h"
 #include "weft/http/detail/request_head.h"
 #include "weft/http/response_writer.h"
 

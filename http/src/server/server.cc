@@ -9,8 +9,8 @@
 #include <system_error>
 #include <utility>
 
-#include "server/connection.h"
-#include "server/server_impl.h"
+#include "http/src/server/connection.h"
+#include "http/src/server/server_impl.h"
 #include "weft/go.h"
 #include "weft/http/errc.h"
 #include "weft/http/http.h"

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "server/response.h"
-#include "server/workspace.h"
-#include "time/clock.h"
+#include "http/src/server/response.h"
+#include "http/src/server/workspace.h"
+#include "runtime/src/base/clock.h"
 #include "weft/context.h"
 #include "weft/http/server.h"
 #include "weft/mutex.h"

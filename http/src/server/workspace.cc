@@ -1,11 +1,11 @@
-#include "server/workspace.h"
+#include "http/src/server/workspace.h"
 
 #include <mutex>
 #include <utility>
 #include <vector>
 
-#include "message/request_access.h"
-#include "sync/spin_mutex.h"
+#include "http/src/message/request_access.h"
+#include "runtime/src/base/spin_mutex.h"
 #include "weft/go.h"
 
 namespace weft::http::detail {

@@ -4,12 +4,12 @@
 
 #include <memory>
 
-#include "parser/request_parser.h"
-#include "server/disconnect_watch.h"
-#include "server/input_buffer.h"
-#include "server/output_buffer.h"
-#include "server/request_body.h"
-#include "server/response.h"
+#include "http/src/parser/request_parser.h"
+#include "http/src/server/disconnect_watch.h"
+#include "http/src/server/input_buffer.h"
+#include "http/src/server/output_buffer.h"
+#include "http/src/server/request_body.h"
+#include "http/src/server/response.h"
 #include "weft/http/request.h"
 
 namespace weft::http::detail {

@@ -1,4 +1,4 @@
-#include "arch/call_watched.h"
+#include "runtime/src/arch/call_watched.h"
 
 #include <unwind.h>
 

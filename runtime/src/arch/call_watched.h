@@ -1,4 +1,4 @@
-// A call through a frame that learns of exceptions before they unwind anything; debug/throw_watch.h says what for.
+// A call through a frame that learns of exceptions before they unwind anything; crash/throw_watch.h says what for.
 #pragma once
 
 namespace weft::rt {

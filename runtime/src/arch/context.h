@@ -2,7 +2,7 @@
 //
 // The floating-point control words (rounding mode, exception masks, flush to zero) stay with the thread, as in Go: storing and loading them
 // takes longer than all the rest (8.4 of 11 ns on the machine where it was measured). A goroutine that changes them sets them back before it
-// parks; debug builds check that (debug/float_control.h).
+// parks; debug builds check that (arch/float_control.h).
 //
 // A suspended context is one word, its stack pointer; the registers lie on its stack in the order that the assembly file draws.
 // Nothing but fiber_switch.cc calls this: a switch must also carry exception state and tell the sanitizers.

@@ -1,4 +1,4 @@
-#include "arch/fiber_switch.h"
+#include "runtime/src/arch/fiber_switch.h"
 
 #include <cxxabi.h>
 #include <pthread.h>

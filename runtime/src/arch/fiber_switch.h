@@ -7,7 +7,7 @@
 
 #include <cstddef>
 
-#include "arch/context.h"
+#include "runtime/src/arch/context.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

@@ -1,6 +1,6 @@
-#include "context/hook.h"
-#include "context/node.h"
-#include "sched/fatal.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/context/hook.h"
+#include "runtime/src/context/node.h"
 #include "weft/go.h"
 
 namespace weft::detail {

@@ -1,6 +1,6 @@
 #include "weft/context.h"
 
-#include "context/node.h"
+#include "runtime/src/context/node.h"
 #include "weft/go.h"
 
 namespace weft {

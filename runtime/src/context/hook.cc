@@ -1,7 +1,7 @@
-#include "context/hook.h"
+#include "runtime/src/context/hook.h"
 
-#include "context/node.h"
-#include "sched/fatal.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/context/node.h"
 
 namespace weft::rt {
 

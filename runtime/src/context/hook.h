@@ -2,8 +2,8 @@
 // Nothing is allocated; the hook lies on the stack of the goroutine that waits.
 #pragma once
 
-#include "context/link_list.h"
-#include "sync/block.h"
+#include "runtime/src/context/link_list.h"
+#include "runtime/src/sync/block.h"
 #include "weft/context.h"
 
 namespace weft::rt {

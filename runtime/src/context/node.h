@@ -39,11 +39,11 @@
 #include <memory>
 #include <string>
 
-#include "context/link_list.h"
-#include "sync/block.h"
-#include "sync/spin_mutex.h"
-#include "time/clock.h"
-#include "time/timer.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/base/spin_mutex.h"
+#include "runtime/src/context/link_list.h"
+#include "runtime/src/sched/timer.h"
+#include "runtime/src/sync/block.h"
 #include "weft/context.h"
 
 namespace weft::rt {

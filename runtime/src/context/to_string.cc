@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "context/node.h"
-#include "time/clock.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/context/node.h"
 #include "weft/context.h"
 
 namespace weft {

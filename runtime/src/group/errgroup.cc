@@ -14,8 +14,8 @@
 #include <string>
 #include <system_error>
 
-#include "debug/throw_watch.h"
-#include "sched/fatal.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/crash/throw_watch.h"
 #include "weft/panic.h"
 
 namespace weft {

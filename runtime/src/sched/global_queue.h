@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "sched/goroutine.h"
+#include "runtime/src/sched/goroutine.h"
 
 namespace weft::rt {
 

@@ -11,11 +11,11 @@
 #include <cstdint>
 #include <utility>
 
-#include "arch/fiber_switch.h"
-#include "sched/label_slot.h"
-#include "sched/lease.h"
-#include "sched/park.h"
-#include "sched/state_word.h"
+#include "runtime/src/arch/fiber_switch.h"
+#include "runtime/src/sched/label_slot.h"
+#include "runtime/src/sched/lease.h"
+#include "runtime/src/sched/park.h"
+#include "runtime/src/sched/state_word.h"
 #include "weft/go.h"
 
 namespace weft::rt {

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "sync/spin_mutex.h"
+#include "runtime/src/base/spin_mutex.h"
 #include "weft/labels.h"
 
 namespace weft::rt {

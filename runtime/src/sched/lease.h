@@ -23,8 +23,8 @@
 #include <cstdint>
 #include <mutex>
 
-#include "sync/membarrier.h"
-#include "sync/spin_mutex.h"
+#include "runtime/src/base/membarrier.h"
+#include "runtime/src/base/spin_mutex.h"
 
 namespace weft::rt {
 

@@ -1,4 +1,4 @@
-#include "sched/machine.h"
+#include "runtime/src/sched/machine.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -9,14 +9,14 @@
 #include <cstdio>
 #include <utility>
 
-#include "debug/float_control.h"
-#include "debug/held_mutexes.h"
-#include "debug/thread_signals.h"
-#include "sched/fatal.h"
-#include "sched/fork.h"
-#include "sched/scheduler.h"
-#include "sync/futex.h"
-#include "time/bubble.h"
+#include "runtime/src/arch/float_control.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/base/fork.h"
+#include "runtime/src/base/futex.h"
+#include "runtime/src/crash/thread_signals.h"
+#include "runtime/src/sched/held_mutexes.h"
+#include "runtime/src/sched/scheduler.h"
+#include "runtime/src/time/bubble.h"
 
 namespace weft::rt {
 namespace {

@@ -14,14 +14,14 @@
 #include <atomic>
 #include <cstdint>
 
-#include "arch/fiber_switch.h"
-#include "debug/float_control.h"
-#include "sched/fatal.h"
-#include "sched/goroutine.h"
-#include "sched/lease.h"
-#include "sched/park.h"
-#include "sched/thread.h"
-#include "time/clock.h"
+#include "runtime/src/arch/fiber_switch.h"
+#include "runtime/src/arch/float_control.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/base/thread.h"
+#include "runtime/src/sched/goroutine.h"
+#include "runtime/src/sched/lease.h"
+#include "runtime/src/sched/park.h"
 
 namespace weft::rt {
 

@@ -1,11 +1,11 @@
-#include "sched/park.h"
+#include "runtime/src/sched/park.h"
 
-#include "sched/fatal.h"
-#include "sched/fork.h"
-#include "sched/goroutine.h"
-#include "sched/machine.h"
-#include "sched/scheduler.h"
-#include "time/bubble.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/base/fork.h"
+#include "runtime/src/sched/goroutine.h"
+#include "runtime/src/sched/machine.h"
+#include "runtime/src/sched/scheduler.h"
+#include "runtime/src/time/bubble.h"
 
 namespace weft::rt {
 

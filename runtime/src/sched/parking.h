@@ -1,7 +1,7 @@
 // StdParking: park and ready (sched/park.h) as a policy, for templates that the model tests run without a scheduler.
 #pragma once
 
-#include "sched/park.h"
+#include "runtime/src/sched/park.h"
 
 namespace weft::rt {
 

@@ -9,12 +9,12 @@
 #include <cstdint>
 #include <memory>
 
-#include "poll/poller.h"
-#include "sched/constants.h"
-#include "sched/goroutine.h"
-#include "sched/random.h"
-#include "sched/run_queue.h"
-#include "time/timer.h"
+#include "runtime/src/base/random.h"
+#include "runtime/src/sched/constants.h"
+#include "runtime/src/sched/goroutine.h"
+#include "runtime/src/sched/poller.h"
+#include "runtime/src/sched/run_queue.h"
+#include "runtime/src/sched/timer.h"
 
 namespace weft::rt {
 

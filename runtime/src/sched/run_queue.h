@@ -12,7 +12,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "sched/atomics.h"
+#include "runtime/src/base/atomics.h"
 
 namespace weft::rt {
 

@@ -1,4 +1,4 @@
-#include "sched/scheduler.h"
+#include "runtime/src/sched/scheduler.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,10 +6,10 @@
 #include <iterator>
 #include <string>
 
-#include "sched/fatal.h"
-#include "sched/fork.h"
-#include "sched/procs.h"
-#include "sched/seed.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/base/fork.h"
+#include "runtime/src/base/seed.h"
+#include "runtime/src/control/procs.h"
 
 namespace weft::rt {
 namespace {

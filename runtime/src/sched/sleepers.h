@@ -23,7 +23,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "sched/atomics.h"
+#include "runtime/src/base/atomics.h"
 
 namespace weft::rt {
 

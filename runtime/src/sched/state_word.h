@@ -15,8 +15,8 @@
 #include <atomic>
 #include <cstdint>
 
-#include "sched/atomics.h"
-#include "sched/fatal.h"
+#include "runtime/src/base/atomics.h"
+#include "runtime/src/base/fatal.h"
 
 namespace weft::rt {
 

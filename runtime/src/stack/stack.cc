@@ -1,4 +1,4 @@
-#include "stack/stack.h"
+#include "runtime/src/stack/stack.h"
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -16,9 +16,9 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-#include "debug/debug_root.h"
-#include "sched/fatal.h"
-#include "sched/goroutine.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/sched/goroutine.h"
+#include "runtime/src/symbols/debug_root.h"
 
 // In the kernel since 6.13; Debian 12's headers are older.
 #ifndef MADV_GUARD_INSTALL

@@ -13,7 +13,7 @@
 #include <atomic>
 #include <cstddef>
 
-#include "sync/spin_mutex.h"
+#include "runtime/src/base/spin_mutex.h"
 
 namespace weft::rt {
 

@@ -7,12 +7,12 @@
 //
 // The kernel compares the word before it sleeps, so that a 1 which comes first is not slept on. The sleeper's acquire
 // load pairs with the release store. It may return, and its frame may be gone, before the waker's futex_wake:
-// sync/futex.h says why that is harmless.
-#include "sync/block.h"
+// base/futex.h says why that is harmless.
+#include "runtime/src/sync/block.h"
 
-#include "sched/fork.h"
-#include "sched/machine.h"
-#include "sync/futex.h"
+#include "runtime/src/base/fork.h"
+#include "runtime/src/base/futex.h"
+#include "runtime/src/sched/machine.h"
 
 namespace weft::detail {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <span>
 
-#include "sched/park.h"
-#include "sync/spin_mutex.h"
+#include "runtime/src/base/spin_mutex.h"
+#include "runtime/src/sched/park.h"
 #include "weft/detail/wait_queue.h"
 
 namespace weft::detail {

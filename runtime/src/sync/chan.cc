@@ -1,7 +1,7 @@
 // The cold half of channels; weft/detail/chan_state.h has the invariants and the hot half.
 #include "weft/chan.h"
 
-#include "sync/block.h"
+#include "runtime/src/sync/block.h"
 #include "weft/panic.h"
 
 namespace weft::detail {

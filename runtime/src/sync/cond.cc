@@ -1,6 +1,6 @@
-#include "sync/cond.h"
+#include "runtime/src/sync/cond.h"
 
-#include "sync/block.h"
+#include "runtime/src/sync/block.h"
 
 namespace weft::detail {
 

@@ -4,9 +4,9 @@
 
 #include <chrono>
 
-#include "sched/park.h"
-#include "sync/block.h"
-#include "sync/futex.h"
+#include "runtime/src/base/futex.h"
+#include "runtime/src/sched/park.h"
+#include "runtime/src/sync/block.h"
 #include "weft/detail/mutex_core.h"
 #include "weft/detail/rw_mutex_core.h"
 #include "weft/go.h"

@@ -1,6 +1,6 @@
-#include "sync/mutex.h"
+#include "runtime/src/sync/mutex.h"
 
-#include "sync/lock_waiting.h"
+#include "runtime/src/sync/lock_waiting.h"
 
 namespace weft::detail {
 

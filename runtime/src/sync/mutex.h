@@ -29,8 +29,8 @@
 // A template over its atomics and its waiting: tests/model/mutex_test.cc explores it.
 #pragma once
 
-#include "sched/fatal.h"
-#include "sched/park.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/sched/park.h"
 #include "weft/detail/mutex_core.h"
 
 namespace weft::detail {

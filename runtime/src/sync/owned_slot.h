@@ -22,7 +22,7 @@
 #include <atomic>
 #include <utility>
 
-#include "sync/membarrier.h"
+#include "runtime/src/base/membarrier.h"
 
 namespace weft::rt {
 

@@ -33,11 +33,11 @@
 #include <new>
 #include <utility>
 
-#include "sched/machine.h"
-#include "sched/processor.h"
-#include "sync/owned_slot.h"
-#include "sync/spin_mutex.h"
-#include "time/clock.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/base/spin_mutex.h"
+#include "runtime/src/sched/machine.h"
+#include "runtime/src/sched/processor.h"
+#include "runtime/src/sync/owned_slot.h"
 #include "weft/sharded.h"
 
 namespace weft::detail {

@@ -28,9 +28,9 @@
 // a writer waits for it.
 #pragma once
 
-#include "sched/fatal.h"
-#include "sched/park.h"
-#include "sync/mutex.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/sched/park.h"
+#include "runtime/src/sync/mutex.h"
 #include "weft/detail/rw_mutex_core.h"
 
 namespace weft::detail {

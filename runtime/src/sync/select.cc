@@ -8,11 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "sched/fatal.h"
-#include "sched/random.h"
-#include "sched/seed.h"
-#include "sync/block.h"
-#include "sync/select_core.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/base/random.h"
+#include "runtime/src/base/seed.h"
+#include "runtime/src/sync/block.h"
+#include "runtime/src/sync/select_core.h"
 
 namespace weft {
 namespace detail {

@@ -12,8 +12,8 @@
 
 #include <utility>
 
-#include "context/hook.h"
-#include "sync/block.h"
+#include "runtime/src/context/hook.h"
+#include "runtime/src/sync/block.h"
 #include "weft/panic.h"
 
 namespace weft {

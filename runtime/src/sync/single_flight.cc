@@ -1,6 +1,6 @@
 #include "weft/single_flight.h"
 
-#include "sched/park.h"
+#include "runtime/src/sched/park.h"
 #include "weft/panic.h"
 
 namespace weft::detail {

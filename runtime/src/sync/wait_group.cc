@@ -9,7 +9,7 @@
 // queue_mutex_: the first waiter to go on may destroy the group.
 #include "weft/wait_group.h"
 
-#include "sync/block.h"
+#include "runtime/src/sync/block.h"
 #include "weft/panic.h"
 
 namespace weft {

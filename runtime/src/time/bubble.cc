@@ -1,4 +1,4 @@
-#include "time/bubble.h"
+#include "runtime/src/time/bubble.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -6,9 +6,9 @@
 #include <mutex>
 #include <vector>
 
-#include "sched/fatal.h"
-#include "sched/park.h"
-#include "stack/stack.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/sched/park.h"
+#include "runtime/src/stack/stack.h"
 #include "weft/go.h"
 #include "weft/panic.h"
 #include "weft/time.h"

@@ -48,11 +48,11 @@
 #include <string>
 #include <utility>
 
-#include "sched/goroutine.h"
-#include "sched/machine.h"
-#include "sync/spin_mutex.h"
-#include "time/clock.h"
-#include "time/timer.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/base/spin_mutex.h"
+#include "runtime/src/sched/goroutine.h"
+#include "runtime/src/sched/machine.h"
+#include "runtime/src/sched/timer.h"
 #include "weft/testing/bubble.h"
 
 namespace weft::rt {

@@ -13,7 +13,7 @@
 
 #include <chrono>
 
-#include "time/guarded_timer.h"
+#include "runtime/src/time/guarded_timer.h"
 #include "weft/detail/chan_state.h"
 
 namespace weft::rt {

@@ -15,7 +15,7 @@
 #include <new>
 #include <utility>
 
-#include "time/guarded_timer.h"
+#include "runtime/src/time/guarded_timer.h"
 #include "weft/go.h"
 #include "weft/time.h"
 

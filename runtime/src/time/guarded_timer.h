@@ -14,8 +14,8 @@
 // released the mutex uses nothing of the owner's.
 #pragma once
 
-#include "time/clock.h"
-#include "time/timer.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/sched/timer.h"
 
 namespace weft::rt {
 

@@ -1,8 +1,8 @@
 #include "weft/time.h"
 
-#include "sched/park.h"
-#include "time/bubble.h"
-#include "time/timer.h"
+#include "runtime/src/sched/park.h"
+#include "runtime/src/sched/timer.h"
+#include "runtime/src/time/bubble.h"
 
 namespace weft {
 namespace {

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <new>
 
-#include "time/chan_timer.h"
-#include "time/func_timer.h"
+#include "runtime/src/time/chan_timer.h"
+#include "runtime/src/time/func_timer.h"
 #include "weft/panic.h"
 #include "weft/time.h"
 

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <new>
 
-#include "arch/call_watched.h"
-#include "arch/context.h"
+#include "runtime/src/arch/call_watched.h"
+#include "runtime/src/arch/context.h"
 
 namespace {
 

@@ -1,0 +1,12 @@
+#include "runtime/src/base/errno.h"
+
+#include <cerrno>
+
+namespace weft::rt {
+
+int last_errno() noexcept {
+  asm volatile("");  // keeps calls apart
+  return errno;
+}
+
+}  // namespace weft::rt

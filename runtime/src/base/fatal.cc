@@ -1,0 +1,79 @@
+#include "runtime/src/base/fatal.h"
+
+#include <cxxabi.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "runtime/src/crash/crash.h"
+
+namespace weft::rt {
+
+std::string type_name(const std::type_info& type) {
+  int status = 0;
+  char* const demangled = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
+  std::string name = status == 0 ? demangled : type.name();
+  std::free(demangled);
+  return name;
+}
+
+std::string current_exception_text() {
+  const std::type_info* const type = abi::__cxa_current_exception_type();
+  if (type == nullptr) return "terminate called without an exception";
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    return type_name(*type) + ": " + e.what();
+  } catch (const char* text) {
+    return text;
+  } catch (const std::string& text) {
+    return text;
+  } catch (...) {
+    return "exception of type " + type_name(*type);
+  }
+}
+
+namespace {
+
+[[noreturn]] void on_terminate() noexcept {
+  std::string text;
+  try {
+    text = "panic: " + current_exception_text() + "\n";
+  } catch (const std::bad_alloc&) {
+    report_crash({.text = "panic: out of memory\n"});
+  }
+  report_crash({.text = text});
+}
+
+// The runtime's own lines are short; they must come out when there is no memory.
+struct Line {
+  template <typename... Parts>
+  explicit Line(const char* format, Parts... parts) noexcept {
+    static_cast<void>(std::snprintf(text, sizeof(text), format, parts...));
+  }
+  char text[512];
+};
+
+}  // namespace
+
+void fatal(const char* text) noexcept {
+  const Line line("fatal error: %s\n", text);
+  report_crash({.text = line.text});
+}
+
+void fatal_all(const char* text) noexcept {
+  const Line line("fatal error: %s\n", text);
+  report_crash({.text = line.text, .all_goroutines = true});
+}
+
+void check_failed(const char* file, int line, const char* condition, const char* text) noexcept {
+  const Line first("weft: %s:%d: check failed: %s: %s\n", file, line, condition, text);
+  report_crash({.text = first.text, .runtime_broken = true, .aborts = true});
+}
+
+void install_terminate_handler() noexcept { std::set_terminate(on_terminate); }
+
+}  // namespace weft::rt

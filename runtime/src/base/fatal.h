@@ -1,0 +1,46 @@
+// The ends of the process that Go's runtime has: fatal errors, and checks that stay on in release builds.
+#pragma once
+
+#include <string>
+#include <typeinfo>
+
+namespace weft::rt {
+
+// Prints "fatal error: TEXT" and the goroutine that met it, with its stack, to stderr, and ends the process with status 2 (crash/crash.h has
+// the table). For misuse that can't be recovered from; any thread.
+[[noreturn]] void fatal(const char* text) noexcept;
+
+// The same with every goroutine, each with its wait reason and stack: for what no single one is to blame for. Any thread.
+[[noreturn]] void fatal_all(const char* text) noexcept;
+
+// A broken invariant of weft itself: prints "weft: FILE:LINE: check failed: CONDITION: TEXT" and the stack, and aborts.
+[[noreturn]] void check_failed(const char* file, int line, const char* condition, const char* text) noexcept;
+
+// Makes an exception that leaves a goroutine (or anything else that calls std::terminate) print "panic: VALUE", the goroutine
+// with its stack, and end the process with status 2.
+void install_terminate_handler() noexcept;
+
+// The exception that is being handled, as reports name it: "TYPE: WHAT", or the text that was thrown.
+std::string current_exception_text();
+
+// Demangled.
+std::string type_name(const std::type_info& type);
+
+}  // namespace weft::rt
+
+// On in release: corrupt state words, double parks, negative counters.
+#define WEFT_CHECK(condition, text)                                   \
+  do {                                                                \
+    if (!(condition)) [[unlikely]] {                                  \
+      ::weft::rt::check_failed(__FILE__, __LINE__, #condition, text); \
+    }                                                                 \
+  } while (false)
+
+// For what is too dear on a hot path; off when NDEBUG is defined.
+#ifdef NDEBUG
+#define WEFT_DCHECK(condition, text) \
+  do {                               \
+  } while (false)
+#else
+#define WEFT_DCHECK(condition, text) WEFT_CHECK(condition, text)
+#endif

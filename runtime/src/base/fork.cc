@@ -1,0 +1,52 @@
+#include "runtime/src/base/fork.h"
+
+#include <pthread.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <iterator>
+
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/sched/machine.h"
+
+namespace weft::rt {
+
+constinit std::atomic<bool> forked_child_flag{false};
+
+namespace {
+
+// ForkWatches that live. Counted up before the runtime's first thread starts, and down after the last was joined, so relaxed: a thread of
+// the runtime that forks sees its own runtime's, and to a fork beside the start or the end the answer may be either.
+constinit std::atomic<int> runtimes_with_threads{0};
+
+// Between fork() and its return in the child: only what a signal handler may do.
+void mark_child() noexcept {
+  if (runtimes_with_threads.load(std::memory_order_relaxed) == 0) return;
+  set_current_machine(nullptr);
+  forked_child_flag.store(true, std::memory_order_relaxed);
+}
+
+iovec piece(const char* text) noexcept { return {const_cast<char*>(text), std::strlen(text)}; }
+
+}  // namespace
+
+void die_in_forked_child(const char* what) noexcept {
+  const iovec pieces[] = {
+      piece("weft: fatal error: "), piece(what),
+      piece(" in a forked child: only exec is allowed; use posix_spawn, or fork before weft::run (docs/fork.md)\n")};
+  static_cast<void>(::writev(STDERR_FILENO, pieces, std::size(pieces)));
+  ::_exit(2);
+}
+
+ForkWatch::ForkWatch() noexcept {
+  static const int installed = ::pthread_atfork(nullptr, nullptr, &mark_child);
+  WEFT_CHECK(installed == 0, "no memory for a fork handler");
+  runtimes_with_threads.fetch_add(1, std::memory_order_relaxed);
+}
+
+ForkWatch::~ForkWatch() {
+  if (!kept_) runtimes_with_threads.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace weft::rt

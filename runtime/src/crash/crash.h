@@ -1,0 +1,62 @@
+// Crash reports: what is printed when the process ends because something went wrong, and by whom.
+//
+// Whoever crashes may hold any lock (the allocator's, the loader's) and may have no stack left. So it only notes what happened, its registers
+// among it, and waits; the reporter, a thread that run() keeps asleep for this, unwinds, symbolises and prints. The wait is bounded: when the
+// report makes no progress, the crashing thread prints its return addresses itself, with nothing but system calls.
+//
+//   what                              first lines                                            ends by
+//   exception that leaves a goroutine panic: TYPE: WHAT                                      status 2
+//   fatal(), fatal_all()              fatal error: TEXT                                      status 2
+//   failed WEFT_CHECK                 weft: FILE:LINE: check failed: CONDITION: TEXT         SIGABRT
+//   overflow of a goroutine's stack   runtime: goroutine stack exceeds N-byte limit          status 2
+//                                     fatal error: stack overflow
+//   SIGSEGV, SIGBUS, SIGFPE, SIGILL,  [signal NAME: TEXT code=N addr=N pc=N]                 the signal's default action
+//   SIGABRT
+//   SIGQUIT                           SIGQUIT: quit                                          status 2
+//
+// Then, each after a blank line, goroutines with their stacks (symbols/traceback.h), as WEFT_TRACEBACK says:
+//   none, 0    no goroutine
+//   single     the one that crashed; the default. All of them for fatal_all() and SIGQUIT
+//   all, 1     all
+//   system, 2  all, with the runtime's own frames
+//   crash      as system, and what would end with status 2 ends by SIGABRT, for a core
+//
+// Several threads that crash at once: the first one's report is printed, the others wait for the end.
+#pragma once
+
+#include <string_view>
+#include <thread>
+
+namespace weft::rt {
+
+// Takes the signals of the table and SIGURG, each if its action is the default one, starts the reporter, and undoes both. Under ASan and TSan
+// the faults are left to the sanitizer. One at a time.
+class CrashReports {
+ public:
+  // `enabled` false: takes no signal; reports are made by threads that start when they are needed.
+  explicit CrashReports(bool enabled);
+  ~CrashReports();
+  CrashReports(const CrashReports&) = delete;
+  CrashReports& operator=(const CrashReports&) = delete;
+
+ private:
+  std::thread reporter_;
+};
+
+struct Crash {
+  std::string_view text;        // the first lines, each with its newline
+  bool all_goroutines = false;  // whatever WEFT_TRACEBACK says, unless it is none
+  bool runtime_broken = false;  // the runtime's own frames matter
+  bool aborts = false;          // SIGABRT instead of status 2
+};
+
+// Makes the reporter call capture_hog_stacks() (control/hogs.h); without one it does nothing. Any thread.
+void wake_reporter_for_hogs() noexcept;
+
+// Whether the process is about to end with a report, which nothing else should be printed into. Any thread.
+bool report_under_way() noexcept;
+
+// Reports the crash of the calling thread and ends the process. Not from a signal handler.
+[[noreturn]] void report_crash(const Crash& crash) noexcept;
+
+}  // namespace weft::rt

@@ -1,0 +1,43 @@
+// What the threads that run goroutines need for signals: a stack to handle them on, and a way to ask a running one where it is.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <vector>
+
+#include "runtime/src/symbols/snapshot.h"
+
+namespace weft::rt {
+
+// Each machine's thread holds one while it runs goroutines. It gives the thread an alternate signal stack, without which the overflow of a
+// goroutine's stack could not be reported (a thread that has one already, as the sanitizers' have, keeps it), and puts the thread on the list
+// that signalled_threads() returns.
+class ThreadSignals {
+ public:
+  ThreadSignals() noexcept;
+  ~ThreadSignals();
+  ThreadSignals(const ThreadSignals&) = delete;
+  ThreadSignals& operator=(const ThreadSignals&) = delete;
+
+ private:
+  void* mapping_ = nullptr;
+  std::size_t mapping_size_ = 0;
+  std::size_t place_;  // in the list
+};
+
+// The threads that hold a ThreadSignals. Takes no lock.
+std::vector<pid_t> signalled_threads();
+
+// Takes SIGURG for capture_running(), if nobody else has it, and gives it back. One caller at a time.
+void install_capture_handler() noexcept;
+void restore_capture_handler() noexcept;
+
+// The registers and the stack of a thread of this process while it goes on: its handler of SIGURG copies them. False when the thread has not
+// answered within `limit` (it may block the signal), is gone, or SIGURG is not ours. Any thread but the one asked; one at a time, within
+// `limit` too. A blocking system call of the thread may return EINTR if it is not one that restarts.
+bool capture_running(pid_t thread, Snapshot& to, std::chrono::milliseconds limit);
+
+}  // namespace weft::rt

@@ -1,0 +1,243 @@
+// The epoll backend: edge-triggered, each descriptor registered once for both directions, with the poller of the processor that first had
+// to wait on it.
+//
+// Reclamation. An event carries a pointer to its descriptor. A descriptor leaves the epoll set before its number is closed (detach), and its
+// memory is put on the set's retired list; poll() frees that list before its next epoll_wait, when every event fetched earlier has been
+// handled and no later one can name it. When the poller is gone, no event is handled any more, and memory is freed at once.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "runtime/src/base/errno.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/io/descriptor.h"
+#include "runtime/src/io/wait_word.h"
+#include "runtime/src/sched/backend.h"
+#include "runtime/src/sched/scheduler.h"
+
+namespace weft::rt {
+namespace {
+
+constexpr int kEventsPerWait = 128;
+
+class EpollDescriptor;
+
+// One epoll instance; lives as long as its poller and the descriptors registered with it.
+class EpollSet {
+ public:
+  static Result<std::shared_ptr<EpollSet>> make();
+  ~EpollSet();
+
+  std::error_code add(EpollDescriptor& descriptor, int fd) noexcept;
+  void remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
+  void retire(EpollDescriptor* descriptor);
+  void free_retired() noexcept;
+  void end_polling() noexcept;
+  bool polled() const noexcept { return polled_.load(std::memory_order_relaxed); }
+  void poll(Nanos timeout) noexcept;
+  void interrupt() noexcept;
+
+ private:
+  int wait(epoll_event* events, Nanos timeout) noexcept;
+
+  int epoll_ = -1;
+  int wakeup_ = -1;                       // eventfd
+  std::atomic<bool> interrupted_{false};  // the eventfd has been written and not yet read
+  SpinMutex retired_mutex_;
+  std::vector<EpollDescriptor*> retired_;  // guarded by retired_mutex_
+  std::atomic<bool> polled_{true};         // false when the poller is gone; written under retired_mutex_
+};
+
+class EpollPoller final : public Poller {
+ public:
+  explicit EpollPoller(std::shared_ptr<EpollSet> set) : set_(std::move(set)) {}
+  ~EpollPoller() override { set_->end_polling(); }
+  void poll(Nanos timeout) noexcept override { set_->poll(timeout); }
+  void interrupt() noexcept override { set_->interrupt(); }
+  const std::shared_ptr<EpollSet>& set() const noexcept { return set_; }
+
+ private:
+  const std::shared_ptr<EpollSet> set_;
+};
+
+class EpollDescriptor final : public Descriptor {
+ public:
+  EpollDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
+  ~EpollDescriptor() override = default;
+
+  void on_event(std::uint32_t events) noexcept {
+    constexpr std::uint32_t kEndsReads = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+    if ((events & kEndsReads) != 0) must_try_.store(true, std::memory_order_release);
+    if ((events & (EPOLLIN | kEndsReads)) != 0) words_[0].notify();
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) words_[1].notify();
+  }
+
+ protected:
+  std::error_code wait(Side side) override {
+    if (const std::error_code ec = enroll()) return ec;
+    words_[static_cast<unsigned>(side)].wait([&] { return static_cast<bool>(interrupted(side)); });
+    return interrupted(side);
+  }
+  void interrupt(Side side) noexcept override { words_[static_cast<unsigned>(side)].interrupt(); }
+  // The edge of a hang-up that came together with data is spent; the next read must not wait for another. Urgent data cuts reads short.
+  bool must_try() const noexcept override { return must_try_.load(std::memory_order_acquire); }
+  void detach() noexcept override {
+    if (set_ != nullptr) set_->remove(fd());
+  }
+  void dispose() noexcept override {
+    if (set_ == nullptr) {
+      delete this;
+      return;
+    }
+    const std::shared_ptr<EpollSet> set = set_;
+    set->retire(this);
+  }
+
+ private:
+  // Registers with the current processor's set, the first time somebody must wait. The kernel reports at once what is ready already.
+  std::error_code enroll() {
+    if (enrolled_.load(std::memory_order_acquire))
+      return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
+    if (const std::error_code ec = ended_with_its_runtime()) return ec;
+    const Pin pin{Pin::WithProcessor()};
+    const std::lock_guard lock(enroll_mutex_);
+    if (set_ != nullptr) return {};
+    std::shared_ptr<EpollSet> set = static_cast<EpollPoller&>(*pin.processor()->poller).set();
+    if (const std::error_code ec = set->add(*this, fd())) return ec;
+    set_ = std::move(set);
+    enrolled_.store(true, std::memory_order_release);
+    return {};
+  }
+
+  WaitWord words_[2];
+  std::atomic<bool> must_try_{false};
+  std::atomic<bool> enrolled_{false};
+  SpinMutex enroll_mutex_;  // a reader and a writer may both be the first to wait
+  std::shared_ptr<EpollSet> set_;
+};
+
+// --- EpollSet --------------------------------------------------------------------------------------------------------
+
+Result<std::shared_ptr<EpollSet>> EpollSet::make() {
+  auto set = std::make_shared<EpollSet>();
+  set->epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  if (set->epoll_ < 0) return Unexpected(Error(last_system_error(), "epoll_create1"));
+  set->wakeup_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (set->wakeup_ < 0) return Unexpected(Error(last_system_error(), "eventfd"));
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.ptr = nullptr;
+  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wakeup_, &event) != 0)
+    return Unexpected(Error(last_system_error(), "epoll_ctl"));
+  return set;
+}
+
+EpollSet::~EpollSet() {
+  if (wakeup_ >= 0) ::close(wakeup_);
+  if (epoll_ >= 0) ::close(epoll_);
+}
+
+std::error_code EpollSet::add(EpollDescriptor& descriptor, int fd) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+  event.data.ptr = &descriptor;
+  return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? std::error_code() : last_system_error();
+}
+
+void EpollSet::retire(EpollDescriptor* descriptor) {
+  {
+    const std::lock_guard lock(retired_mutex_);
+    if (polled()) {
+      retired_.push_back(descriptor);
+      return;
+    }
+  }
+  delete descriptor;
+}
+
+void EpollSet::end_polling() noexcept {
+  {
+    const std::lock_guard lock(retired_mutex_);
+    polled_.store(false, std::memory_order_relaxed);
+  }
+  free_retired();
+}
+
+void EpollSet::free_retired() noexcept {
+  std::vector<EpollDescriptor*> retired;
+  {
+    const std::lock_guard lock(retired_mutex_);
+    retired.swap(retired_);
+  }
+  for (EpollDescriptor* const descriptor : retired) delete descriptor;
+}
+
+// Nanosecond timeouts where the kernel has them (5.11), else milliseconds rounded up.
+int EpollSet::wait(epoll_event* events, Nanos timeout) noexcept {
+#ifdef SYS_epoll_pwait2
+  static std::atomic<bool> has_pwait2{true};
+  if (timeout > 0 && timeout != kNever && has_pwait2.load(std::memory_order_relaxed)) {
+    const timespec limit{static_cast<time_t>(timeout / 1'000'000'000), static_cast<long>(timeout % 1'000'000'000)};
+    const long n = ::syscall(SYS_epoll_pwait2, epoll_, events, kEventsPerWait, &limit, nullptr, 0);
+    if (n >= 0 || (last_errno() != ENOSYS && last_errno() != EPERM)) return static_cast<int>(n);
+    has_pwait2.store(false, std::memory_order_relaxed);
+  }
+#endif
+  int milliseconds = -1;
+  if (timeout != kNever) {
+    constexpr Nanos kMaxMilliseconds = 1'000'000'000;
+    milliseconds = static_cast<int>(std::min<Nanos>((timeout + 999'999) / 1'000'000, kMaxMilliseconds));
+  }
+  return ::epoll_wait(epoll_, events, kEventsPerWait, milliseconds);
+}
+
+void EpollSet::poll(Nanos timeout) noexcept {
+  free_retired();
+  std::array<epoll_event, kEventsPerWait> events;
+  const int n = wait(events.data(), timeout);
+  for (int i = 0; i < n; ++i) {
+    if (events[static_cast<std::size_t>(i)].data.ptr != nullptr) {
+      static_cast<EpollDescriptor*>(events[static_cast<std::size_t>(i)].data.ptr)
+          ->on_event(events[static_cast<std::size_t>(i)].events);
+      continue;
+    }
+    std::uint64_t count = 0;
+    static_cast<void>(::read(wakeup_, &count, sizeof(count)));
+    // After the read: an interrupt() that finds the flag still set is answered by this wake-up.
+    interrupted_.exchange(false, std::memory_order_acq_rel);
+  }
+}
+
+void EpollSet::interrupt() noexcept {
+  // seq_cst: after what the caller published for the poller's machine to find.
+  if (interrupted_.exchange(true, std::memory_order_seq_cst)) return;
+  const std::uint64_t one = 1;
+  static_cast<void>(::write(wakeup_, &one, sizeof(one)));
+}
+
+// --- the backend -----------------------------------------------------------------------------------------------------
+
+class EpollBackend final : public Backend {
+ public:
+  const char* name() const noexcept override { return "epoll"; }
+  Result<std::unique_ptr<Poller>> make_poller() override {
+    Result<std::shared_ptr<EpollSet>> set = EpollSet::make();
+    if (!set) return Unexpected(set.error());
+    return std::make_unique<EpollPoller>(std::move(*set));
+  }
+  Descriptor* make_descriptor(int fd) override { return new EpollDescriptor(fd, *this); }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_epoll_backend() { return std::make_unique<EpollBackend>(); }
+
+}  // namespace weft::rt

@@ -1,0 +1,288 @@
+#include "runtime/src/io/uring.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "runtime/src/base/errno.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/io/socket_calls.h"
+#include "runtime/src/sched/constants.h"
+#include "runtime/src/sched/machine.h"
+
+namespace weft::rt {
+namespace {
+
+// Arrivals that lie unread before a descriptor's request is cancelled and the rest stays in the kernel, where TCP's window slows the
+// peer: one connection that is not read must not take every buffer.
+constexpr std::size_t kMaxArrivals = kPerturb ? 4 : 16;
+
+}  // namespace
+
+// --- RingDescriptor: waiting by one-shot polls -----------------------------------------------------------------------
+
+RingDescriptor::PollRequest::PollRequest(RingDescriptor& d, Side s) noexcept
+    : Request(&RingDescriptor::poll_done), descriptor(d), side(s), waiter(current_waiter()) {}
+
+std::error_code RingDescriptor::wait(Side side) {
+  if (const std::error_code ec = ended_with_its_runtime()) return ec;
+  PollRequest request(*this, side);
+  park_with_processor(&start_poll, &request, WaitReason::io_wait);
+  if (const std::error_code ec = interrupted(side)) return ec;
+  // A cancel that was meant for an earlier wait at this address: looked at again, nothing is ready.
+  if (request.result < 0 && request.result != -ECANCELED) return system_error(-request.result);
+  return {};
+}
+
+// Commit: interrupt() stores its flag and then looks at polls_ under the lock; this looks at the flags under the lock and then fills
+// polls_. So either this refuses or interrupt() finds the request.
+bool RingDescriptor::start_poll(void* arg) noexcept {
+  auto& request = *static_cast<PollRequest*>(arg);
+  RingDescriptor& d = request.descriptor;
+  const std::lock_guard lock(d.polls_mutex_);
+  if (d.interrupted(request.side)) return false;
+  request.ring = ring_of(*current_machine()->processor());
+  d.polls_[static_cast<unsigned>(request.side)] = &request;
+  const unsigned events = request.side == Side::read ? POLLIN | POLLRDHUP : POLLOUT;
+  request.ring->start(request, [&](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, d.fd(), events); });
+  return true;
+}
+
+void RingDescriptor::poll_done(Request& request, Ring&, const io_uring_cqe& cqe) noexcept {
+  auto& r = static_cast<PollRequest&>(request);
+  {
+    const std::lock_guard lock(r.descriptor.polls_mutex_);
+    r.descriptor.polls_[static_cast<unsigned>(r.side)] = nullptr;
+  }
+  r.result = cqe.res;
+  const Waiter waiter = r.waiter;
+  ready(waiter);  // from here on the request may be gone
+}
+
+void RingDescriptor::interrupt(Side side) noexcept {
+  const std::lock_guard lock(polls_mutex_);
+  if (PollRequest* const request = polls_[static_cast<unsigned>(side)]) request->ring->cancel(*request);
+}
+
+// --- StreamDescriptor: multishot requests ----------------------------------------------------------------------------
+
+StreamDescriptor::StreamDescriptor(int fd, const Backend& backend)
+    : RingDescriptor(fd, backend), request_(&StreamDescriptor::delivered, *this) {}
+
+StreamDescriptor::~StreamDescriptor() { discard_arrivals(); }
+
+// Nobody reads any more: buffers go back to the ring, and sockets that were never accepted are closed.
+void StreamDescriptor::discard_arrivals() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (; first_ < arrived_.size(); ++first_) {
+    const Arrival& arrival = arrived_[first_];
+    if (kind_ == Kind::receive) {
+      ring_->recycle(static_cast<std::uint16_t>(arrival.id));
+    } else {
+      ::close(arrival.id);
+    }
+  }
+}
+
+void StreamDescriptor::delivered(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept {
+  StreamDescriptor& d = static_cast<Multishot&>(request).descriptor;
+  bool must_cancel = false;
+  const bool last = (cqe.flags & IORING_CQE_F_MORE) == 0;
+  {
+    const std::lock_guard lock(d.mutex_);
+    must_cancel = d.deliver_locked(ring, cqe);
+    if (last) d.armed_ = false;
+    if (must_cancel) d.cancelling_ = true;
+  }
+  if (must_cancel) ring.cancel(request);
+  d.arrivals_.notify();
+  if (last) {
+    d.release_number();
+    d.drop_owner();  // from here on the descriptor may be gone
+  }
+}
+
+// True when the request must be cancelled: too much lies unread, or it belongs to another thread.
+bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
+  const bool has_buffer = (cqe.flags & IORING_CQE_F_BUFFER) != 0;
+  const auto id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+  if (cqe.res > 0 && kind_ == Kind::receive) {
+    arrived_.push_back({static_cast<std::uint32_t>(cqe.res), 0, id});
+  } else if (cqe.res >= 0 && kind_ == Kind::accept) {
+    arrived_.push_back({0, 0, cqe.res});
+  } else if (cqe.res == 0) {
+    ended_ = true;
+    if (has_buffer) ring.recycle(id);
+  } else if (cqe.res == -ENOBUFS) {
+    starved_ = true;
+  } else if (cqe.res != -ECANCELED) {
+    failure_ = system_error(-cqe.res);
+  }
+  if ((cqe.flags & IORING_CQE_F_MORE) == 0 || cancelling_) return false;
+  return arrived_.size() - first_ >= kMaxArrivals || armed_by_ != current_machine();
+}
+
+// In a goroutine, with the read lock held and nothing in flight. False when the descriptor is closed.
+bool StreamDescriptor::arm(Kind kind) {
+  if (!hold_number()) return false;
+  add_owner();
+  const Pin pin{Pin::WithProcessor()};
+  const std::shared_ptr<Ring>& ring = ring_of(*pin.processor());
+  {
+    const std::lock_guard lock(mutex_);
+    WEFT_CHECK(first_ == arrived_.size(), "a receive request was armed over unread bytes");
+    kind_ = kind;
+    armed_ = true;
+    cancelling_ = false;
+    starved_ = false;
+    ring_ = ring;
+    armed_by_ = pin.machine();
+  }
+  ring->start(request_, [&](io_uring_sqe* sqe) {
+    if (kind == Kind::accept) {
+      io_uring_prep_multishot_accept(sqe, fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      return;
+    }
+    io_uring_prep_recv_multishot(sqe, fd(), nullptr, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = kBufferGroup;
+  });
+  // A close() that came between hold_number() and here did not see the request.
+  if (interrupted(Side::read) == Errc::closed) ring->cancel(request_);
+  return true;
+}
+
+std::error_code StreamDescriptor::wait_for_arrival(Kind kind) {
+  if constexpr (kPerturb) yield_local();
+  bool armed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    armed = armed_;
+    // The request may have delivered and ended since the caller looked.
+    if (!armed && (first_ < arrived_.size() || failure_ || ended_)) return {};
+  }
+  if (!armed) {
+    if (const std::error_code ec = ended_with_its_runtime()) return ec;
+    if (!arm(kind)) return Errc::closed;
+  }
+  arrivals_.wait([&] { return static_cast<bool>(interrupted(Side::read)); });
+  return interrupted(Side::read);
+}
+
+void StreamDescriptor::forget_taken_locked() noexcept {
+  if (first_ < arrived_.size() && first_ < kMaxArrivals) return;
+  arrived_.erase(arrived_.begin(), arrived_.begin() + static_cast<std::ptrdiff_t>(first_));
+  first_ = 0;
+}
+
+std::size_t StreamDescriptor::take_bytes_locked(std::span<char> buffer) noexcept {
+  std::size_t n = 0;
+  while (n < buffer.size() && first_ < arrived_.size()) {
+    Arrival& arrival = arrived_[first_];
+    const auto id = static_cast<std::uint16_t>(arrival.id);
+    const std::size_t step = std::min<std::size_t>(buffer.size() - n, arrival.length);
+    std::memcpy(buffer.data() + n, ring_->buffer(id, arrival.offset + step).data() + arrival.offset, step);
+    n += step;
+    arrival.offset += static_cast<std::uint32_t>(step);
+    arrival.length -= static_cast<std::uint32_t>(step);
+    if (arrival.length > 0) break;
+    ring_->recycle(id);
+    ++first_;
+  }
+  forget_taken_locked();
+  return n;
+}
+
+IoResult StreamDescriptor::do_read(std::span<char> buffer) {
+  for (;;) {
+    bool armed = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const std::size_t n = take_bytes_locked(buffer); n > 0) return {n, {}};
+      if (failure_) return {0, std::exchange(failure_, {})};
+      if (ended_) return {0, Errc::eof};
+      armed = armed_;
+    }
+    // Before the first wait, and when the ring had no buffer left: the data may be there for the taking.
+    if (!armed) {
+      const ssize_t n = socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      const int error = last_errno();
+      if (n > 0) return {static_cast<std::size_t>(n), {}};
+      if (n == 0) return {0, Errc::eof};
+      if (error == EINTR) continue;
+      if (error != EAGAIN && error != EWOULDBLOCK) return {0, system_error(error)};
+    }
+    if (const std::error_code ec = wait_for_arrival(Kind::receive)) return {0, ec};
+  }
+}
+
+std::error_code StreamDescriptor::do_wait_readable() {
+  for (;;) {
+    bool starved = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (first_ < arrived_.size() || failure_ || ended_) return {};
+      starved = !armed_ && starved_;
+    }
+    // The bytes that found no buffer are still in the socket.
+    if (starved) {
+      char byte = 0;
+      if (::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return {};
+      const int error = last_errno();
+      if (error == EINTR) continue;
+      if (error != EAGAIN && error != EWOULDBLOCK) return {};
+    }
+    if (const std::error_code ec = wait_for_arrival(Kind::receive)) return ec;
+  }
+}
+
+AcceptResult StreamDescriptor::do_accept() {
+  for (;;) {
+    bool armed = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (first_ < arrived_.size()) {
+        const int fd = arrived_[first_++].id;
+        forget_taken_locked();
+        return {fd, {}};
+      }
+      if (failure_) {
+        const std::error_code ec = std::exchange(failure_, {});
+        if (ec != std::errc::connection_aborted) return {-1, ec};
+      }
+      armed = armed_;
+    }
+    // A request that ended for want of descriptors is not armed again blindly: the call says what the matter is.
+    if (!armed) {
+      const int fd = ::accept4(this->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) return {fd, {}};
+      const int error = last_errno();
+      if (error == EINTR || error == ECONNABORTED) continue;
+      if (error != EAGAIN && error != EWOULDBLOCK) return {-1, system_error(error)};
+    }
+    if (const std::error_code ec = wait_for_arrival(Kind::accept)) return {-1, ec};
+  }
+}
+
+void StreamDescriptor::interrupt(Side side) noexcept {
+  if (side == Side::read) arrivals_.interrupt();
+  RingDescriptor::interrupt(side);
+}
+
+void StreamDescriptor::cancel_requests() noexcept {
+  std::shared_ptr<Ring> ring;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!armed_ || cancelling_) return;
+    cancelling_ = true;
+    ring = ring_;
+  }
+  ring->cancel_and_reap(request_);
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,107 @@
+// The io_uring backend's descriptors.
+//
+// RingDescriptor (plain tier): operations try the system call and wait for readiness by a one-shot poll request on the ring of the
+// processor that the goroutine runs on. A wait returns only after its request's completion was reaped.
+//
+// StreamDescriptor (full tier, sockets): receives by one multishot request into the ring's buffers, so that an idle connection holds none
+// and a request costs no system call to receive; accepts by a multishot request. What arrived lies in arrived_ until it is read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "runtime/src/base/spin_mutex.h"
+#include "runtime/src/io/descriptor.h"
+#include "runtime/src/io/ring.h"
+#include "runtime/src/io/wait_word.h"
+
+namespace weft::rt {
+
+class Machine;
+
+class RingDescriptor : public Descriptor {
+ public:
+  RingDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
+
+ protected:
+  std::error_code wait(Side side) override;
+  void interrupt(Side side) noexcept override;
+
+ private:
+  // One wait in flight, on the goroutine's stack.
+  struct PollRequest : Request {
+    PollRequest(RingDescriptor& d, Side s) noexcept;
+    RingDescriptor& descriptor;
+    const Side side;
+    Waiter waiter;
+    std::shared_ptr<Ring> ring;
+    int result = 0;
+  };
+  static bool start_poll(void* request) noexcept;
+  static void poll_done(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
+
+  SpinMutex polls_mutex_;
+  PollRequest* polls_[2] = {nullptr, nullptr};  // in flight; guarded by polls_mutex_
+};
+
+// The multishot request of a stream, its memory part of the descriptor.
+//
+// armed_ on a ring from arm() until the request's last completion; meanwhile the request owns the descriptor's memory and its number. Only
+// the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the thread that submitted it, late when that
+// one computes: a request that was armed by another machine than the one that delivers is cancelled, and the reader arms anew. (Who arms nearly
+// always submits, too; where not, the request is the next holder's, and at worst late.) Guarded by mutex_: all below it.
+// All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
+class StreamDescriptor final : public RingDescriptor {
+ public:
+  StreamDescriptor(int fd, const Backend& backend);
+  ~StreamDescriptor() override;
+
+ protected:
+  IoResult do_read(std::span<char> buffer) override;
+  AcceptResult do_accept() override;
+  std::error_code do_wait_readable() override;
+  void interrupt(Side side) noexcept override;
+  void cancel_requests() noexcept override;
+  void detach() noexcept override { discard_arrivals(); }
+
+ private:
+  // A buffer of the ring with bytes in it, or an accepted socket.
+  struct Arrival {
+    std::uint32_t length;  // receive: bytes not yet read
+    std::uint32_t offset;
+    int id;  // receive: the buffer's id; accept: the socket
+  };
+  enum class Kind { receive, accept };
+
+  struct Multishot : Request {
+    Multishot(Complete fn, StreamDescriptor& d) noexcept : Request(fn), descriptor(d) {}
+    StreamDescriptor& descriptor;
+  };
+  static void delivered(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
+  bool deliver_locked(Ring& ring, const io_uring_cqe& cqe);
+
+  void forget_taken_locked() noexcept;
+  std::size_t take_bytes_locked(std::span<char> buffer) noexcept;
+  // Waits for an arrival; arms the request first when it is not in flight.
+  std::error_code wait_for_arrival(Kind kind);
+  bool arm(Kind kind);
+  void discard_arrivals() noexcept;
+
+  Multishot request_;
+  WaitWord arrivals_;
+  SpinMutex mutex_;
+  std::vector<Arrival> arrived_;  // from first_ on
+  std::size_t first_ = 0;
+  std::error_code failure_;  // of the request; reported once
+  Kind kind_ = Kind::receive;
+  bool ended_ = false;  // the peer finished sending
+  bool armed_ = false;
+  bool cancelling_ = false;
+  bool starved_ = false;  // the last request ended because the ring had no buffer
+  std::shared_ptr<Ring> ring_;
+  const Machine* armed_by_ = nullptr;
+};
+
+}  // namespace weft::rt

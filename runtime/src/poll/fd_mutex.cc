@@ -1,8 +1,0 @@
-#include "poll/fd_mutex.h"
-
-namespace weft::rt {
-
-template class BasicFdSemaphore<FdMutexPolicy>;
-template class BasicFdMutex<FdMutexPolicy>;
-
-}  // namespace weft::rt

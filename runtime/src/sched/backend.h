@@ -1,0 +1,46 @@
+// Backend: one kernel interface for I/O, chosen at start by trying: the full io_uring, a plain ring, epoll.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/src/sched/poller.h"
+#include "weft/error.h"
+#include "weft/go.h"
+
+namespace weft::rt {
+
+class Descriptor;
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // "io_uring", "io_uring_plain" or "epoll".
+  virtual const char* name() const noexcept = 0;
+  virtual Result<std::unique_ptr<Poller>> make_poller() = 0;
+  // Takes over a non-blocking socket (or another pollable file), also when it throws.
+  virtual Descriptor* make_descriptor(int fd) = 0;
+
+  // Why this one, for the log and the debug page: "io_uring_setup: operation not permitted".
+  const std::string& reason() const noexcept { return reason_; }
+  void set_reason(std::string reason) { reason_ = std::move(reason); }
+
+  // Nobody asked for this one: another may take its place when it fails later.
+  bool chosen_freely() const noexcept { return chosen_freely_; }
+  void set_chosen_freely() noexcept { chosen_freely_ = true; }
+
+ private:
+  std::string reason_;
+  bool chosen_freely_ = false;
+};
+
+std::unique_ptr<Backend> make_epoll_backend();
+// Each tries on a throw-away ring everything that it will use, and fails with what the kernel refused.
+Result<std::unique_ptr<Backend>> make_uring_backend();
+Result<std::unique_ptr<Backend>> make_plain_uring_backend();
+
+// The best the kernel lets us have, or exactly what WEFT_POLLER or `choice` asks for.
+Result<std::unique_ptr<Backend>> choose_backend(PollerChoice choice);
+
+}  // namespace weft::rt
