@@ -5,6 +5,7 @@
 
 #include "net/src/socket.h"
 #include "runtime/src/context/hook.h"
+#include "runtime/src/sched/caller_clock.h"
 #include "weft/net/address.h"
 
 namespace weft::net {

@@ -24,7 +24,7 @@ import time
 import gdb
 import gdb.unwinder
 
-ROOT_VERSION = 1
+ROOT_VERSION = 2
 ROOT_FIELDS = ("version", "slabs", "goroutine_below_top", "colours", "colour_step", "state", "status_mask", "saved_sp", "entry",
                "stack_low", "id", "parent_id", "reason", "since", "creator_file", "creator_function", "creator_line")
 MAX_STATES = 8
@@ -144,7 +144,7 @@ class Runtime:
 
     def _read_slabs(self):
         self.slab_list = []
-        slab = self.slabs
+        slab, = read_words(self.slabs, 1)
         while slab != 0:
             slab, *fields = read_words(slab, 4)
             self.slab_list.append(fields)

@@ -25,6 +25,7 @@
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/symbols/debug_info.h"
 #include "support/parked.h"
+#include "support/report.h"
 #include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/mutex.h"
@@ -96,8 +97,7 @@ class CrashDeathTest : public ::testing::Test {
   }
 };
 
-// A goroutine that the machine is slow with may be logged as one that keeps its thread, before it dies.
-void ignore(const std::string&) {}
+using weft::testing::ignore;
 
 void run_until_dead(void (*body)(), int procs = 2, const char* traceback = nullptr) {
   if (traceback != nullptr) ::setenv("WEFT_TRACEBACK", traceback, 1);

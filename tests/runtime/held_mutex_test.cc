@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "support/matrix.h"
+#include "support/report.h"
 #include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/mutex.h"
@@ -55,8 +56,8 @@ std::string report(const std::string& wait) {
 void expect_fatal(const char* wait, void (*body)()) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   // Where the machine is slow, main may be logged as a goroutine that keeps its thread, before it dies.
-  const auto ignore = [](const std::string&) {};
-  EXPECT_EXIT(weft::run([=] { body(); }, {.procs = 2, .log = ignore}), ::testing::ExitedWithCode(2), report(wait));
+  EXPECT_EXIT(weft::run([=] { body(); }, {.procs = 2, .log = weft::testing::ignore}), ::testing::ExitedWithCode(2),
+              report(wait));
 }
 
 template <typename Wait>

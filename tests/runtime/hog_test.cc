@@ -239,10 +239,9 @@ WEFT_PROCS_TEST(Hog, ManyAtOnce) {
 
 // --- the log -----------------------------------------------------------------------------------------------------------
 
-std::mutex log_mutex;
-std::vector<std::string> log_lines;
-
 TEST(Hog, IsLoggedNowAndThen) {
+  std::mutex log_mutex;
+  std::vector<std::string> log_lines;
   const auto begin = std::chrono::steady_clock::now();
   std::atomic<std::uint64_t> first{0};
   EXPECT_EQ(weft::run(
@@ -264,9 +263,9 @@ TEST(Hog, IsLoggedNowAndThen) {
                 },
                 {.procs = 2,
                  .log =
-                     [](const std::string& line) {
+                     [&](weft::LogLevel, std::string_view line) {
                        const std::lock_guard lock(log_mutex);
-                       log_lines.push_back(line);
+                       log_lines.emplace_back(line);
                      }}),
             0);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - begin).count();

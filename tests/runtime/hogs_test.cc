@@ -43,9 +43,10 @@ Log& log() {
   static Log all;
   return all;
 }
-void keep_line(const std::string& line) {
+void keep_line(weft::LogLevel level, std::string_view line) {
+  EXPECT_EQ(level, weft::LogLevel::warning);
   const std::lock_guard lock(log().mutex);
-  log().lines.push_back(line);
+  log().lines.emplace_back(line);
 }
 bool logged(std::string_view part) {
   const std::lock_guard lock(log().mutex);

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/src/stack/stack.h"
+#include "runtime/src/sched/stack_pool.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/wait_group.h"

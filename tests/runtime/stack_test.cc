@@ -1,4 +1,4 @@
-#include "runtime/src/stack/stack.h"
+#include "runtime/src/sched/stack_pool.h"
 
 #include <sys/resource.h>
 

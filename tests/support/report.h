@@ -10,10 +10,12 @@
 #include <string_view>
 #include <utility>
 
+#include "weft/log.h"
+
 namespace weft::testing {
 
 // For RuntimeOptions::log in the child: on a machine that stands still for a moment any goroutine may be taken for a hog.
-inline void ignore(const std::string&) {}
+inline void ignore(LogLevel, std::string_view) {}
 
 inline std::size_t count(std::string_view text, std::string_view part) {
   std::size_t n = 0;

@@ -223,9 +223,7 @@ void App::Life::log_what_hangs() const {
       ++more;
       continue;
     }
-    std::string_view state = g.state == GoroutineState::running ? "running" : "runnable";
-    if (g.state == GoroutineState::waiting) state = g.wait_reason;
-    log().warn("still there goroutine={} parent={} state={} since={}", g.id, g.parent_id, field(state),
+    log().warn("still there goroutine={} parent={} state={} since={}", g.id, g.parent_id, field(g.status()),
                field(g.waiting_for));
   }
   if (more > 0) log().warn("still there more_goroutines={}", more);

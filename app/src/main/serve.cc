@@ -14,6 +14,7 @@ namespace {
 // A poller named on the command line beats the one in the environment.
 PollerChoice choose_poller(const std::string& poller) {
   if (poller == "io_uring") return PollerChoice::io_uring;
+  if (poller == "io_uring_plain") return PollerChoice::io_uring_plain;
   if (poller == "epoll") return PollerChoice::epoll;
   if (!poller.empty()) ::setenv("WEFT_POLLER", poller.c_str(), 1);
   return PollerChoice::automatic;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "http/src/message/request_access.h"
+#include "runtime/src/sched/caller_clock.h"
 #include "weft/http/http.h"
 #include "weft/http/status.h"
 #include "weft/net/address.h"

@@ -146,5 +146,5 @@ int main(int argc, char** argv) {
         benchmark->body(sample);
         sample.print(weft::procs());
       },
-      {.log = [](const std::string&) {}});
+      {.log = [](weft::LogLevel, std::string_view) {}});
 }

@@ -13,17 +13,20 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <weft/labels.h>
+#include <weft/log.h>
 #include <weft/source_location.h>
 
 namespace weft {
 
-// Which kernel interface carries I/O. `automatic` tries the full io_uring, then a plain ring, then epoll.
-enum class PollerChoice { automatic, io_uring, epoll };
+// Which kernel interface carries I/O. `automatic` tries the full io_uring, then a plain ring, then epoll. `io_uring` takes either kind of
+// ring; `io_uring_plain` is a ring without the features that came after Linux 5.11.
+enum class PollerChoice { automatic, io_uring, io_uring_plain, epoll };
 
 struct RuntimeOptions {
   // Processors (Ps): how many goroutines run at the same time. 0: WEFT_PROCS, else the affinity mask and the cgroup's CPU quota.
@@ -38,9 +41,8 @@ struct RuntimeOptions {
   // Ends the process with a report when every goroutine waits for another one. Never when a timer, I/O, a blocking call or a signal
   // subscription is pending, nor when the process has threads of its own beside the one that called run().
   bool deadlock_detection = true;
-  // Where the runtime's own warnings go, one line each, without a newline; null: to stderr. Called from a thread of the runtime's; it may
-  // not block for long.
-  void (*log)(const std::string& line) = nullptr;
+  // Where the runtime's own warnings go, hogs for example. Empty: to stderr.
+  LogSink log = {};
   // Reports on crashes. True: while the runtime runs it handles SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT (prints the stack, then the signal
   // takes its default action), SIGQUIT (prints every goroutine, status 2) and SIGURG (asks a thread for its stack), each only if its action is
   // the default one when the runtime starts, and keeps a thread for the printing. False, for a program with a reporter of its own: no signal is
@@ -178,6 +180,9 @@ std::uint64_t parent_id() noexcept;
 // syscall: inside blocking().
 enum class GoroutineState { runnable, running, syscall, waiting };
 
+// "runnable", "running", "syscall", "waiting".
+std::string_view to_string(GoroutineState state) noexcept;
+
 struct GoroutineInfo {
   std::uint64_t id = 0;
   std::uint64_t parent_id = 0;
@@ -189,6 +194,11 @@ struct GoroutineInfo {
   Labels labels{};
   std::string stack;                 // its frames as weft::stack() prints them; empty unless asked for
   std::size_t stack_high_water = 0;  // bytes, whole pages; zero unless asked for
+
+  // What the goroutine is at, as Go's dumps say it: its wait reason while it waits, else its state.
+  std::string_view status() const noexcept {
+    return state == GoroutineState::waiting ? std::string_view(wait_reason) : to_string(state);
+  }
 };
 
 // Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.

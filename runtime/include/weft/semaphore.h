@@ -20,14 +20,18 @@
 #include <cstdint>
 #include <utility>
 
-#include <weft/context.h>
 #include <weft/detail/spin_mutex.h>
 #include <weft/detail/wait_queue.h>
 #include <weft/error.h>
 
 namespace weft {
 
+class Context;
 class SemaphoreLock;
+
+namespace detail {
+class WaitStop;
+}
 
 class Semaphore {
  public:
@@ -59,6 +63,7 @@ class Semaphore {
  private:
   struct Waiter;
 
+  Error acquire_until(detail::WaitStop& stop, std::int64_t n);
   bool take_locked(std::int64_t n) noexcept;
   detail::WaitNode* grant_locked() noexcept;
   static void cancel(void* waiter) noexcept;

@@ -1,4 +1,4 @@
-// The runtime's clock: the monotonic one, in nanoseconds; and that of the caller, who may be in a bubble.
+// The runtime's clock: the monotonic one, in nanoseconds. sched/caller_clock.h has that of the caller, who may be in a bubble.
 #pragma once
 
 #include <chrono>
@@ -18,17 +18,8 @@ inline Nanos to_nanos(std::chrono::steady_clock::time_point t) noexcept {
 
 inline Nanos now() noexcept { return to_nanos(std::chrono::steady_clock::now()); }
 
-// The time that the calling goroutine lives in: its bubble's (time/bubble.h), else the same as now(). What is compared
-// with the time of a timer that a goroutine starts. On a scheduler stack it is now().
-Nanos caller_now() noexcept;
-
-// Which clock that is: the real one, or that of a bubble. Not used again when the bubble has ended.
+// Which clock a time belongs to: the real one, or that of a bubble (time/bubble.h). A number is not used again when its bubble has ended.
 enum class ClockId : std::uint64_t { real = 0 };
-ClockId caller_clock() noexcept;
-
-// A timer that is set by this clock may be looked at and set by those who live by it. Fatal for others, who would wait
-// for a time that never comes, or came long ago.
-void check_caller_clock(ClockId timers) noexcept;
 
 // The end of the clock. A timer may be set for it, and then is armed for ever.
 inline constexpr Nanos kEndOfClock = kNever - 1;

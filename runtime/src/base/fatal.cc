@@ -1,14 +1,14 @@
 #include "runtime/src/base/fatal.h"
 
 #include <cxxabi.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
-
-#include "runtime/src/crash/crash.h"
 
 namespace weft::rt {
 
@@ -38,6 +38,17 @@ std::string current_exception_text() {
 
 namespace {
 
+constexpr int kFailureStatus = 2;
+
+void report_text_alone(const Crash& crash) noexcept {
+  static_cast<void>(::write(STDERR_FILENO, crash.text.data(), crash.text.size()));
+  if (crash.aborts) std::abort();
+  ::_exit(kFailureStatus);
+}
+
+// Written before main(), and read by threads that start later.
+constinit std::atomic<CrashReporter> crash_reporter{&report_text_alone};
+
 [[noreturn]] void on_terminate() noexcept {
   std::string text;
   try {
@@ -58,6 +69,13 @@ struct Line {
 };
 
 }  // namespace
+
+void set_crash_reporter(CrashReporter reporter) noexcept { crash_reporter.store(reporter, std::memory_order_release); }
+
+void report_crash(const Crash& crash) noexcept {
+  crash_reporter.load(std::memory_order_acquire)(crash);
+  __builtin_unreachable();
+}
 
 void fatal(const char* text) noexcept {
   const Line line("fatal error: %s\n", text);

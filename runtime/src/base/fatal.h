@@ -2,9 +2,23 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <typeinfo>
 
 namespace weft::rt {
+
+struct Crash {
+  std::string_view text;        // the first lines, each with its newline
+  bool all_goroutines = false;  // whatever WEFT_TRACEBACK says, unless it is none
+  bool runtime_broken = false;  // the runtime's own frames matter
+  bool aborts = false;          // SIGABRT instead of status 2
+};
+
+// Reports the crash of the calling thread and ends the process. Not from a signal handler. The room of crash reports fills in how, before
+// main(); in a program without that room the text alone goes to stderr.
+using CrashReporter = void (*)(const Crash& crash) noexcept;
+void set_crash_reporter(CrashReporter reporter) noexcept;
+[[noreturn]] void report_crash(const Crash& crash) noexcept;
 
 // Prints "fatal error: TEXT" and the goroutine that met it, with its stack, to stderr, and ends the process with status 2 (crash/crash.h has
 // the table). For misuse that can't be recovered from; any thread.

@@ -8,7 +8,6 @@
 #include <iterator>
 
 #include "runtime/src/base/fatal.h"
-#include "runtime/src/sched/machine.h"
 
 namespace weft::rt {
 
@@ -20,10 +19,13 @@ namespace {
 // the runtime that forks sees its own runtime's, and to a fork beside the start or the end the answer may be either.
 constinit std::atomic<int> runtimes_with_threads{0};
 
+// What the scheduler does in a forked child. Written by the first ForkWatch, before runtimes_with_threads is counted up.
+constinit std::atomic<void (*)() noexcept> in_forked_child_hook{nullptr};
+
 // Between fork() and its return in the child: only what a signal handler may do.
 void mark_child() noexcept {
   if (runtimes_with_threads.load(std::memory_order_relaxed) == 0) return;
-  set_current_machine(nullptr);
+  in_forked_child_hook.load(std::memory_order_acquire)();
   forked_child_flag.store(true, std::memory_order_relaxed);
 }
 
@@ -39,7 +41,8 @@ void die_in_forked_child(const char* what) noexcept {
   ::_exit(2);
 }
 
-ForkWatch::ForkWatch() noexcept {
+ForkWatch::ForkWatch(void (*in_child)() noexcept) noexcept {
+  in_forked_child_hook.store(in_child, std::memory_order_release);
   static const int installed = ::pthread_atfork(nullptr, nullptr, &mark_child);
   WEFT_CHECK(installed == 0, "no memory for a fork handler");
   runtimes_with_threads.fetch_add(1, std::memory_order_relaxed);

@@ -30,7 +30,9 @@ inline void refuse_wait_in_forked_child() noexcept { refuse_in_forked_child("a w
 // Lives as long as a runtime has threads. While one does, forked children are marked.
 class ForkWatch {
  public:
-  ForkWatch() noexcept;
+  // `in_child` runs in the child of each such fork, between fork() and its return, on the thread that forked: it may do what a signal handler
+  // may, and makes the thread a plain one. The same function each time.
+  explicit ForkWatch(void (*in_child)() noexcept) noexcept;
   ~ForkWatch();
   ForkWatch(const ForkWatch&) = delete;
   ForkWatch& operator=(const ForkWatch&) = delete;

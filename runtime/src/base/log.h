@@ -1,13 +1,15 @@
-// What the runtime has to tell goes through RuntimeOptions::log, or to stderr.
+// What the runtime tells goes through RuntimeOptions::log, or to stderr.
 #pragma once
 
-#include <string>
+#include <string_view>
+
+#include "weft/log.h"
 
 namespace weft::rt {
 
-using LogHook = void (*)(const std::string& line);
+// From here on lines go to `sink`; an empty one means stderr. Any thread.
+void set_log_sink(LogSink sink);
 
-void set_log_hook(LogHook hook) noexcept;
-void log_warning(const std::string& line) noexcept;
+void log_warning(std::string_view line) noexcept;
 
 }  // namespace weft::rt

@@ -1,6 +1,7 @@
 #include "weft/context.h"
 
 #include "runtime/src/context/node.h"
+#include "runtime/src/sched/caller_clock.h"
 #include "weft/go.h"
 
 namespace weft {

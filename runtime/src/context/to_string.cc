@@ -10,6 +10,7 @@
 
 #include "runtime/src/base/clock.h"
 #include "runtime/src/context/node.h"
+#include "runtime/src/sched/caller_clock.h"
 #include "weft/context.h"
 
 namespace weft {

@@ -1,4 +1,4 @@
-// Leaving: exit_goroutine(), blocking(), lock_os_thread().
+// blocking() and lock_os_thread().
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/sched/held_mutexes.h"
 #include "runtime/src/sched/machine.h"
@@ -6,26 +6,6 @@
 #include "weft/go.h"
 
 namespace weft {
-
-namespace detail {
-
-// Swallowed by a catch (...) that does not rethrow: the frames above it are gone, and the ones below expect to go.
-GoroutineExit::~GoroutineExit() {
-  if (!arrived_.load(std::memory_order_relaxed))
-    rt::fatal("exit_goroutine was stopped by a catch (...): rethrow what you don't know");
-}
-
-void GoroutineExit::arrived_at(const void* goroutine) noexcept {
-  if (goroutine != goroutine_) rt::fatal("exit_goroutine was rethrown in another goroutine");
-  arrived_.store(true, std::memory_order_relaxed);
-}
-
-}  // namespace detail
-
-void exit_goroutine() {
-  if (!rt::on_goroutine()) rt::fatal("exit_goroutine outside a goroutine");
-  throw detail::GoroutineExit(rt::current_machine()->current());
-}
 
 void lock_os_thread() {
   if (!rt::on_goroutine()) rt::fatal("lock_os_thread outside a goroutine");

@@ -2,6 +2,7 @@
 
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/control/local_table.h"
+#include "runtime/src/sched/go.h"
 #include "runtime/src/sched/goroutine.h"
 #include "runtime/src/sched/machine.h"
 
@@ -25,13 +26,6 @@ void LocalTable::destroy_all() noexcept {
   }
 }
 
-void destroy_locals(G& g) noexcept {
-  if (g.locals == nullptr) return;
-  g.locals->destroy_all();
-  delete g.locals;
-  g.locals = nullptr;
-}
-
 namespace {
 
 // A plain pointer, so that it may be read however late in the thread's end.
@@ -45,11 +39,6 @@ struct ThreadEnd {
   }
 };
 
-G* current_goroutine() noexcept {
-  Machine* const machine = current_machine();
-  return machine == nullptr ? nullptr : machine->current();
-}
-
 // Not inlined: see current_machine(). On a plain thread, or on a machine's own stack.
 [[gnu::noinline]] LocalTable*& table_of_thread() noexcept {
   asm volatile("");
@@ -58,9 +47,10 @@ G* current_goroutine() noexcept {
 
 void destroy_when_thread_ends() { thread_local const ThreadEnd end; }
 
-LocalTable*& table() noexcept {
-  G* const g = current_goroutine();
-  return g != nullptr ? g->locals : table_of_thread();
+// The caller's table; null when it has none yet.
+LocalTable* table() noexcept {
+  const G* const g = current_goroutine();
+  return g != nullptr ? static_cast<LocalTable*>(g->locals) : table_of_thread();
 }
 
 }  // namespace
@@ -74,10 +64,15 @@ void* find_local(std::uint32_t index) noexcept {
 }
 
 void reserve_local(std::uint32_t index) {
-  rt::LocalTable*& table = rt::table();
+  rt::LocalTable* table = rt::table();
   if (table == nullptr) {
     table = new rt::LocalTable;
-    if (rt::current_goroutine() == nullptr) rt::destroy_when_thread_ends();
+    if (rt::G* const g = rt::current_goroutine()) {
+      g->locals = table;
+    } else {
+      rt::table_of_thread() = table;
+      rt::destroy_when_thread_ends();
+    }
   }
   table->reserve(index);
 }

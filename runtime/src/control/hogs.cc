@@ -213,7 +213,7 @@ void note_hog(HogInfo info, const Machine& machine, const G* g, Nanos since) noe
     all.latest.push_back(hog);
     if (all.latest.size() > kKept) all.latest.pop_front();
   }
-  if (hog.wanted) wake_reporter_for_hogs();
+  if (hog.wanted) wake_reporter_for_errand();
   if (!line.empty()) log_warning(line);
 }
 

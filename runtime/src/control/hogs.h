@@ -29,7 +29,7 @@ HogInfo observe_hog(const G* g);
 // By sysmon, just after it took the processor.
 void note_hog(HogInfo hog, const Machine& machine, const G* g, Nanos since) noexcept;
 
-// By the reporter: of the hogs that were noted since the last call.
+// By the reporter, as its errand: captures the stacks of the hogs that were noted since the last call.
 void capture_hog_stacks();
 
 }  // namespace weft::rt

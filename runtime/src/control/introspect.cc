@@ -10,23 +10,6 @@
 #include "weft/stats.h"
 
 namespace weft {
-namespace {
-
-GoroutineState public_state(rt::Status status, rt::Mode mode) {
-  switch (status) {
-    case rt::Status::running:
-      return mode == rt::Mode::blocking ? GoroutineState::syscall : GoroutineState::running;
-    case rt::Status::waiting:
-      return GoroutineState::waiting;
-    case rt::Status::dead:
-    case rt::Status::runnable:
-      break;
-  }
-  return GoroutineState::runnable;
-}
-
-}  // namespace
-
 std::vector<GoroutineInfo> goroutines() {
   std::vector<GoroutineInfo> all;
   const rt::SchedulerUse scheduler;
@@ -40,7 +23,7 @@ std::vector<GoroutineInfo> goroutines() {
     info.parent_id = g.parent_id.load(std::memory_order_acquire);
     info.creator = g.creator();
     info.labels = g.labels.read();
-    info.state = public_state(status, g.mode.load(std::memory_order_relaxed));
+    info.state = rt::goroutine_state(status, g.mode.load(std::memory_order_relaxed));
     info.locked_to_thread = g.locked.load(std::memory_order_relaxed) != nullptr;
     if (status == rt::Status::waiting) {
       info.wait_reason = rt::wait_reason_text(g.reason.load(std::memory_order_relaxed));

@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "runtime/src/sched/goroutine_locals.h"
 #include "weft/goroutine_local.h"
 
 namespace weft::rt {
 
-class LocalTable {
+class LocalTable final : public GoroutineLocals {
  public:
   LocalTable() = default;
   LocalTable(const LocalTable&) = delete;
@@ -27,7 +28,7 @@ class LocalTable {
   }
 
   // Destroys the values, the newest first, until there is none: a destructor may make more. On the owner's stack.
-  void destroy_all() noexcept;
+  void destroy_all() noexcept override;
 
  private:
   // What a destructor may make anew, all together. More than that has no end.
@@ -44,10 +45,5 @@ class LocalTable {
   std::size_t ending_ = 0;  // 1 in destroy_all()
   std::size_t made_while_ending_ = 0;
 };
-
-struct G;
-
-// Destroys the goroutine's values, on its own stack; harmless when it has none.
-void destroy_locals(G& g) noexcept;
 
 }  // namespace weft::rt

@@ -6,9 +6,9 @@
 
 #include <string>
 
-namespace weft::rt {
+#include "runtime/src/sched/constants.h"
 
-inline constexpr int kMaxProcs = 1024;
+namespace weft::rt {
 
 // For a program whose options don't say: WEFT_PROCS, else granted_procs(). A WEFT_PROCS that is not a number from 1 to kMaxProcs is
 // ignored, and one line on stderr says so, once in the process's life. Reads the environment: not beside a setenv().

@@ -23,6 +23,7 @@
 #include "runtime/src/control/deadlock.h"
 #include "runtime/src/control/hogs.h"
 #include "runtime/src/control/trace.h"
+#include "runtime/src/sched/system_monitor.h"
 
 namespace weft::rt {
 
@@ -30,20 +31,20 @@ struct Processor;
 class Machine;
 class Scheduler;
 
-class Sysmon {
+class Sysmon final : public SystemMonitor {
  public:
   explicit Sysmon(Scheduler& scheduler) noexcept;
   Sysmon(const Sysmon&) = delete;
   Sysmon& operator=(const Sysmon&) = delete;
 
-  void start();
-  void stop() noexcept;
-
-  // --- any thread ---
-  bool on_its_thread() const noexcept { return id_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
-  // Makes it look now.
-  void wake() noexcept;
-  void note_activity() noexcept {
+  // --- for the scheduler: sched/system_monitor.h ---
+  void start() override;
+  void stop() noexcept override;
+  bool on_its_thread() const noexcept override {
+    return id_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+  }
+  void wake() noexcept override;
+  void note_activity() noexcept override {
     // seq_cst: after the machine took itself out of the idle set.
     if (sleep_.load(std::memory_order_seq_cst) == kDeep) [[unlikely]] {
       wake();

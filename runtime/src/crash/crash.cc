@@ -22,11 +22,11 @@
 
 #include <fmt/format.h>
 
+#include "runtime/src/base/fatal.h"
 #include "runtime/src/base/futex.h"
-#include "runtime/src/control/hogs.h"
 #include "runtime/src/crash/thread_signals.h"
 #include "runtime/src/sched/machine.h"
-#include "runtime/src/stack/stack.h"
+#include "runtime/src/sched/stack_pool.h"
 #include "runtime/src/symbols/debug_info.h"
 #include "runtime/src/symbols/snapshot.h"
 #include "runtime/src/symbols/traceback.h"
@@ -79,7 +79,7 @@ struct Record {
 constexpr std::uint32_t kCrashWanted = 1;
 constexpr std::uint32_t kQuitWanted = 2;
 constexpr std::uint32_t kStopWanted = 4;
-constexpr std::uint32_t kHogsWanted = 8;
+constexpr std::uint32_t kErrandWanted = 8;
 
 constexpr std::uint32_t kPrinted = 1;
 constexpr std::uint32_t kFailed = 2;
@@ -87,8 +87,9 @@ constexpr std::uint32_t kFailed = 2;
 struct State {
   std::atomic<std::uint32_t> wanted{0};
   std::atomic<std::uint32_t> finished{0};
-  std::atomic<bool> crashed{false};  // whoever makes it true owns `record`
-  std::atomic<pid_t> reporter{0};    // its thread; 0 when there is none
+  std::atomic<bool> crashed{false};       // whoever makes it true owns `record`
+  std::atomic<pid_t> reporter{0};         // its thread; 0 when there is none
+  CrashReports::Errand errand = nullptr;  // written before the reporter starts
   std::atomic<Level> level{Level::single};
   std::atomic<std::int64_t> first_quit{0};
   Record record;
@@ -389,11 +390,11 @@ void block_all_signals(sigset_t& before) noexcept {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
 }
 
-void capture_hogs() noexcept {
+void run_errand() noexcept {
   try {
-    capture_hog_stacks();
+    state.errand();
   } catch (...) {
-    // No memory for a stack: the hog is shown without.
+    // There is no memory for it.
   }
 }
 
@@ -413,7 +414,7 @@ void run_reporter() noexcept {
       report(nullptr);
       end_with_failure();
     }
-    if ((wanted & kHogsWanted) != 0) capture_hogs();
+    if ((wanted & kErrandWanted) != 0) run_errand();
     if ((wanted & kStopWanted) != 0) break;
     futex_wait(&state.wanted, 0);
   }
@@ -456,11 +457,40 @@ void give_signal_back(int signal) noexcept {
   if (present.sa_sigaction == &weft_on_fault || present.sa_handler == &weft_on_quit) default_action(signal);
 }
 
+void report_this_thread(const Crash& crash) noexcept {
+  if (state.crashed.exchange(true, std::memory_order_acq_rel)) wait_for_the_end();
+  Record& r = state.record;
+  r = {};
+  r.crash = crash;
+  WEFT_CAPTURE_HERE(r.registers);
+  bool overflow = false;
+  r.g = goroutine_of(r.registers.sp(), 0, overflow);
+  r.thread = this_thread();
+  bool complete = false;
+  if (const pid_t reporter = state.reporter.load(std::memory_order_acquire); reporter != 0 && reporter != r.thread) {
+    want(kCrashWanted);
+    complete = wait_for_report();
+  } else {
+    try {
+      std::thread(&report_record).join();
+      complete = state.finished.load(std::memory_order_acquire) == kPrinted;
+    } catch (const std::system_error&) {
+      print(crash.text);
+    }
+  }
+  if (!complete) print_addresses(r.registers);
+  if (crash.aborts) end_by_abort();
+  end_with_failure();
+}
+
+const bool reporter_is_set = (set_crash_reporter(&report_this_thread), true);
+
 }  // namespace
 
-CrashReports::CrashReports(bool enabled) {
+CrashReports::CrashReports(bool enabled, Errand errand) {
   state.level.store(level_from_environment(), std::memory_order_relaxed);
   if (!enabled) return;
+  state.errand = errand;
   state.wanted.store(0, std::memory_order_relaxed);
   state.first_quit.store(0, std::memory_order_relaxed);
   sigset_t before;
@@ -488,38 +518,12 @@ CrashReports::~CrashReports() {
   reporter_.join();
 }
 
-void wake_reporter_for_hogs() noexcept {
-  if (state.reporter.load(std::memory_order_acquire) != 0) want(kHogsWanted);
+void wake_reporter_for_errand() noexcept {
+  if (state.reporter.load(std::memory_order_acquire) != 0) want(kErrandWanted);
 }
 
 bool report_under_way() noexcept {
   return state.crashed.load(std::memory_order_relaxed) || state.first_quit.load(std::memory_order_relaxed) != 0;
-}
-
-void report_crash(const Crash& crash) noexcept {
-  if (state.crashed.exchange(true, std::memory_order_acq_rel)) wait_for_the_end();
-  Record& r = state.record;
-  r = {};
-  r.crash = crash;
-  WEFT_CAPTURE_HERE(r.registers);
-  bool overflow = false;
-  r.g = goroutine_of(r.registers.sp(), 0, overflow);
-  r.thread = this_thread();
-  bool complete = false;
-  if (const pid_t reporter = state.reporter.load(std::memory_order_acquire); reporter != 0 && reporter != r.thread) {
-    want(kCrashWanted);
-    complete = wait_for_report();
-  } else {
-    try {
-      std::thread(&report_record).join();
-      complete = state.finished.load(std::memory_order_acquire) == kPrinted;
-    } catch (const std::system_error&) {
-      print(crash.text);
-    }
-  }
-  if (!complete) print_addresses(r.registers);
-  if (crash.aborts) end_by_abort();
-  end_with_failure();
 }
 
 }  // namespace weft::rt

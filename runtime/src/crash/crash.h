@@ -33,8 +33,12 @@ namespace weft::rt {
 // the faults are left to the sanitizer. One at a time.
 class CrashReports {
  public:
+  // What the reporter does between reports, on its own thread, when wake_reporter_for_errand() asks for it. It may throw std::bad_alloc,
+  // which is ignored.
+  using Errand = void (*)();
+
   // `enabled` false: takes no signal; reports are made by threads that start when they are needed.
-  explicit CrashReports(bool enabled);
+  CrashReports(bool enabled, Errand errand);
   ~CrashReports();
   CrashReports(const CrashReports&) = delete;
   CrashReports& operator=(const CrashReports&) = delete;
@@ -43,20 +47,10 @@ class CrashReports {
   std::thread reporter_;
 };
 
-struct Crash {
-  std::string_view text;        // the first lines, each with its newline
-  bool all_goroutines = false;  // whatever WEFT_TRACEBACK says, unless it is none
-  bool runtime_broken = false;  // the runtime's own frames matter
-  bool aborts = false;          // SIGABRT instead of status 2
-};
-
-// Makes the reporter call capture_hog_stacks() (control/hogs.h); without one it does nothing. Any thread.
-void wake_reporter_for_hogs() noexcept;
+// Makes the reporter run its errand soon; without a reporter it does nothing. Any thread.
+void wake_reporter_for_errand() noexcept;
 
 // Whether the process is about to end with a report, which nothing else should be printed into. Any thread.
 bool report_under_way() noexcept;
-
-// Reports the crash of the calling thread and ends the process. Not from a signal handler.
-[[noreturn]] void report_crash(const Crash& crash) noexcept;
 
 }  // namespace weft::rt

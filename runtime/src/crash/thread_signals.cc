@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <mutex>
 #include <thread>
 
@@ -60,7 +61,19 @@ extern "C" void weft_on_capture(int, siginfo_t*, void* context) {
   errno = saved_errno;
 }
 
-}  // namespace
+// What with_thread_signals() does and undoes.
+class ThreadSignals {
+ public:
+  ThreadSignals() noexcept;
+  ~ThreadSignals();
+  ThreadSignals(const ThreadSignals&) = delete;
+  ThreadSignals& operator=(const ThreadSignals&) = delete;
+
+ private:
+  void* mapping_ = nullptr;
+  std::size_t mapping_size_ = 0;
+  std::size_t place_;  // in the list
+};
 
 ThreadSignals::ThreadSignals() noexcept : place_(kListedThreads) {
   stack_t present;
@@ -98,6 +111,13 @@ ThreadSignals::~ThreadSignals() {
   const stack_t none{.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
   ::sigaltstack(&none, nullptr);
   ::munmap(mapping_, mapping_size_);
+}
+
+}  // namespace
+
+void with_thread_signals(void (*body)(void* arg) noexcept, void* arg) noexcept {
+  const ThreadSignals signals;
+  body(arg);
 }
 
 std::vector<pid_t> signalled_threads() {

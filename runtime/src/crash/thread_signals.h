@@ -5,30 +5,18 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstddef>
 #include <vector>
 
 #include "runtime/src/symbols/snapshot.h"
 
 namespace weft::rt {
 
-// Each machine's thread holds one while it runs goroutines. It gives the thread an alternate signal stack, without which the overflow of a
-// goroutine's stack could not be reported (a thread that has one already, as the sanitizers' have, keeps it), and puts the thread on the list
-// that signalled_threads() returns.
-class ThreadSignals {
- public:
-  ThreadSignals() noexcept;
-  ~ThreadSignals();
-  ThreadSignals(const ThreadSignals&) = delete;
-  ThreadSignals& operator=(const ThreadSignals&) = delete;
+// Calls body(arg) on a thread that runs goroutines, which every machine's thread does. Meanwhile the thread has an alternate signal stack,
+// without which the overflow of a goroutine's stack could not be reported (a thread that has one already, as the sanitizers' have, keeps it),
+// and is on the list that signalled_threads() returns.
+void with_thread_signals(void (*body)(void* arg) noexcept, void* arg) noexcept;
 
- private:
-  void* mapping_ = nullptr;
-  std::size_t mapping_size_ = 0;
-  std::size_t place_;  // in the list
-};
-
-// The threads that hold a ThreadSignals. Takes no lock.
+// The threads that are inside with_thread_signals(). Takes no lock.
 std::vector<pid_t> signalled_threads();
 
 // Takes SIGURG for capture_running(), if nobody else has it, and gives it back. One caller at a time.

@@ -14,8 +14,8 @@
 #include "runtime/src/base/fork.h"
 #include "runtime/src/io/socket_calls.h"
 #include "runtime/src/sched/backend.h"
+#include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/scheduler.h"
-#include "runtime/src/time/bubble.h"
 
 namespace weft::rt {
 namespace {
@@ -42,7 +42,7 @@ constexpr Nanos kClockSlack = 1'000'000'000;
 
 bool has_passed(Nanos when) noexcept {
   Machine* const machine = current_machine();
-  if (const Bubble* const bubble = Bubble::of(machine)) return when <= bubble->now();
+  if (const BubbleHooks* const bubble = bubble_of(machine)) return when <= bubble->now();
   if (const Processor* const p = machine != nullptr ? machine->processor() : nullptr) {
     const Nanos coarse = p->clock.load(std::memory_order_relaxed);
     if (when > saturating_add(coarse, kClockSlack)) return false;

@@ -18,9 +18,9 @@
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
+#include "runtime/src/io/backends.h"
 #include "runtime/src/io/descriptor.h"
 #include "runtime/src/io/wait_word.h"
-#include "runtime/src/sched/backend.h"
 #include "runtime/src/sched/scheduler.h"
 
 namespace weft::rt {

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "runtime/src/base/errno.h"
+#include "runtime/src/io/backends.h"
 #include "runtime/src/io/ring.h"
 #include "runtime/src/io/uring.h"
-#include "runtime/src/sched/backend.h"
 
 namespace weft::rt {
 namespace {

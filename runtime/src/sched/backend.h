@@ -1,4 +1,4 @@
-// Backend: one kernel interface for I/O, chosen at start by trying: the full io_uring, a plain ring, epoll.
+// Backend: one kernel interface for I/O, as the scheduler sees it. io/backends.h has those that there are.
 #pragma once
 
 #include <memory>
@@ -6,7 +6,6 @@
 
 #include "runtime/src/sched/poller.h"
 #include "weft/error.h"
-#include "weft/go.h"
 
 namespace weft::rt {
 
@@ -34,13 +33,5 @@ class Backend {
   std::string reason_;
   bool chosen_freely_ = false;
 };
-
-std::unique_ptr<Backend> make_epoll_backend();
-// Each tries on a throw-away ring everything that it will use, and fails with what the kernel refused.
-Result<std::unique_ptr<Backend>> make_uring_backend();
-Result<std::unique_ptr<Backend>> make_plain_uring_backend();
-
-// The best the kernel lets us have, or exactly what WEFT_POLLER or `choice` asks for.
-Result<std::unique_ptr<Backend>> choose_backend(PollerChoice choice);
 
 }  // namespace weft::rt

@@ -11,6 +11,9 @@ inline constexpr bool kPerturb = true;
 inline constexpr bool kPerturb = false;
 #endif
 
+// The most processors that a runtime can have.
+inline constexpr int kMaxProcs = 1024;
+
 // Slots of a processor's own queue. A full queue moves half of itself to the global one; small under perturbation, so that tests do.
 inline constexpr std::uint32_t kRunQueueSlots = kPerturb ? 8 : 256;
 

@@ -20,8 +20,8 @@
 
 namespace weft::rt {
 
-class Bubble;
-class LocalTable;
+class BubbleHooks;
+class GoroutineLocals;
 class Machine;
 class StackPool;
 
@@ -29,7 +29,7 @@ struct G : StateWord<> {
   G* link = nullptr;
   // Whose member it is (time/bubble.h). Written by the spawner, before the goroutine runs, and by a bubble's root. Beside the state, which
   // wakers have at hand.
-  std::atomic<Bubble*> bubble{nullptr};
+  std::atomic<BubbleHooks*> bubble{nullptr};
   Fiber fiber;
   detail::ClosureEntry entry = nullptr;
   void* closure = nullptr;
@@ -37,7 +37,7 @@ struct G : StateWord<> {
   std::uint32_t thread_locks = 0;         // lock_os_thread() calls not undone; the goroutine's own
   std::atomic<Machine*> locked{nullptr};  // the only machine that may run it; null: any
   std::atomic<Mode> mode{Mode::user};     // blocking while inside blocking(); what its machine is in while it runs
-  LocalTable* locals = nullptr;           // goroutine-local values, made at the first; the goroutine's own
+  GoroutineLocals* locals = nullptr;      // goroutine-local values, made at the first; the goroutine's own
   StackPool* pool = nullptr;              // where the slot belongs; never changes
   G* next_list = nullptr;                 // the pool's, which keeps lists of idle Gs
 
@@ -67,6 +67,20 @@ struct G : StateWord<> {
   std::atomic<WaitReason> reason{WaitReason::none};
   std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
 };
+
+// How the public API calls that state; dead counts as runnable.
+inline GoroutineState goroutine_state(Status status, Mode mode) noexcept {
+  switch (status) {
+    case Status::running:
+      return mode == Mode::blocking ? GoroutineState::syscall : GoroutineState::running;
+    case Status::waiting:
+      return GoroutineState::waiting;
+    case Status::dead:
+    case Status::runnable:
+      break;
+  }
+  return GoroutineState::runnable;
+}
 
 // A list of Gs through G::link, first in first out.
 class GList {

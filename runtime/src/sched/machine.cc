@@ -13,10 +13,10 @@
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/fork.h"
 #include "runtime/src/base/futex.h"
-#include "runtime/src/crash/thread_signals.h"
+#include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/held_mutexes.h"
 #include "runtime/src/sched/scheduler.h"
-#include "runtime/src/time/bubble.h"
+#include "runtime/src/sched/system_monitor.h"
 
 namespace weft::rt {
 namespace {
@@ -102,7 +102,6 @@ int Machine::observed_processor() const noexcept {
 }
 
 void Machine::run() noexcept {
-  const ThreadSignals signals;
   ending_ = false;  // of an earlier thread
   std::array<char, 16> name;
   static_cast<void>(std::snprintf(name.data(), name.size(), "weft-m%d", id_));
@@ -198,7 +197,8 @@ void Machine::pay_wake() noexcept {
 bool Machine::finish_park(G* g) noexcept {
   Processor* const p = processor();
   g->since.store(p != nullptr ? p->clock.load(std::memory_order_relaxed) : now(), std::memory_order_relaxed);
-  Bubble* const bubble = Bubble::departing(*g);
+  BubbleHooks* bubble = g->bubble.load(std::memory_order_relaxed);
+  if (bubble != nullptr && !bubble->departing(*g)) bubble = nullptr;
   const std::uint64_t epoch = g->begin_park();
   current_.store(nullptr, std::memory_order_relaxed);
   const bool parked = commit_(commit_arg_);
@@ -223,7 +223,7 @@ void Machine::finish_exit(G* g) noexcept {
   destroy_fiber(g->fiber);
   g->set_status(Status::dead);
   processor()->exited.add();
-  Bubble* const bubble = g->bubble.load(std::memory_order_relaxed);
+  BubbleHooks* const bubble = g->bubble.load(std::memory_order_relaxed);
   scheduler_.give_dead(processor(), g);
   if (bubble != nullptr) [[unlikely]] {
     bubble->exited();
@@ -506,7 +506,7 @@ void Machine::idle() noexcept {
   }
   sleep_in_poller();
   if (scheduler_.sleepers_.end_sleep(p.id)) set_spinning(true);
-  scheduler_.sysmon().note_activity();
+  scheduler_.monitor().note_activity();
 }
 
 // Until I/O, an interrupt, or the next timer. A processor that a timer woke a moment ago lets further ones gather.
@@ -539,7 +539,7 @@ void Machine::serve_retired_processor() noexcept {
   p.dormant.store(true, std::memory_order_seq_cst);
   sleep_in_poller();
   p.dormant.store(false, std::memory_order_seq_cst);
-  scheduler_.sysmon().note_activity();
+  scheduler_.monitor().note_activity();
 }
 
 // While a processor's own machine was away (in a blocking call, with a goroutine that computed), another served it. The kernel posts the

@@ -187,6 +187,12 @@ class Machine {
 [[gnu::noinline]] Machine* current_machine() noexcept;
 void set_current_machine(Machine* machine) noexcept;
 
+// The bubble of the goroutine that runs on `machine`; null outside of bubbles, on scheduler stacks, and for a null machine.
+inline BubbleHooks* bubble_of(Machine* machine) noexcept {
+  const G* const g = machine == nullptr ? nullptr : machine->current();
+  return g == nullptr ? nullptr : g->bubble.load(std::memory_order_relaxed);
+}
+
 // park() of sched/park.h for callers that have the machine at hand.
 [[gnu::always_inline]] inline void park_here(Machine& machine, CommitFn commit, void* arg, WaitReason reason) noexcept {
   // With or without a processor: the caller may hold the lock that commit releases, and must not wait for one.

@@ -2,10 +2,10 @@
 
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/fork.h"
+#include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/goroutine.h"
 #include "runtime/src/sched/machine.h"
 #include "runtime/src/sched/scheduler.h"
-#include "runtime/src/time/bubble.h"
 
 namespace weft::rt {
 
@@ -82,7 +82,7 @@ void park_with_processor(CommitFn commit, void* arg, WaitReason reason) noexcept
 
 bool ready(Waiter waiter) noexcept {
   if (!waiter.g->try_ready(waiter.epoch)) return false;
-  if (Bubble* const bubble = waiter.g->bubble.load(std::memory_order_relaxed); bubble != nullptr) [[unlikely]] {
+  if (BubbleHooks* const bubble = waiter.g->bubble.load(std::memory_order_relaxed); bubble != nullptr) [[unlikely]] {
     if (!bubble->readied(*waiter.g)) return true;
   }
   submit(waiter.g);

@@ -9,7 +9,7 @@
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/fork.h"
 #include "runtime/src/base/seed.h"
-#include "runtime/src/control/procs.h"
+#include "runtime/src/sched/constants.h"
 
 namespace weft::rt {
 namespace {
@@ -77,14 +77,16 @@ Error Scheduler::make_processors(int n) {
   return {};
 }
 
-bool Scheduler::run(G* main) {
+bool Scheduler::run(G* main, SystemMonitor& monitor, AroundThread around_thread) {
+  monitor_ = &monitor;
+  around_thread_ = around_thread;
   running_scheduler.store(this, std::memory_order_seq_cst);
   push_global(main);
   {
     const std::lock_guard lock(machines_mutex_);
     for (const auto& p : processors()) start_machine_locked(*p);
   }
-  sysmon_.start();
+  monitor_->start();
 
   bool all_stopped = false;
   {
@@ -101,7 +103,7 @@ bool Scheduler::run(G* main) {
     }
   }
   if (!all_stopped) abandon_goroutines();
-  sysmon_.stop();
+  monitor_->stop();
   running_scheduler.store(nullptr, std::memory_order_seq_cst);
   while (scheduler_users.load(std::memory_order_seq_cst) != 0) relax_thread();
   std::vector<Thread> threads;
@@ -136,7 +138,7 @@ void Scheduler::abandon_goroutines() noexcept {
 
 // The body of a machine's thread.
 void Scheduler::run_machine(Machine& machine) noexcept {
-  machine.run();
+  around_thread_([](void* arg) noexcept { static_cast<Machine*>(arg)->run(); }, &machine);
   {
     const std::lock_guard lock(machines_mutex_);
     machine.ended_.store(true, std::memory_order_relaxed);
@@ -204,7 +206,7 @@ void Scheduler::follow_default_procs() noexcept {
 
 void Scheduler::hand_off(Processor& p) noexcept {
   Machine* const self = current_machine();
-  const bool clean = self != nullptr ? !self->may_be_altered() : sysmon_.on_its_thread();
+  const bool clean = self != nullptr ? !self->may_be_altered() : monitor_->on_its_thread();
   {
     const std::lock_guard lock(machines_mutex_);
     if (stopping() || give_to_waiting_locked(p)) return;
@@ -212,7 +214,7 @@ void Scheduler::hand_off(Processor& p) noexcept {
     postponed_.push_back(&p);
     has_postponed_.store(true, std::memory_order_seq_cst);
   }
-  sysmon_.wake();
+  monitor_->wake();
 }
 
 void Scheduler::start_postponed() noexcept {

@@ -12,7 +12,6 @@
 #include "runtime/src/base/atomics.h"
 #include "runtime/src/base/spin_mutex.h"
 #include "runtime/src/base/thread.h"
-#include "runtime/src/control/sysmon.h"
 #include "runtime/src/sched/backend.h"
 #include "runtime/src/sched/global_queue.h"
 #include "runtime/src/sched/goroutine.h"
@@ -20,7 +19,8 @@
 #include "runtime/src/sched/processor.h"
 #include "runtime/src/sched/scheduler_use.h"
 #include "runtime/src/sched/sleepers.h"
-#include "runtime/src/stack/stack.h"
+#include "runtime/src/sched/stack_pool.h"
+#include "runtime/src/sched/system_monitor.h"
 #include "weft/error.h"
 #include "weft/go.h"
 
@@ -41,9 +41,11 @@ class Scheduler {
 
   // Makes the processors. An error names what the kernel refused.
   Error prepare();
-  // Runs `main` on machines, each in a thread of its own; returns when main has returned and the machines have stopped. True when all of
-  // them did within the grace time: then the scheduler may be destroyed.
-  bool run(G* main);
+  // Runs `main` on machines, each in a thread of its own, with `monitor` beside them, which lives as long as the scheduler. Returns when main
+  // has returned and the machines have stopped. True when all of them did within the grace time: then the scheduler may be destroyed.
+  // `around_thread` is every machine's outermost call: it prepares the thread, calls body(arg), and undoes what it did.
+  using AroundThread = void (*)(void (*body)(void* arg) noexcept, void* arg) noexcept;
+  bool run(G* main, SystemMonitor& monitor, AroundThread around_thread);
   // Any thread: makes every machine return from run() at its next scheduling point.
   void stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
@@ -95,7 +97,7 @@ class Scheduler {
   // Whether nobody has chosen the number of processors, so that it may follow the machine's.
   bool follows_default_procs() const noexcept { return follows_default_procs_.load(std::memory_order_relaxed); }
   void follow_default_procs() noexcept;
-  Sysmon& sysmon() noexcept { return sysmon_; }
+  SystemMonitor& monitor() noexcept { return *monitor_; }
 
   // --- waking and searching ---
   void wake_if_needed() noexcept;
@@ -165,7 +167,9 @@ class Scheduler {
   std::condition_variable stopped_;
   int running_machines_ = 0;  // guarded by stopped_mutex_
 
-  Sysmon sysmon_{*this};
+  // Set by run() before anybody else sees the scheduler.
+  SystemMonitor* monitor_ = nullptr;
+  AroundThread around_thread_ = nullptr;
 };
 
 }  // namespace weft::rt

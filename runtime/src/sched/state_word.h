@@ -12,6 +12,7 @@
 // A template over the atomics: tests/model/state_word_test.cc explores it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -21,6 +22,9 @@
 namespace weft::rt {
 
 enum class Status : std::uint64_t { dead = 0, runnable = 1, running = 2, waiting = 3 };
+
+// By Status; what every text about goroutines takes.
+inline constexpr std::array kStatusTexts = {"dead", "runnable", "running", "waiting"};
 
 template <typename Atomics = StdAtomics>
 struct StateWord {

@@ -3,8 +3,8 @@
 #include <mutex>
 
 #include "runtime/src/base/fork.h"
+#include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/scheduler.h"
-#include "runtime/src/time/bubble.h"
 
 namespace weft::rt {
 namespace {
@@ -37,7 +37,7 @@ void TimerHeap::give_back() noexcept {
 }
 
 TimerPolicy::Place::Place() noexcept {
-  if (Bubble* const bubble = Bubble::of(pin_.machine()); bubble != nullptr) [[unlikely]] {
+  if (BubbleHooks* const bubble = bubble_of(pin_.machine()); bubble != nullptr) [[unlikely]] {
     heap_ = &bubble->timers();
   } else if (pin_.processor() != nullptr) {
     heap_ = &pin_.processor()->timers;

@@ -5,7 +5,7 @@
 
 #include "runtime/src/sched/goroutine.h"
 #include "runtime/src/sched/park.h"
-#include "runtime/src/stack/stack.h"
+#include "runtime/src/sched/stack_pool.h"
 
 // G has a base class; where its members lie is fixed all the same, with every compiler that weft is built with.
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
@@ -13,7 +13,7 @@
 namespace weft::rt {
 namespace {
 
-static_assert(sizeof(DebugSlab) == 4 * 8 && sizeof(void*) == 8);
+static_assert(sizeof(SlabRecord) == 4 * 8 && sizeof(void*) == 8);
 static_assert(sizeof(DebugRoot) == (17 + DebugRoot::kMaxStates + DebugRoot::kMaxWaitReasons) * 8);
 static_assert(sizeof(WaitReason) == 1 && sizeof(G::since) == 8 && sizeof(G::creator_line) == 4 &&
               sizeof(G::state) == 8);
@@ -29,15 +29,7 @@ bool fill_wait_reasons() noexcept {
 
 }  // namespace
 
-void publish_slab(const char* base, std::size_t stride, std::size_t slots) {
-  [[maybe_unused]] static const bool filled = fill_wait_reasons();  // the first goroutine comes after it
-  auto* const slab = new DebugSlab{nullptr, base, stride, slots};
-  // Release: whoever finds the slab by an acquire load finds its fields.
-  slab->next = weft_debug_root.slabs.load(std::memory_order_relaxed);
-  while (!weft_debug_root.slabs.compare_exchange_weak(slab->next, slab, std::memory_order_release,
-                                                      std::memory_order_relaxed)) {
-  }
-}
+void prepare_debug_root() noexcept { [[maybe_unused]] static const bool filled = fill_wait_reasons(); }
 
 }  // namespace weft::rt
 
@@ -45,7 +37,7 @@ void publish_slab(const char* base, std::size_t stride, std::size_t slots) {
 extern "C" {
 [[gnu::used]] constinit weft::rt::DebugRoot weft_debug_root{
     .version = weft::rt::DebugRoot::kVersion,
-    .slabs = nullptr,
+    .slabs = &weft::rt::first_slab_record,
     .goroutine_below_top = weft::rt::goroutine_offset(sizeof(weft::rt::G), 0),
     .colours = weft::rt::kSlotColours,
     .colour_step = weft::rt::kSlotColourStep,
@@ -61,7 +53,8 @@ extern "C" {
     .creator_file = offsetof(weft::rt::G, creator_file),
     .creator_function = offsetof(weft::rt::G, creator_function),
     .creator_line = offsetof(weft::rt::G, creator_line),
-    .states = {"dead", "runnable", "running", "waiting"},
+    .states = {weft::rt::kStatusTexts[0], weft::rt::kStatusTexts[1], weft::rt::kStatusTexts[2],
+               weft::rt::kStatusTexts[3]},
     .wait_reasons = {},
 };
 }  // extern "C"

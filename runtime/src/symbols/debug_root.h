@@ -8,25 +8,19 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace weft::rt {
+#include "runtime/src/sched/stack_pool.h"
 
-// One slab of stacks, as StackPool cut it. Never freed, as the slab is never unmapped.
-struct DebugSlab {
-  const DebugSlab* next;
-  const char* base;
-  std::uint64_t stride;
-  std::uint64_t slots;
-};
+namespace weft::rt {
 
 // Every field is eight bytes wide, and a new one goes to the end: the script reads them by position. `version` changes when a field
 // changes its meaning.
 struct DebugRoot {
-  static constexpr std::uint64_t kVersion = 1;
+  static constexpr std::uint64_t kVersion = 2;
   static constexpr std::size_t kMaxWaitReasons = 64;
   static constexpr std::size_t kMaxStates = 8;
 
   std::uint64_t version;
-  std::atomic<const DebugSlab*> slabs;
+  const std::atomic<const SlabRecord*>* slabs;  // where the list of slabs begins
 
   // The G of slot i lies at base + (i + 1) * stride - goroutine_below_top - (i % colours) * colour_step. A slot that was never used
   // is all zero, which reads as a dead goroutine.
@@ -52,8 +46,8 @@ struct DebugRoot {
   const char* wait_reasons[kMaxWaitReasons];  // by reason; null past the last
 };
 
-// Tells debuggers of a new slab. Thread-safe; throws std::bad_alloc.
-void publish_slab(const char* base, std::size_t stride, std::size_t slots);
+// Completes the object, and makes the linker keep it: run() calls this before the first goroutine. Any thread.
+void prepare_debug_root() noexcept;
 
 }  // namespace weft::rt
 

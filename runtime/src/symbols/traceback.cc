@@ -6,7 +6,7 @@
 #include <iterator>
 
 #include "runtime/src/base/clock.h"
-#include "runtime/src/stack/stack.h"
+#include "runtime/src/sched/stack_pool.h"
 #include "runtime/src/symbols/names.h"
 
 namespace weft::rt {
@@ -18,17 +18,8 @@ constexpr std::size_t kOutermost = 50;
 constexpr Nanos kMinute = 60'000'000'000;
 
 std::string_view status_text(const ListedGoroutine& goroutine) noexcept {
-  switch (goroutine.status) {
-    case Status::dead:
-      return "dead";
-    case Status::runnable:
-      return "runnable";
-    case Status::running:
-      return goroutine.blocking ? "syscall" : "running";
-    case Status::waiting:
-      return wait_reason_text(goroutine.reason);
-  }
-  return "???";
+  if (goroutine.status == Status::waiting) return wait_reason_text(goroutine.reason);
+  return to_string(goroutine_state(goroutine.status, goroutine.blocking ? Mode::blocking : Mode::user));
 }
 
 // The C++ runtime's private functions, which lie between a throw and the terminate handler.

@@ -10,10 +10,8 @@
 // granter touches nothing of the semaphore after it has released mutex_.
 #include "weft/semaphore.h"
 
-#include <utility>
-
-#include "runtime/src/context/hook.h"
 #include "runtime/src/sync/block.h"
+#include "runtime/src/sync/wait_stop.h"
 #include "weft/panic.h"
 
 namespace weft {
@@ -86,14 +84,13 @@ void Semaphore::acquire(std::int64_t n) {
   detail::block(waiter, mutex_, rt::WaitReason::semaphore_acquire);
 }
 
-Error Semaphore::acquire(const Context& context, std::int64_t n) {
+Error Semaphore::acquire_until(detail::WaitStop& stop, std::int64_t n) {
   check_weight(n);
-  if (Error error = context.err()) return error;
+  if (Error error = stop.reason()) return error;
   if (try_acquire(n)) return {};
 
   Waiter waiter(*this, n);
-  rt::DoneHook hook(&Semaphore::cancel, &waiter);
-  if (!hook.attach(context)) return context.err();
+  if (!stop.attach(&Semaphore::cancel, &waiter)) return stop.reason();
   mutex_.lock();
   if (waiter.canceled) {
     mutex_.unlock();
@@ -107,8 +104,8 @@ Error Semaphore::acquire(const Context& context, std::int64_t n) {
     waiter.waits = true;
     detail::block(waiter, mutex_, rt::WaitReason::semaphore_acquire);
   }
-  hook.detach();
-  const Error error = context.err();
+  stop.detach();
+  Error error = stop.reason();
   if (error && waiter.success) release(n);
   return error;
 }
@@ -146,11 +143,6 @@ void Semaphore::release(std::int64_t n) {
   detail::WaitNode* const granted = grant_locked();
   mutex_.unlock();
   detail::wake_all(granted);
-}
-
-Result<SemaphoreLock> Semaphore::hold(const Context& context, std::int64_t n) {
-  if (Error error = acquire(context, n)) return Unexpected(std::move(error));
-  return SemaphoreLock(*this, n);
 }
 
 SemaphoreLock Semaphore::hold(std::int64_t n) {

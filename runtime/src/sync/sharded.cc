@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "runtime/src/control/procs.h"
+#include "runtime/src/sched/constants.h"
 #include "runtime/src/sched/machine.h"
 #include "weft/go.h"
 

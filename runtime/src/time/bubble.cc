@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "runtime/src/base/fatal.h"
+#include "runtime/src/sched/caller_clock.h"
 #include "runtime/src/sched/park.h"
-#include "runtime/src/stack/stack.h"
+#include "runtime/src/sched/stack_pool.h"
 #include "weft/go.h"
 #include "weft/panic.h"
 #include "weft/time.h"
@@ -68,11 +69,11 @@ void Bubble::join() noexcept {
   ++running_;
 }
 
-Bubble* Bubble::begin_departure(const G& g) noexcept {
-  if (!is_durable(g.reason.load(std::memory_order_relaxed))) return nullptr;
+bool Bubble::departing(const G& g) noexcept {
+  if (!is_durable(g.reason.load(std::memory_order_relaxed))) return false;
   // Who sees the goroutine waiting (acquire of its state, which is stored after this) sees it counted here, too.
   departures.fetch_add(1, std::memory_order_relaxed);
-  return this;
+  return true;
 }
 
 void Bubble::departed(bool parked) noexcept {
@@ -194,22 +195,6 @@ void Bubble::wait() {
   }
   if (taken) panic("testing::wait: wait already in progress");
   park(&commit_nothing, nullptr, WaitReason::bubble_wait);
-}
-
-Nanos caller_now() noexcept {
-  const Bubble* const bubble = Bubble::current();
-  return bubble == nullptr ? now() : bubble->now();
-}
-
-ClockId caller_clock() noexcept {
-  const Bubble* const bubble = Bubble::current();
-  return bubble == nullptr ? ClockId::real : bubble->clock();
-}
-
-void check_caller_clock(ClockId timers) noexcept {
-  if (caller_clock() == timers) return;
-  fatal(timers == ClockId::real ? "a timer that was made outside of a bubble is used in one: make it in the bubble"
-                                : "a bubble's timer is used outside of it: make it where it is used");
 }
 
 }  // namespace rt

@@ -50,6 +50,7 @@
 
 #include "runtime/src/base/clock.h"
 #include "runtime/src/base/spin_mutex.h"
+#include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/goroutine.h"
 #include "runtime/src/sched/machine.h"
 #include "runtime/src/sched/timer.h"
@@ -57,39 +58,25 @@
 
 namespace weft::rt {
 
-class Bubble {
+class Bubble final : public BubbleHooks {
  public:
   Bubble(G& root, TimerHeap& timers) noexcept : root_goroutine_(root), timers_(timers) {}
   Bubble(const Bubble&) = delete;
   Bubble& operator=(const Bubble&) = delete;
 
   // The calling goroutine's; null outside, and on scheduler stacks and plain threads.
-  static Bubble* current() noexcept { return of(current_machine()); }
-  static Bubble* of(Machine* machine) noexcept {
-    const G* const g = machine == nullptr ? nullptr : machine->current();
-    return g == nullptr ? nullptr : g->bubble.load(std::memory_order_relaxed);
-  }
+  static Bubble* current() noexcept { return static_cast<Bubble*>(bubble_of(current_machine())); }
 
-  ClockId clock() const noexcept { return clock_; }
-  Nanos now() const noexcept { return now_.load(std::memory_order_acquire); }
-  TimerHeap& timers() noexcept { return timers_; }
+  // --- for the scheduler: sched/bubble_hooks.h ---
+  void join() noexcept override;
+  bool departing(const G& g) noexcept override;
+  void departed(bool parked) noexcept override;
+  bool readied(G& g) noexcept override;
+  void exited() noexcept override;
+  ClockId clock() const noexcept override { return clock_; }
+  Nanos now() const noexcept override { return now_.load(std::memory_order_acquire); }
+  TimerHeap& timers() noexcept override { return timers_; }
 
-  // --- for the scheduler ---
-  // A member started a goroutine, which does not run yet.
-  void join() noexcept;
-  // Before a goroutine's state becomes waiting. Null: it has no bubble, or does not wait durably. Else departed() is to
-  // be called when commit has returned.
-  static Bubble* departing(const G& g) noexcept {
-    Bubble* const bubble = g.bubble.load(std::memory_order_relaxed);
-    if (bubble == nullptr) [[likely]] {
-      return nullptr;
-    }
-    return bubble->begin_departure(g);
-  }
-  void departed(bool parked) noexcept;
-  // By the winner of try_ready(), before the goroutine is queued. False: it must not run any more.
-  bool readied(G& g) noexcept;
-  void exited() noexcept;
   // Some member is about to wake another, although none may show it.
   static bool any_departing() noexcept { return departures.load(std::memory_order_acquire) != 0; }
 
@@ -106,7 +93,6 @@ class Bubble {
   void main_threw(std::exception_ptr thrown) noexcept { thrown_ = std::move(thrown); }
 
  private:
-  Bubble* begin_departure(const G& g) noexcept;
   void settle_and_unlock() noexcept;
   enum class Next { fire, park_again, all_ended, deadlock };
   Next next_step() noexcept;

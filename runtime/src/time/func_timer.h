@@ -15,6 +15,7 @@
 #include <new>
 #include <utility>
 
+#include "runtime/src/sched/caller_clock.h"
 #include "runtime/src/time/guarded_timer.h"
 #include "weft/go.h"
 #include "weft/time.h"

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <new>
 
+#include "runtime/src/sched/caller_clock.h"
 #include "runtime/src/time/chan_timer.h"
 #include "runtime/src/time/func_timer.h"
 #include "weft/panic.h"

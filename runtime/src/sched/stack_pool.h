@@ -1,10 +1,9 @@
-// Goroutine stacks: reserved by the slab, guarded, committed as they are touched, pooled for ever.
+// Goroutine stacks: reserved by the slab, guarded, committed as they are touched, and pooled for ever.
 //
-// A slab is one mapping cut into slots. A slot, from its low end:
+// A slab is one mapping (stack/slab.h) that is cut into slots. A slot holds, from its low end:
 //   [guard page][stack ... grows down from the top][G and its closure, in the stack's top page]
-// The guard is MADV_GUARD_INSTALL where the kernel has it (it costs no mapping), else mprotect (two mappings a stack, so that
-// vm.max_map_count bounds how many there can be). The stride is the stack and its guard, which is no power of two, and each slot's G is
-// shifted by a few cache lines: otherwise every G would fall into the same few sets of every cache.
+// The stride from slot to slot is the stack and its guard, which is no power of two, and each slot's G is shifted by a few cache lines:
+// otherwise every G would fall into the same few sets of every cache.
 //
 // Slots are never unmapped: a G outlives its goroutine, so that a late waker may still look at its state word, and the list of all
 // goroutines is a walk over the slabs.
@@ -12,6 +11,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "runtime/src/base/spin_mutex.h"
 
@@ -26,6 +26,18 @@ constexpr std::size_t goroutine_offset(std::size_t size, std::size_t slot) noexc
   return (size + kSlotColourStep - 1) / kSlotColourStep * kSlotColourStep + (slot % kSlotColours) * kSlotColourStep;
 }
 
+// A slab as it was cut, for whoever looks at the process from outside (symbols/debug_root.h). A record is never freed, as its slab is never
+// unmapped.
+struct SlabRecord {
+  const SlabRecord* next;
+  const char* base;
+  std::uint64_t stride;
+  std::uint64_t slots;
+};
+
+// Records are put in front of the list when they are complete (release).
+extern std::atomic<const SlabRecord*> first_slab_record;
+
 // All slots of one stack size. Thread-safe.
 class StackPool {
  public:
@@ -35,8 +47,9 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  // Puts one to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Makes new ones, and maps a slab for them,
-  // when none is left (or another thread is just giving back the rest of what it took); throws std::bad_alloc when the kernel has no more memory. Where guards cost mappings and there are no more, it ends the process.
+  // Puts one to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Makes new ones, and maps a slab for
+  // them, when none is left or when another thread is just giving back the rest of what it took. Throws std::bad_alloc when the kernel has
+  // no more memory. Where guards cost mappings and there are no more, it ends the process.
   G* take(std::size_t n, G* head);
   // Gives the whole list back.
   void give(G* head) noexcept;

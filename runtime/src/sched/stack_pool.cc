@@ -1,11 +1,7 @@
-#include "runtime/src/stack/stack.h"
-
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <unistd.h>
+#include "runtime/src/sched/stack_pool.h"
 
 #include <algorithm>
-#include <cerrno>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,93 +12,38 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-#include "runtime/src/base/fatal.h"
 #include "runtime/src/sched/goroutine.h"
-#include "runtime/src/symbols/debug_root.h"
-
-// In the kernel since 6.13; Debian 12's headers are older.
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-#ifndef PR_SET_VMA
-#define PR_SET_VMA 0x53564d41
-#define PR_SET_VMA_ANON_NAME 0
-#endif
+#include "runtime/src/stack/slab.h"
 
 namespace weft::rt {
+
+constinit std::atomic<StackPool*> first_stack_pool{nullptr};
+constinit std::atomic<const SlabRecord*> first_slab_record{nullptr};
+
 namespace {
 
-const std::size_t kPage = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 constexpr std::size_t kMinStack = 16 * 1024;
 
 // Slots of the first and of the largest slab; each slab is twice the one before.
 constexpr std::size_t kFirstSlab = 64;
 constexpr std::size_t kLargestSlab = 4096;
 
-std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
+// A stack's size in whole pages.
+std::size_t whole_stack(std::size_t size) noexcept { return round_up(std::max(size, kMinStack), page_size()); }
 
-// Where guards cost mappings, some are kept back for the report that there are no more: it allocates memory and maps the debug information,
-// and each of them may take a mapping. What keeps them is a row of pages, of which each differs from its neighbours. Null before the first
-// such guard, and when they are given back.
-constexpr std::size_t kMappingsKept = 256;
-std::atomic<char*> kept_mappings{nullptr};
-
-void keep_mappings() noexcept {
-  const std::size_t bytes = kMappingsKept * kPage;
-  void* const pages = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (pages == MAP_FAILED) return;
-  for (std::size_t i = 1; i < kMappingsKept; i += 2) {
-    ::mprotect(static_cast<char*>(pages) + i * kPage, kPage, PROT_READ);  // where it fails fewer are kept
+void add_slab_record(const char* base, std::size_t stride, std::size_t slots) {
+  auto* const record = new SlabRecord{nullptr, base, stride, slots};
+  // Release: whoever finds the record by an acquire load finds its fields.
+  record->next = first_slab_record.load(std::memory_order_relaxed);
+  while (!first_slab_record.compare_exchange_weak(record->next, record, std::memory_order_release,
+                                                  std::memory_order_relaxed)) {
   }
-  kept_mappings.store(static_cast<char*>(pages), std::memory_order_release);
-}
-
-// False when none are kept. The outermost pages stay: they may have become one mapping with what lies beside them, which would have to
-// be split, and there is no mapping left for that.
-bool release_mappings() noexcept {
-  char* const pages = kept_mappings.exchange(nullptr, std::memory_order_acq_rel);
-  return pages != nullptr && ::munmap(pages + kPage, (kMappingsKept - 2) * kPage) == 0;
-}
-
-[[noreturn]] void no_more_mappings() noexcept {
-  fatal(
-      "no room for another guarded stack: raise vm.max_map_count (sysctl -w vm.max_map_count=262144) or run a kernel "
-      ">= 6.13");
-}
-
-void install_guard(char* page) {
-  if (::madvise(page, kPage, MADV_GUARD_INSTALL) == 0) return;
-  if (::mprotect(page, kPage, PROT_NONE) == 0) {
-    [[maybe_unused]] static const bool once = (keep_mappings(), true);
-    return;
-  }
-  if (errno != ENOMEM) throw std::bad_alloc();
-  release_mappings();
-  no_more_mappings();
-}
-
-void* map(std::size_t bytes) noexcept {
-  return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
-// Null when there is no memory. The kernel says the same when there are no mappings, but then not a page can be had, either.
-char* map_slab(std::size_t bytes) noexcept {
-  void* const base = map(bytes);
-  if (base != MAP_FAILED) return static_cast<char*>(base);
-  if (void* const page = map(kPage); page != MAP_FAILED) {
-    ::munmap(page, kPage);
-  } else if (release_mappings()) {
-    no_more_mappings();
-  }
-  return nullptr;
 }
 
 }  // namespace
 
-constinit std::atomic<StackPool*> first_stack_pool{nullptr};
-
 StackPool::StackPool(std::size_t stack_size)
-    : stack_size_(round_up(std::max(stack_size, kMinStack), kPage)), stride_(stack_size_ + kPage) {}
+    : stack_size_(whole_stack(stack_size)), stride_(stack_size_ + page_size()) {}
 
 StackPool::~StackPool() {
   for (const Slab* slab = first_.load(std::memory_order_relaxed); slab != nullptr;) {
@@ -134,13 +75,9 @@ bool StackPool::last_slab_is_full_locked() const noexcept {
 
 void StackPool::add_slab_locked() {
   const std::size_t slots = last_ == nullptr ? kFirstSlab : std::min(last_->slots * 2, kLargestSlab);
-  const std::size_t bytes = slots * stride_;
   auto slab = std::make_unique<Slab>();
-  char* const base = map_slab(bytes);
-  if (base == nullptr) throw std::bad_alloc();
-  ::madvise(base, bytes, MADV_NOHUGEPAGE);  // a huge page would commit eight stacks for one
-  ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, base, bytes, "weft goroutine stacks");
-  publish_slab(base, stride_, slots);
+  char* const base = map_slab(slots * stride_);
+  add_slab_record(base, stride_, slots);
   slab->base = base;
   slab->slots = slots;
   std::atomic<Slab*>& place = last_ == nullptr ? first_ : last_->next;
@@ -153,7 +90,7 @@ G* StackPool::make_slot_locked(Slab& slab) {
   char* const low = slab.base + slot * stride_;
   install_guard(low);
   G* const g = ::new (goroutine_at(slab, slot)) G;
-  g->stack_low = low + kPage;
+  g->stack_low = low + page_size();
   g->pool = this;
 #if defined(WEFT_ASAN)
   // What only a parked goroutine's stack points to is no leak.
@@ -212,7 +149,7 @@ StackPool& stack_pool(std::size_t stack_size) {
   static SpinMutex mutex;
   static auto* const pools = new std::map<std::size_t, std::unique_ptr<StackPool>>;  // outlives every static destructor
   const std::lock_guard lock(mutex);
-  std::unique_ptr<StackPool>& pool = (*pools)[round_up(std::max(stack_size, kMinStack), kPage)];
+  std::unique_ptr<StackPool>& pool = (*pools)[whole_stack(stack_size)];
   if (!pool) {
     pool = std::make_unique<StackPool>(stack_size);
     pool->next_pool_ = first_stack_pool.load(std::memory_order_relaxed);

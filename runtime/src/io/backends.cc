@@ -1,4 +1,4 @@
-#include "runtime/src/sched/backend.h"
+#include "runtime/src/io/backends.h"
 
 #include <cstdlib>
 #include <string_view>
@@ -31,12 +31,20 @@ Result<std::unique_ptr<Backend>> any_uring(const std::string& asked) {
   return Unexpected(full.error().wrap(asked + " can't be had (use epoll or auto)"));
 }
 
+Result<std::unique_ptr<Backend>> plain_uring(const std::string& asked) {
+  Result<std::unique_ptr<Backend>> plain = make_plain_uring_backend();
+  if (plain) return with_reason(std::move(*plain), asked);
+  return Unexpected(plain.error().wrap(asked + " can't be had (use epoll or auto)"));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> choose_backend(PollerChoice choice) {
   switch (choice) {
     case PollerChoice::io_uring:
       return any_uring("the program asked for io_uring");
+    case PollerChoice::io_uring_plain:
+      return plain_uring("the program asked for io_uring_plain");
     case PollerChoice::epoll:
       return with_reason(make_epoll_backend(), "the program asked for epoll");
     case PollerChoice::automatic:
@@ -52,11 +60,7 @@ Result<std::unique_ptr<Backend>> choose_backend(PollerChoice choice) {
   const std::string asked = "WEFT_POLLER=" + std::string(wish);
   if (wish == "epoll") return with_reason(make_epoll_backend(), asked);
   if (wish == "io_uring") return any_uring(asked);
-  if (wish == "io_uring_plain") {
-    Result<std::unique_ptr<Backend>> plain = make_plain_uring_backend();
-    if (plain) return with_reason(std::move(*plain), asked);
-    return Unexpected(plain.error().wrap(asked + " can't be had (use epoll or auto)"));
-  }
+  if (wish == "io_uring_plain") return plain_uring(asked);
   return Unexpected(Error::text(asked + ": unknown poller; use auto, io_uring, io_uring_plain or epoll"));
 }
 

@@ -1,0 +1,56 @@
+#include "weft/labels.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "runtime/src/base/label_set.h"
+
+namespace weft {
+Labels::Labels(std::vector<Label> labels) {
+  if (labels.empty()) return;
+  std::ranges::stable_sort(labels, {}, &Label::key);
+  // Of neighbours with one key, the last stays.
+  auto kept = labels.begin();
+  for (auto next = std::next(kept); next != labels.end(); ++next) {
+    if (next->key != kept->key) ++kept;
+    if (kept != next) *kept = std::move(*next);
+  }
+  labels.erase(std::next(kept), labels.end());
+  set_ = new rt::LabelSet(std::move(labels));
+}
+
+Labels::Labels(const Labels& other) noexcept : set_(other.set_) {
+  if (set_ != nullptr) set_->add_reference();
+}
+
+Labels::~Labels() {
+  if (set_ != nullptr) set_->drop_reference();
+}
+
+Labels Labels::with(const Labels& more) const {
+  if (more.empty()) return *this;
+  if (empty()) return more;
+  std::vector<Label> both(begin(), end());
+  both.insert(both.end(), more.begin(), more.end());
+  return Labels(std::move(both));
+}
+
+std::optional<std::string_view> Labels::get(std::string_view key) const noexcept {
+  const Label* const found =
+      std::lower_bound(begin(), end(), key, [](const Label& label, std::string_view k) { return label.key < k; });
+  if (found == end() || found->key != key) return std::nullopt;
+  return found->value;
+}
+
+const Label* Labels::begin() const noexcept { return set_ == nullptr ? nullptr : set_->labels.data(); }
+
+const Label* Labels::end() const noexcept {
+  return set_ == nullptr ? nullptr : set_->labels.data() + set_->labels.size();
+}
+
+bool operator==(const Labels& a, const Labels& b) noexcept {
+  return a.set_ == b.set_ || std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+}  // namespace weft

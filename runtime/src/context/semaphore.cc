@@ -1,0 +1,39 @@
+// The functions of a Semaphore that a context may end. The queue is sync/semaphore.cc's.
+#include "weft/semaphore.h"
+
+#include <optional>
+#include <utility>
+
+#include "runtime/src/context/hook.h"
+#include "runtime/src/sync/wait_stop.h"
+#include "weft/context.h"
+
+namespace weft {
+namespace {
+
+class ContextStop final : public detail::WaitStop {
+ public:
+  explicit ContextStop(const Context& context) noexcept : context_(context) {}
+
+  Error reason() const override { return context_.err(); }
+  bool attach(Callback callback, void* arg) noexcept override { return hook_.emplace(callback, arg).attach(context_); }
+  void detach() noexcept override { hook_->detach(); }
+
+ private:
+  const Context& context_;
+  std::optional<rt::DoneHook> hook_;
+};
+
+}  // namespace
+
+Error Semaphore::acquire(const Context& context, std::int64_t n) {
+  ContextStop stop(context);
+  return acquire_until(stop, n);
+}
+
+Result<SemaphoreLock> Semaphore::hold(const Context& context, std::int64_t n) {
+  if (Error error = acquire(context, n)) return Unexpected(std::move(error));
+  return SemaphoreLock(*this, n);
+}
+
+}  // namespace weft
