@@ -193,7 +193,7 @@ WEFT_MATRIX_TEST(Conn, ReadDeadlineFailsPendingAndFutureReadsAndCanBeMoved) {
   EXPECT_EQ(p.server.read({&byte, 1}).n, 1u);
 
   p.server.set_read_deadline(in(20ms));
-  p.server.set_read_deadline(weft::net::kNoDeadline);
+  p.server.set_read_deadline(weft::kNoDeadline);
   weft::sleep(40ms);
   ASSERT_FALSE(p.client.write("y").ec);
   EXPECT_EQ(p.server.read({&byte, 1}).n, 1u);
@@ -213,7 +213,7 @@ WEFT_MATRIX_TEST(Conn, PastDeadlineFromAnotherGoroutineWakesARead) {
     p.server.set_read_deadline(in(-1s));
     wg.wait();
     EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
-    p.server.set_read_deadline(weft::net::kNoDeadline);
+    p.server.set_read_deadline(weft::kNoDeadline);
     char byte = 0;
     ASSERT_FALSE(p.client.write("x").ec);
     ASSERT_EQ(p.server.read({&byte, 1}).n, 1u);

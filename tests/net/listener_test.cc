@@ -55,7 +55,7 @@ WEFT_MATRIX_TEST(Listener, DeadlineEndsAccept) {
   const auto none = listener.accept();
   ASSERT_FALSE(none.has_value());
   EXPECT_EQ(none.error(), Condition::deadline_exceeded);
-  listener.set_deadline(weft::net::kNoDeadline);
+  listener.set_deadline(weft::kNoDeadline);
   auto client = weft::net::dial(weft::background(), "tcp", address_of(listener));
   ASSERT_TRUE(client.has_value());
   EXPECT_TRUE(listener.accept().has_value());

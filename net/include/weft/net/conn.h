@@ -8,7 +8,6 @@
 // Cancellation: a deadline that passes, or close(), wakes every call in flight.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -17,11 +16,11 @@
 #include <asio/ip/tcp.hpp>
 
 #include <weft/error.h>
+#include <weft/time_point.h>
 
 namespace weft::net {
 
 using Endpoint = asio::ip::tcp::endpoint;
-using TimePoint = std::chrono::steady_clock::time_point;
 
 // What a Conn is made of; net's own streams implement it, and so may yours (TLS, in-memory pipes).
 class Stream {
@@ -38,9 +37,6 @@ class Stream {
   virtual Endpoint local_endpoint() const = 0;
   virtual Endpoint remote_endpoint() const = 0;
 };
-
-// A deadline that never comes: what set_deadline() takes to clear one.
-inline constexpr TimePoint kNoDeadline = TimePoint::max();
 
 class Conn {
  public:
