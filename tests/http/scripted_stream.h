@@ -45,8 +45,8 @@ class ScriptedStream final : public net::Stream {
   }
   void set_read_deadline(TimePoint deadline) override { read_deadline = deadline; }
   void set_write_deadline(TimePoint deadline) override { write_deadline = deadline; }
-  net::Endpoint local_endpoint() const override { return {asio::ip::make_address("127.0.0.1"), 80}; }
-  net::Endpoint remote_endpoint() const override { return {asio::ip::make_address("127.0.0.1"), 4711}; }
+  net::Address local_address() const override { return {net::IpAddress::loopback_v4(), 80}; }
+  net::Address remote_address() const override { return {net::IpAddress::loopback_v4(), 4711}; }
 
   std::string output() const {
     std::string all;

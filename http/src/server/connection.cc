@@ -273,6 +273,6 @@ void Connection::refuse(Workspace& ws, const ParseError& error) {
   }
 }
 
-std::string Connection::peer() const { return net::to_string(conn_.remote_endpoint()); }
+std::string Connection::peer() const { return net::to_string(conn_.remote_address()); }
 
 }  // namespace weft::http::detail

@@ -13,14 +13,11 @@
 #include <string_view>
 #include <utility>
 
-#include <asio/ip/tcp.hpp>
-
 #include <weft/error.h>
+#include <weft/net/address.h>
 #include <weft/time_point.h>
 
 namespace weft::net {
-
-using Endpoint = asio::ip::tcp::endpoint;
 
 // What a Conn is made of; net's own streams implement it, and so may yours (TLS, in-memory pipes).
 class Stream {
@@ -34,8 +31,8 @@ class Stream {
   virtual std::error_code close_write() = 0;
   virtual void set_read_deadline(TimePoint deadline) = 0;
   virtual void set_write_deadline(TimePoint deadline) = 0;
-  virtual Endpoint local_endpoint() const = 0;
-  virtual Endpoint remote_endpoint() const = 0;
+  virtual Address local_address() const = 0;
+  virtual Address remote_address() const = 0;
 };
 
 class Conn {
@@ -75,8 +72,8 @@ class Conn {
   void set_read_deadline(TimePoint deadline) { stream_->set_read_deadline(deadline); }
   void set_write_deadline(TimePoint deadline) { stream_->set_write_deadline(deadline); }
 
-  Endpoint local_endpoint() const { return stream_->local_endpoint(); }
-  Endpoint remote_endpoint() const { return stream_->remote_endpoint(); }
+  Address local_address() const { return stream_->local_address(); }
+  Address remote_address() const { return stream_->remote_address(); }
 
   // `ec` of a transfer on this connection as an Error with Go's text: "read tcp 127.0.0.1:80->127.0.0.1:4711: i/o timeout".
   Error error(std::string_view operation, std::error_code ec) const;
