@@ -38,11 +38,11 @@ SEAMS = {
 # The room of each public header of the runtime, by its name without "weft/" and ".h".
 PUBLIC_ROOMS = {
     "base": "error labels log panic source_location detail/spin_mutex",
-    "sched": "go",
+    "sched": "go time_point",
     "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight sync "
             "wait_group detail/chan_state detail/mutex_core detail/pool_core detail/rw_mutex_core detail/select_state "
             "detail/wait_queue",
-    "time": "time time_point testing/bubble",
+    "time": "time testing/bubble",
     "context": "context",
     "control": "debug goroutine_local stats",
     "group": "errgroup task_group detail/task_call",

@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "%s\n", listener.error().message().c_str());
       return 1;
     }
-    std::printf("listening on %s\n", weft::net::to_string(listener->endpoint()).c_str());
+    std::printf("listening on %s\n", weft::net::to_string(listener->address()).c_str());
     std::fflush(stdout);
     while (auto conn = listener->accept()) {
       weft::go([c = *conn]() mutable {

@@ -1,29 +1,136 @@
 #include "weft/net/address.h"
 
+#include <arpa/inet.h>
+#include <net/if.h>
+
+#include <algorithm>
 #include <charconv>
-#include <cstdint>
+#include <cstring>
+#include <functional>
 #include <utility>
+
+#include "net/src/address_error.h"
 
 namespace weft::net {
 namespace {
 
-Unexpected address_error(std::string_view address, std::string_view reason) {
-  return Unexpected(Error::text("address " + std::string(address) + ": " + std::string(reason)));
+constexpr IpAddress::V6Bytes kV4MappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr std::size_t kV4MappedPrefixSize = 12;
+
+// Room for the longest text of an IPv6 address without scope, and a zero.
+using IpText = std::array<char, INET6_ADDRSTRLEN>;
+
+// Reads the scope of an address: the number of an interface or its name. False: there is no such interface.
+bool parse_scope(std::string_view text, std::uint32_t& scope) {
+  const char* const end = text.data() + text.size();
+  const auto [p, ec] = std::from_chars(text.data(), end, scope);
+  if (ec == std::errc() && p == end) return true;
+  if (text.empty() || text.size() >= IF_NAMESIZE || text.find('\0') != std::string_view::npos) return false;
+  scope = ::if_nametoindex(std::string(text).c_str());
+  return scope != 0;
 }
 
-struct Families {
-  bool v4;
-  bool v6;
-};
+// False: `text` is no IP address.
+bool parse_ip(std::string_view text, IpAddress& ip) {
+  const std::size_t percent = text.find('%');
+  const std::string_view digits = text.substr(0, percent);
+  IpText copy{};
+  if (digits.size() >= copy.size() || digits.find('\0') != std::string_view::npos) return false;
+  digits.copy(copy.data(), digits.size());
+  if (digits.find(':') == std::string_view::npos) {
+    IpAddress::V4Bytes bytes;
+    if (percent != std::string_view::npos || ::inet_pton(AF_INET, copy.data(), bytes.data()) != 1) return false;
+    ip = IpAddress(bytes);
+    return true;
+  }
+  IpAddress::V6Bytes bytes;
+  if (::inet_pton(AF_INET6, copy.data(), bytes.data()) != 1) return false;
+  std::uint32_t scope = 0;
+  if (percent != std::string_view::npos && !parse_scope(text.substr(percent + 1), scope)) return false;
+  ip = IpAddress(bytes, scope);
+  return true;
+}
 
-Result<Families> families_of(std::string_view network) {
-  if (network == "tcp") return Families{true, true};
-  if (network == "tcp4") return Families{true, false};
-  if (network == "tcp6") return Families{false, true};
-  return Unexpected(Error::text("unknown network " + std::string(network)));
+std::size_t mix(std::size_t hash, std::size_t value) noexcept {
+  return hash ^ (value + 0x9e3779b97f4a7c15 + (hash << 6) + (hash >> 2));
 }
 
 }  // namespace
+
+// --- IpAddress -------------------------------------------------------------------------------------------------------
+
+Result<IpAddress> IpAddress::parse(std::string_view text) {
+  IpAddress ip;
+  if (!parse_ip(text, ip)) return address_error(text, "not an IP address");
+  return ip;
+}
+
+bool IpAddress::is_loopback() const noexcept {
+  const IpAddress ip = unmapped();
+  return ip.is_v4() ? ip.bytes_[0] == 127 : ip.bytes_ == loopback_v6().bytes_;
+}
+
+bool IpAddress::is_v4_mapped() const noexcept {
+  return is_v6_ && std::equal(bytes_.begin(), bytes_.begin() + kV4MappedPrefixSize, kV4MappedPrefix.begin());
+}
+
+IpAddress IpAddress::unmapped() const noexcept {
+  if (!is_v4_mapped()) return *this;
+  V4Bytes v4;
+  std::copy(bytes_.begin() + kV4MappedPrefixSize, bytes_.end(), v4.begin());
+  return IpAddress(v4);
+}
+
+std::string to_string(const IpAddress& ip) {
+  IpText text;
+  ::inet_ntop(ip.is_v4() ? AF_INET : AF_INET6, ip.bytes().data(), text.data(), text.size());
+  std::string all = text.data();
+  if (ip.scope() != 0) all += '%' + std::to_string(ip.scope());
+  return all;
+}
+
+// --- Address ---------------------------------------------------------------------------------------------------------
+
+Address::Address(Kind kind, std::string text)
+    : kind_(kind), text_(std::make_shared<const std::string>(std::move(text))) {}
+
+Address Address::unix_path(std::string path) { return {Kind::path, std::move(path)}; }
+Address Address::unix_abstract(std::string name) { return {Kind::abstract, std::move(name)}; }
+
+Result<Address> Address::parse(std::string_view text) {
+  if (text.starts_with('@')) return unix_abstract(std::string(text.substr(1)));
+  if (text.find('/') != std::string_view::npos) return unix_path(std::string(text));
+  const Result<HostPort> parts = split_host_port(text);
+  if (!parts) return Unexpected(parts.error());
+  IpAddress ip;
+  if (!parse_ip(parts->host, ip)) return address_error(text, "not an IP address");
+  std::uint16_t port = 0;
+  if (!parse_port(parts->port, port)) return address_error(text, "invalid port");
+  return Address(ip, port);
+}
+
+std::strong_ordering operator<=>(const Address& a, const Address& b) noexcept {
+  if (const auto order = a.kind_ <=> b.kind_; order != 0) return order;
+  if (const auto order = a.ip_ <=> b.ip_; order != 0) return order;
+  if (const auto order = a.port_ <=> b.port_; order != 0) return order;
+  return a.text() <=> b.text();
+}
+
+std::string to_string(const Address& address) {
+  switch (address.kind()) {
+    case Address::Kind::none:
+      break;
+    case Address::Kind::ip:
+      return join_host_port(to_string(address.ip()), std::to_string(address.port()));
+    case Address::Kind::path:
+      return std::string(address.path());
+    case Address::Kind::abstract:
+      return '@' + std::string(address.abstract_name());
+  }
+  return {};
+}
+
+// --- "host:port" -----------------------------------------------------------------------------------------------------
 
 Result<HostPort> split_host_port(std::string_view address) {
   const std::size_t colon = address.rfind(':');
@@ -52,44 +159,18 @@ std::string join_host_port(std::string_view host, std::string_view port) {
   return (brackets ? "[" : "") + std::string(host) + (brackets ? "]:" : ":") + std::string(port);
 }
 
-std::string to_string(const Endpoint& endpoint) {
-  return join_host_port(endpoint.address().to_string(), std::to_string(endpoint.port()));
-}
-
-Result<std::vector<Endpoint>> resolve(std::string_view network, std::string_view address, Purpose purpose) {
-  const Result<Families> families = families_of(network);
-  if (!families) return Unexpected(families.error());
-  const Result<HostPort> parts = split_host_port(address);
-  if (!parts) return Unexpected(parts.error());
-
-  std::uint16_t port = 0;
-  const char* const end = parts->port.data() + parts->port.size();
-  if (!parts->port.empty()) {
-    const auto [p, ec] = std::from_chars(parts->port.data(), end, port);
-    if (ec != std::errc() || p != end) return address_error(address, "invalid port");
-  }
-
-  std::vector<Endpoint> endpoints;
-  const auto add = [&](const asio::ip::address& ip) {
-    if (ip.is_v4() ? families->v4 : families->v6) endpoints.emplace_back(ip, port);
-  };
-  if (parts->host.empty() && purpose == Purpose::listen) {
-    add(asio::ip::address_v6::any());
-    add(asio::ip::address_v4::any());
-  } else if (parts->host.empty() || parts->host == "localhost") {
-    add(asio::ip::address_v4::loopback());
-    add(asio::ip::address_v6::loopback());
-  } else {
-    asio::error_code ec;
-    const asio::ip::address ip = asio::ip::make_address(parts->host, ec);
-    if (ec) {
-      return Unexpected(Error::text("lookup " + parts->host +
-                                    ": no such host: names other than localhost are not resolved, give an IP address"));
-    }
-    add(ip);
-  }
-  if (endpoints.empty()) return address_error(address, "no suitable address for " + std::string(network));
-  return endpoints;
-}
-
 }  // namespace weft::net
+
+std::size_t std::hash<weft::net::IpAddress>::operator()(const weft::net::IpAddress& ip) const noexcept {
+  const std::span<const std::uint8_t> bytes = ip.bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return weft::net::mix(std::hash<std::string_view>()(text), ip.scope());
+}
+
+std::size_t std::hash<weft::net::Address>::operator()(const weft::net::Address& address) const noexcept {
+  using weft::net::mix;
+  const auto kind = static_cast<std::size_t>(address.kind());
+  if (address.is_ip()) return mix(mix(kind, std::hash<weft::net::IpAddress>()(address.ip())), address.port());
+  const std::hash<std::string_view> hash_text;
+  return mix(kind, hash_text(address.is_unix() && address.path().empty() ? address.abstract_name() : address.path()));
+}

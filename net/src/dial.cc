@@ -3,10 +3,11 @@
 #include <cerrno>
 #include <utility>
 
+#include "net/src/resolve.h"
+#include "net/src/sockaddr.h"
 #include "net/src/socket.h"
 #include "runtime/src/context/hook.h"
-#include "runtime/src/sched/caller_clock.h"
-#include "weft/net/address.h"
+#include "weft/time_point.h"
 
 namespace weft::net {
 namespace {
@@ -17,7 +18,7 @@ constexpr rt::Nanos kPast = 0;
 rt::Nanos dial_deadline(const Context& ctx, const DialOptions& options) {
   rt::Nanos deadline = rt::kNever;
   if (options.timeout > std::chrono::nanoseconds::zero())
-    deadline = rt::saturating_add(rt::caller_now(), options.timeout.count());
+    deadline = rt::saturating_add(rt::to_nanos(now()), options.timeout.count());
   if (const auto limit = ctx.deadline()) deadline = std::min(deadline, rt::to_nanos(*limit));
   return deadline;
 }
@@ -27,8 +28,9 @@ void abort_connect(void* descriptor) noexcept {
   static_cast<rt::Descriptor*>(descriptor)->set_deadline(rt::Side::write, kPast);
 }
 
-Result<Conn> connect_to(const Context& ctx, const Endpoint& endpoint, rt::Nanos deadline) {
-  const int fd = open_tcp_socket(endpoint);
+Result<Conn> connect_to(const Context& ctx, const Address& address, rt::Nanos deadline) {
+  const SocketAddress socket_address(address);
+  const int fd = open_tcp_socket(socket_address.family());
   if (fd < 0) return Unexpected(Error(std::error_code(errno, std::system_category()), "socket"));
   set_tcp_defaults(fd);
   DescriptorHandle descriptor = make_descriptor_handle(fd);
@@ -36,7 +38,7 @@ Result<Conn> connect_to(const Context& ctx, const Endpoint& endpoint, rt::Nanos 
 
   rt::DoneHook hook(&abort_connect, descriptor.get());
   if (!hook.attach(ctx)) return Unexpected(ctx.err());
-  const std::error_code ec = descriptor->connect(endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  const std::error_code ec = descriptor->connect(socket_address.data(), socket_address.size());
   hook.detach();
   if (ec == Condition::deadline_exceeded) {
     if (const Error done = ctx.err()) return Unexpected(done);
@@ -44,8 +46,8 @@ Result<Conn> connect_to(const Context& ctx, const Endpoint& endpoint, rt::Nanos 
   }
   if (ec) return Unexpected(Error(ec, "connect"));
   descriptor->set_deadline(rt::Side::write, rt::kNever);
-  const Endpoint local = local_endpoint_of(fd);
-  const Endpoint remote = remote_endpoint_of(fd);
+  const Address local = local_address_of(fd);
+  const Address remote = remote_address_of(fd);
   return make_tcp_conn(std::move(descriptor), local, remote);
 }
 
@@ -53,15 +55,15 @@ Result<Conn> connect_to(const Context& ctx, const Endpoint& endpoint, rt::Nanos 
 
 Result<Conn> dial(const Context& ctx, std::string_view network, std::string_view address, DialOptions options) {
   const std::string what = "dial " + std::string(network);
-  const Result<std::vector<Endpoint>> endpoints = resolve(network, address, Purpose::dial);
-  if (!endpoints) return Unexpected(endpoints.error().wrap(what));
+  const Result<std::vector<Address>> candidates = resolve(network, address, Purpose::dial);
+  if (!candidates) return Unexpected(candidates.error().wrap(what));
   const rt::Nanos deadline = dial_deadline(ctx, options);
   Error first;
-  for (const Endpoint& endpoint : *endpoints) {
+  for (const Address& candidate : *candidates) {
     if (const Error done = ctx.err()) return Unexpected(done.wrap(what + " " + std::string(address)));
-    Result<Conn> conn = connect_to(ctx, endpoint, deadline);
+    Result<Conn> conn = connect_to(ctx, candidate, deadline);
     if (conn) return conn;
-    if (!first) first = conn.error().wrap(what + " " + to_string(endpoint));
+    if (!first) first = conn.error().wrap(what + " " + to_string(candidate));
     if (first == Condition::deadline_exceeded || first == Condition::canceled) break;
   }
   return Unexpected(first);

@@ -8,8 +8,9 @@
 #include <chrono>
 #include <utility>
 
+#include "net/src/resolve.h"
+#include "net/src/sockaddr.h"
 #include "net/src/socket.h"
-#include "weft/net/address.h"
 #include "weft/time.h"
 
 namespace weft::net {
@@ -28,15 +29,16 @@ void set_flag(int fd, int level, int option, bool on) noexcept {
 }
 
 // A listening socket; the error names the system call.
-Result<int> open_listener(const Endpoint& endpoint, bool dual_stack, const ListenOptions& options) {
-  const int fd = open_tcp_socket(endpoint);
+Result<int> open_listener(const Address& address, bool dual_stack, const ListenOptions& options) {
+  const SocketAddress socket_address(address);
+  const int fd = open_tcp_socket(socket_address.family());
   if (fd < 0) return Unexpected(Error(last_error(), "socket"));
   set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true);
   if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true);
-  if (endpoint.address().is_v6()) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
+  if (address.ip().is_v6()) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
   set_tcp_defaults(fd);
   const char* step = "bind";
-  int rc = ::bind(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  int rc = ::bind(fd, socket_address.data(), socket_address.size());
   if (rc == 0) {
     step = "listen";
     // The kernel cuts the backlog down to net.core.somaxconn.
@@ -50,9 +52,9 @@ Result<int> open_listener(const Endpoint& endpoint, bool dual_stack, const Liste
   return fd;
 }
 
-Result<int> open_listener_patiently(const Endpoint& endpoint, bool dual_stack, const ListenOptions& options) {
+Result<int> open_listener_patiently(const Address& address, bool dual_stack, const ListenOptions& options) {
   for (std::chrono::milliseconds waited{0};; waited += kAddressRetry) {
-    Result<int> fd = open_listener(endpoint, dual_stack, options);
+    Result<int> fd = open_listener(address, dual_stack, options);
     if (fd || fd.error() != std::errc::address_in_use || waited >= kAddressGrace) return fd;
     sleep(kAddressRetry);
   }
@@ -62,39 +64,39 @@ Result<int> open_listener_patiently(const Endpoint& endpoint, bool dual_stack, c
 
 class Listener::Impl {
  public:
-  Impl(DescriptorHandle descriptor, const Endpoint& local) : descriptor_(std::move(descriptor)), local_(local) {}
+  Impl(DescriptorHandle descriptor, const Address& local) : descriptor_(std::move(descriptor)), local_(local) {}
 
   Result<Conn> accept() {
     const rt::AcceptResult accepted = descriptor_->accept();
     if (accepted.ec) return Unexpected(Error(accepted.ec, "accept tcp " + to_string(local_)));
-    const Endpoint local = local_endpoint_of(accepted.fd);
-    const Endpoint remote = remote_endpoint_of(accepted.fd);
+    const Address local = local_address_of(accepted.fd);
+    const Address remote = remote_address_of(accepted.fd);
     return make_tcp_conn(make_descriptor_handle(accepted.fd), local, remote);
   }
   std::error_code close() { return descriptor_->close(); }
   void set_deadline(TimePoint deadline) {
     descriptor_->set_deadline(rt::Side::read, deadline == kNoDeadline ? rt::kNever : rt::to_nanos(deadline));
   }
-  const Endpoint& endpoint() const { return local_; }
+  const Address& address() const { return local_; }
 
  private:
   const DescriptorHandle descriptor_;
-  const Endpoint local_;
+  const Address local_;
 };
 
 Result<Conn> Listener::accept() { return impl_->accept(); }
 std::error_code Listener::close() { return impl_->close(); }
 void Listener::set_deadline(TimePoint deadline) { impl_->set_deadline(deadline); }
-Endpoint Listener::endpoint() const { return impl_->endpoint(); }
+Address Listener::address() const { return impl_->address(); }
 
 Result<Listener> listen(std::string_view network, std::string_view address, ListenOptions options) {
   const std::string what = "listen " + std::string(network);
-  const Result<std::vector<Endpoint>> endpoints = resolve(network, address, Purpose::listen);
-  if (!endpoints) return Unexpected(endpoints.error().wrap(what));
+  const Result<std::vector<Address>> candidates = resolve(network, address, Purpose::listen);
+  if (!candidates) return Unexpected(candidates.error().wrap(what));
   Result<int> fd = Unexpected(Error());
-  for (const Endpoint& endpoint : *endpoints) {
-    const bool dual_stack = endpoint.address().is_unspecified() && network == "tcp";
-    fd = open_listener_patiently(endpoint, dual_stack, options);
+  for (const Address& candidate : *candidates) {
+    const bool dual_stack = candidate.ip().is_unspecified() && network == "tcp";
+    fd = open_listener_patiently(candidate, dual_stack, options);
     if (fd) break;
     // The next candidate only where the first can't exist: a machine without IPv6.
     if (fd.error().code() != std::errc::address_family_not_supported &&
@@ -102,7 +104,7 @@ Result<Listener> listen(std::string_view network, std::string_view address, List
       break;
   }
   if (!fd) return Unexpected(fd.error().wrap(what + " " + std::string(address)));
-  const Endpoint local = local_endpoint_of(*fd);
+  const Address local = local_address_of(*fd);
   return Listener(std::make_shared<Listener::Impl>(make_descriptor_handle(*fd), local));
 }
 

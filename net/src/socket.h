@@ -1,4 +1,4 @@
-// What net's streams and listeners share: descriptors held by a handle, and endpoints of sockets.
+// What net's streams and listeners share: descriptors held by a handle, and addresses of sockets.
 #pragma once
 
 #include <memory>
@@ -20,16 +20,17 @@ using DescriptorHandle = std::unique_ptr<rt::Descriptor, DescriptorDeleter>;
 // Hands the socket to the running backend's poller.
 DescriptorHandle make_descriptor_handle(int fd);
 
-// A new non-blocking, close-on-exec TCP socket for that address family; -1 with errno.
-int open_tcp_socket(const Endpoint& endpoint) noexcept;
+// A new non-blocking, close-on-exec TCP socket of that address family; -1 with errno.
+int open_tcp_socket(int family) noexcept;
 
 // TCP_NODELAY, and keep-alive probes after 15 s as Go has them. Sockets accepted from a listener inherit both.
 void set_tcp_defaults(int fd) noexcept;
 
-Endpoint local_endpoint_of(int fd) noexcept;
-Endpoint remote_endpoint_of(int fd) noexcept;
+// None when the system does not tell.
+Address local_address_of(int fd);
+Address remote_address_of(int fd);
 
 // A connected TCP stream; `descriptor` is its socket.
-Conn make_tcp_conn(DescriptorHandle descriptor, const Endpoint& local, const Endpoint& remote);
+Conn make_tcp_conn(DescriptorHandle descriptor, const Address& local, const Address& remote);
 
 }  // namespace weft::net

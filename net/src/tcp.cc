@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "net/src/sockaddr.h"
 #include "net/src/socket.h"
-#include "weft/net/address.h"
 #include "weft/net/conn.h"
 
 namespace weft::net {
@@ -16,26 +16,19 @@ namespace {
 // Go's default for both the idle time before the first probe and the interval between probes.
 constexpr int kKeepAliveSeconds = 15;
 
-// IPv4 peers of a dual-stack socket show as IPv4.
-Endpoint unmapped(const Endpoint& endpoint) {
-  const asio::ip::address& address = endpoint.address();
-  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return endpoint;
-  return {asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()), endpoint.port()};
-}
-
 using NameFn = int (*)(int, sockaddr*, socklen_t*);
 
-Endpoint endpoint_of(int fd, NameFn name) noexcept {
-  Endpoint endpoint;
-  auto length = static_cast<socklen_t>(endpoint.capacity());
-  if (name(fd, endpoint.data(), &length) != 0) return {};
-  endpoint.resize(length);
-  return unmapped(endpoint);
+Address address_of(int fd, NameFn name) {
+  SocketAddress address;
+  socklen_t length = SocketAddress::capacity();
+  if (name(fd, address.data(), &length) != 0) return {};
+  address.resize(length);
+  return address.address();
 }
 
 class TcpStream final : public Stream {
  public:
-  TcpStream(DescriptorHandle descriptor, const Endpoint& local, const Endpoint& remote)
+  TcpStream(DescriptorHandle descriptor, const Address& local, const Address& remote)
       : descriptor_(std::move(descriptor)), local_(local), remote_(remote) {}
 
   IoResult read(std::span<char> buffer) override { return descriptor_->read(buffer); }
@@ -46,8 +39,8 @@ class TcpStream final : public Stream {
   std::error_code close_write() override { return half_close(SHUT_WR); }
   void set_read_deadline(TimePoint deadline) override { set_deadline(rt::Side::read, deadline); }
   void set_write_deadline(TimePoint deadline) override { set_deadline(rt::Side::write, deadline); }
-  Endpoint local_endpoint() const override { return local_; }
-  Endpoint remote_endpoint() const override { return remote_; }
+  Address local_address() const override { return local_; }
+  Address remote_address() const override { return remote_; }
 
  private:
   std::error_code half_close(int how) {
@@ -60,16 +53,16 @@ class TcpStream final : public Stream {
   }
 
   const DescriptorHandle descriptor_;
-  const Endpoint local_;
-  const Endpoint remote_;
+  const Address local_;
+  const Address remote_;
 };
 
 }  // namespace
 
 DescriptorHandle make_descriptor_handle(int fd) { return DescriptorHandle(rt::make_descriptor(fd)); }
 
-int open_tcp_socket(const Endpoint& endpoint) noexcept {
-  return ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+int open_tcp_socket(int family) noexcept {
+  return ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 }
 
 void set_tcp_defaults(int fd) noexcept {
@@ -80,10 +73,10 @@ void set_tcp_defaults(int fd) noexcept {
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepAliveSeconds, sizeof(kKeepAliveSeconds));
 }
 
-Endpoint local_endpoint_of(int fd) noexcept { return endpoint_of(fd, &::getsockname); }
-Endpoint remote_endpoint_of(int fd) noexcept { return endpoint_of(fd, &::getpeername); }
+Address local_address_of(int fd) { return address_of(fd, &::getsockname); }
+Address remote_address_of(int fd) { return address_of(fd, &::getpeername); }
 
-Conn make_tcp_conn(DescriptorHandle descriptor, const Endpoint& local, const Endpoint& remote) {
+Conn make_tcp_conn(DescriptorHandle descriptor, const Address& local, const Address& remote) {
   return Conn(std::make_shared<TcpStream>(std::move(descriptor), local, remote));
 }
 
@@ -99,7 +92,7 @@ IoResult Conn::read_full(std::span<char> buffer) {
 
 Error Conn::error(std::string_view operation, std::error_code ec) const {
   if (!ec || ec == Condition::eof) return ec;  // the end of a stream is bare, as Go has it
-  return {ec, std::string(operation) + " tcp " + to_string(local_endpoint()) + "->" + to_string(remote_endpoint())};
+  return {ec, std::string(operation) + " tcp " + to_string(local_address()) + "->" + to_string(remote_address())};
 }
 
 }  // namespace weft::net

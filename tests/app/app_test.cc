@@ -277,7 +277,7 @@ TEST(App, IsNamedAfterTheProgramWhenNobodySays) { EXPECT_EQ(App().options().name
 WEFT_MATRIX_TEST(App, APortInUseStopsTheOthers) {
   const Result<net::Listener> taken = net::listen("tcp", kAnyPort);
   ASSERT_TRUE(taken);
-  const std::string address = net::to_string(taken->endpoint());
+  const std::string address = net::to_string(taken->address());
   Lines lines;
   Record record;
   App app(quiet(lines));

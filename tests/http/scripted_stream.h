@@ -43,10 +43,10 @@ class ScriptedStream final : public net::Stream {
     write_closed = true;
     return {};
   }
-  void set_read_deadline(net::TimePoint deadline) override { read_deadline = deadline; }
-  void set_write_deadline(net::TimePoint deadline) override { write_deadline = deadline; }
-  net::Endpoint local_endpoint() const override { return {asio::ip::make_address("127.0.0.1"), 80}; }
-  net::Endpoint remote_endpoint() const override { return {asio::ip::make_address("127.0.0.1"), 4711}; }
+  void set_read_deadline(TimePoint deadline) override { read_deadline = deadline; }
+  void set_write_deadline(TimePoint deadline) override { write_deadline = deadline; }
+  net::Address local_address() const override { return {net::IpAddress::loopback_v4(), 80}; }
+  net::Address remote_address() const override { return {net::IpAddress::loopback_v4(), 4711}; }
 
   std::string output() const {
     std::string all;
@@ -59,8 +59,8 @@ class ScriptedStream final : public net::Stream {
   std::function<void()> on_read;
   bool closed = false;
   bool write_closed = false;
-  net::TimePoint read_deadline = net::kNoDeadline;
-  net::TimePoint write_deadline = net::kNoDeadline;
+  TimePoint read_deadline = kNoDeadline;
+  TimePoint write_deadline = kNoDeadline;
 
  private:
   void skip_empty() {

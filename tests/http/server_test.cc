@@ -41,7 +41,7 @@ class Running {
   explicit Running(ServerOptions options) : server(with_log(std::move(options))) {
     auto listener = net::listen("tcp", "127.0.0.1:0");
     EXPECT_TRUE(listener.has_value()) << (listener ? "" : listener.error().message());
-    address = net::to_string(listener->endpoint());
+    address = net::to_string(listener->address());
     go([server = server, listener = *listener, result = result] { result.send(server.serve(listener)); });
   }
   ~Running() {
@@ -577,7 +577,7 @@ WEFT_MATRIX_TEST(HttpServer, ServesSeveralListeners) {
   const auto result = make_chan<Error>(1);
   go([server = running.server, listener = *second, result] { result.send(server.serve(listener)); });
   Client one(running.address);
-  Client two(net::to_string(second->endpoint()));
+  Client two(net::to_string(second->address()));
   EXPECT_EQ(body_of(one.ask("/1")), "/1");
   EXPECT_EQ(body_of(two.ask("/2")), "/2");
   EXPECT_FALSE(running.server.shutdown(background()));
@@ -606,7 +606,7 @@ WEFT_MATRIX_TEST(HttpServer, SurvivesRunningOutOfDescriptors) {
   const auto lines = make_chan<std::string>(1000);
   Server server(
       {.handler = echo_path, .error_log = [lines](std::string_view line) { (void)lines.try_send(std::string(line)); }});
-  Client client(net::to_string(listener->endpoint()));
+  Client client(net::to_string(listener->address()));
   client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
 
   rlimit old{};

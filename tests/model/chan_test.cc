@@ -358,7 +358,7 @@ constexpr rt::Nanos kSoon = 5;
 // A tick is received or taken back by stop() or reset(); and the channel goes while its timer may be firing.
 struct TimerChan : Program {
   using P = TimerChanModel;
-  using Chan = weft::detail::BasicChanState<rt::Tick, P>;
+  using Chan = weft::detail::BasicChanState<weft::TimePoint, P>;
   using Heap = rt::BasicTimerHeap<P::Heaps>;
 
   explicit TimerChan(bool selects) : by_select(selects) {
@@ -370,9 +370,9 @@ struct TimerChan : Program {
 
   void run(int thread) override {
     if (thread == 0) {
-      std::optional<rt::Tick> tick;
+      std::optional<weft::TimePoint> tick;
       if (by_select) {
-        std::optional<rt::Tick> also;
+        std::optional<weft::TimePoint> also;
         select<P, 2>({recv_op(chan, tick), recv_op(chan, also)});
         require(tick.has_value() != also.has_value(), "one tick, one case");
       } else {
@@ -428,7 +428,7 @@ TEST(TimerChanModel, ATickComesOrIsTakenBack) {
 // A tick that came too late for the select, which had another case, is taken back by stop().
 struct TickInTheBuffer : Program {
   using P = TimerChanModel;
-  using Chan = weft::detail::BasicChanState<rt::Tick, P>;
+  using Chan = weft::detail::BasicChanState<weft::TimePoint, P>;
 
   TickInTheBuffer() {
     P::Heaps::of_program = &heap;
@@ -439,11 +439,11 @@ struct TickInTheBuffer : Program {
   }
   void run(int thread) override {
     if (thread == 0) {
-      std::optional<rt::Tick> tick;
-      std::optional<rt::Tick> none;
+      std::optional<weft::TimePoint> tick;
+      std::optional<weft::TimePoint> none;
       const std::size_t chosen = select<P, 2>({recv_op(chan, tick), recv_op(other, none)});
       require(timer->stop() == (chosen == 1), "stop() says the wrong thing");
-      std::optional<rt::Tick> stale;
+      std::optional<weft::TimePoint> stale;
       require(chan->try_recv(stale) == weft::detail::TryResult::would_block, "a tick from before the stop");
       timer->end();
       timer->~ModelChanTimer();

@@ -26,7 +26,7 @@ struct Pair {
 Pair connect_pair() {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   Pair pair;
-  pair.client = weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.endpoint().port()),
+  pair.client = weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.address().port()),
                                 {.timeout = 1h})
                     .value();
   pair.server = listener.accept().value();

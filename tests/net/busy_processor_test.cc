@@ -69,7 +69,7 @@ class Echo {
     EXPECT_FALSE(conn.close());
   }
   Conn dial() {
-    return weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener_.endpoint().port()))
+    return weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener_.address().port()))
         .value();
   }
   static bool round_trip(Conn conn) {
@@ -241,7 +241,7 @@ WEFT_MATRIX_TEST(BusyProcessor, ConnectionsOutliveTheThreadThatMadeTheRequests) 
 // Idle connections: nothing but the request that is armed would wake them.
 WEFT_MATRIX_TEST(BusyProcessor, IdleReadersOutliveTheThreadThatMadeTheRequests) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
-  const std::string address = "127.0.0.1:" + std::to_string(listener.endpoint().port());
+  const std::string address = "127.0.0.1:" + std::to_string(listener.address().port());
   constexpr int kConns = 10;
   for (int round = 0; round < 5; ++round) {
     std::vector<Conn> clients;
@@ -293,7 +293,7 @@ WEFT_MATRIX_TEST(BusyProcessor, RoundTripsGoOnWhileTheNumberChanges) {
 // Connections whose poller belongs to a processor that is out of service, idle for a while.
 WEFT_MATRIX_TEST(BusyProcessor, ConnectionsOfARetiredProcessorGoOn) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
-  const std::string address = "127.0.0.1:" + std::to_string(listener.endpoint().port());
+  const std::string address = "127.0.0.1:" + std::to_string(listener.address().port());
   weft::set_procs(4);
   constexpr int kConns = 32;
   std::vector<Conn> clients;

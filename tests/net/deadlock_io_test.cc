@@ -51,7 +51,7 @@ TEST_F(DeadlockIoDeathTest, NotWithARead) {
   const auto body = [] {
     auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
     auto conn =
-        weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.endpoint().port())).value();
+        weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.address().port())).value();
     auto peer = listener.accept().value();
     char byte = 0;
     static_cast<void>(conn.read({&byte, 1}));

@@ -72,7 +72,7 @@ class BlackHole {
 
 WEFT_MATRIX_TEST(Dial, RefusedSaysSo) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
-  const std::string address = weft::net::to_string(listener.endpoint());
+  const std::string address = weft::net::to_string(listener.address());
   ASSERT_FALSE(listener.close());
   const auto conn = weft::net::dial(weft::background(), "tcp", address);
   ASSERT_FALSE(conn.has_value());
@@ -119,7 +119,7 @@ WEFT_MATRIX_TEST(Dial, ConnectedNoLongerCaresForItsContext) {
   for (auto timeout = 30ms;; timeout *= 4) {
     auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
     auto [ctx, cancel] = weft::with_timeout(weft::background(), timeout);
-    auto client = weft::net::dial(ctx, "tcp", weft::net::to_string(listener.endpoint()));
+    auto client = weft::net::dial(ctx, "tcp", weft::net::to_string(listener.address()));
     // There is nothing to see yet where the machine is too slow to connect in time.
     if (!client && client.error() == Condition::deadline_exceeded && timeout < 30s) continue;
     ASSERT_TRUE(client.has_value()) << client.error().message();
@@ -133,7 +133,7 @@ WEFT_MATRIX_TEST(Dial, ConnectedNoLongerCaresForItsContext) {
   }
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   auto [ctx, cancel] = weft::with_cancel(weft::background());
-  auto client = weft::net::dial(ctx, "tcp", weft::net::to_string(listener.endpoint())).value();
+  auto client = weft::net::dial(ctx, "tcp", weft::net::to_string(listener.address())).value();
   auto server = listener.accept().value();
   cancel();
   EXPECT_EQ(client.write("x").n, 1u);
@@ -143,7 +143,7 @@ WEFT_MATRIX_TEST(Dial, ConnectedNoLongerCaresForItsContext) {
 
 WEFT_MATRIX_TEST(Dial, LocalhostTriesBothFamilies) {
   auto listener = weft::net::listen("tcp4", "127.0.0.1:0").value();
-  const std::string port = std::to_string(listener.endpoint().port());
+  const std::string port = std::to_string(listener.address().port());
   EXPECT_TRUE(weft::net::dial(weft::background(), "tcp", "localhost:" + port).has_value());
   const auto unknown = weft::net::dial(weft::background(), "tcp", "weft.invalid:80");
   ASSERT_FALSE(unknown.has_value());

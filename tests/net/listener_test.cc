@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using weft::Condition;
 
-std::string address_of(const weft::net::Listener& listener) { return weft::net::to_string(listener.endpoint()); }
+std::string address_of(const weft::net::Listener& listener) { return weft::net::to_string(listener.address()); }
 
 WEFT_MATRIX_TEST(Listener, AcceptsManyInARow) {
   auto listener = weft::net::listen("tcp4", "127.0.0.1:0").value();
@@ -55,7 +55,7 @@ WEFT_MATRIX_TEST(Listener, DeadlineEndsAccept) {
   const auto none = listener.accept();
   ASSERT_FALSE(none.has_value());
   EXPECT_EQ(none.error(), Condition::deadline_exceeded);
-  listener.set_deadline(weft::net::kNoDeadline);
+  listener.set_deadline(weft::kNoDeadline);
   auto client = weft::net::dial(weft::background(), "tcp", address_of(listener));
   ASSERT_TRUE(client.has_value());
   EXPECT_TRUE(listener.accept().has_value());
@@ -77,12 +77,12 @@ WEFT_MATRIX_TEST(Listener, PortIsRefusedAfterClose) {
 
 WEFT_MATRIX_TEST(Listener, EveryAddressMeansBothFamilies) {
   auto listener = weft::net::listen("tcp", ":0").value();
-  const std::string port = std::to_string(listener.endpoint().port());
+  const std::string port = std::to_string(listener.address().port());
   weft::WaitGroup wg;
   wg.go([&] {
     const auto conn = listener.accept();
     ASSERT_TRUE(conn.has_value());
-    EXPECT_EQ(conn->remote_endpoint().address().to_string(), "127.0.0.1");
+    EXPECT_EQ(to_string(conn->remote_address().ip()), "127.0.0.1");
   });
   EXPECT_TRUE(weft::net::dial(weft::background(), "tcp4", "127.0.0.1:" + port).has_value());
   wg.wait();

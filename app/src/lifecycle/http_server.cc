@@ -18,7 +18,7 @@ HttpServer::HttpServer(std::string name, http::ServerOptions options)
 Error HttpServer::listen() {
   Result<net::Listener> listener = net::listen("tcp", address_);
   if (!listener) return listener.error();
-  address_ = net::to_string(listener->endpoint());
+  address_ = net::to_string(listener->address());
   const std::lock_guard lock(mutex_);
   listener_ = std::move(*listener);
   return {};

@@ -100,9 +100,9 @@ std::string_view Request::path_value(std::string_view name) const noexcept {
   return {};
 }
 
-net::Endpoint Request::remote_endpoint() const { return conn_ != nullptr ? conn_->remote_endpoint() : net::Endpoint(); }
+net::Address Request::remote_address() const { return conn_ != nullptr ? conn_->remote_address() : net::Address(); }
 
-net::Endpoint Request::local_endpoint() const { return conn_ != nullptr ? conn_->local_endpoint() : net::Endpoint(); }
+net::Address Request::local_address() const { return conn_ != nullptr ? conn_->local_address() : net::Address(); }
 
 namespace detail {
 

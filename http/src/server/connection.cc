@@ -27,14 +27,14 @@ using std::chrono::nanoseconds;
 constexpr std::chrono::milliseconds kLinger{500};
 
 // A deadline that has always passed.
-constexpr net::TimePoint kPast{};
+constexpr TimePoint kPast{};
 
 // Timeouts from here on may be up to a second early.
 constexpr std::chrono::seconds kLongTimeout{30};
 
-net::TimePoint after(rt::Nanos start, nanoseconds timeout) {
+TimePoint after(rt::Nanos start, nanoseconds timeout) {
   const rt::Nanos deadline = rt::saturating_add(start, timeout.count());
-  return deadline == rt::kNever ? net::kNoDeadline : net::TimePoint(nanoseconds(deadline));
+  return deadline == rt::kNever ? kNoDeadline : TimePoint(nanoseconds(deadline));
 }
 
 // Zero stands for `fallback`; what is still not positive never expires.
@@ -216,7 +216,7 @@ bool Connection::call_handler(Workspace& ws) {
   }
 }
 
-void Connection::set_read_deadline(net::TimePoint deadline) {
+void Connection::set_read_deadline(TimePoint deadline) {
   idle_armed_at_ = 0;
   conn_.set_read_deadline(deadline);
 }
@@ -274,6 +274,6 @@ void Connection::refuse(Workspace& ws, const ParseError& error) {
   }
 }
 
-std::string Connection::peer() const { return net::to_string(conn_.remote_endpoint()); }
+std::string Connection::peer() const { return net::to_string(conn_.remote_address()); }
 
 }  // namespace weft::http::detail

@@ -59,7 +59,7 @@ class Connection {
   bool answer(Workspace& ws);
   void stop_watch(Workspace& ws);
   bool call_handler(Workspace& ws);
-  void set_read_deadline(net::TimePoint deadline);
+  void set_read_deadline(TimePoint deadline);
   void arm_idle_deadline();
   void arm_head_deadline();
   void arm_request_deadlines(std::int64_t length, std::size_t buffered);

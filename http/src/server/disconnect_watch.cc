@@ -36,7 +36,7 @@ void DisconnectWatch::body_ended() {
 }
 
 void DisconnectWatch::start() {
-  conn_->set_read_deadline(net::kNoDeadline);
+  conn_->set_read_deadline(kNoDeadline);
   auto watch = std::make_shared<Watch>();
   watch->conn = *conn_;
   watch->cancel = std::move(cancel_);
@@ -49,7 +49,7 @@ void DisconnectWatch::start() {
 }
 
 std::optional<char> DisconnectWatch::stop() {
-  conn_->set_read_deadline(net::TimePoint());
+  conn_->set_read_deadline(TimePoint());
   watch_->done.recv();
   const std::optional<char> byte = watch_->has_byte ? std::optional(watch_->byte) : std::nullopt;
   watch_.reset();

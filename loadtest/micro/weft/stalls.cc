@@ -69,7 +69,7 @@ void hog_echo(Sample& sample) {
   const std::int64_t asks = sample.ops() / (kClients * kSpells);  // of each client in each spell
   weft::Result<weft::net::Listener> listener = weft::net::listen("tcp", "127.0.0.1:0");
   if (!listener) fail("hog_echo: cannot listen on 127.0.0.1");
-  const std::string address = "127.0.0.1:" + std::to_string(listener->endpoint().port());
+  const std::string address = "127.0.0.1:" + std::to_string(listener->address().port());
   weft::WaitGroup servers;
   servers.go([&servers, &listener] {
     while (weft::Result<weft::net::Conn> conn = listener->accept())

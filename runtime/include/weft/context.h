@@ -29,6 +29,7 @@
 
 #include <weft/chan.h>
 #include <weft/error.h>
+#include <weft/time_point.h>
 
 namespace weft {
 
@@ -105,8 +106,6 @@ using ContextValue = typename detail::ContextValueOf<Key>::type;
 
 class Context {
  public:
-  using TimePoint = std::chrono::steady_clock::time_point;
-
   Context() noexcept = default;  // background()
 
   // Closed when the context is done; the nil channel for one that never will be. The same channel each time.
@@ -184,8 +183,8 @@ inline Context todo() noexcept { return {}; }
 
 // Done at the deadline too, with Errc::context_deadline_exceeded, and with `cause` if there is one. A parent's earlier
 // deadline stays the deadline. One in the past gives a context that is done.
-[[nodiscard]] std::pair<Context, CancelFunc> with_deadline(const Context& parent, Context::TimePoint deadline);
-[[nodiscard]] std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, Context::TimePoint deadline,
+[[nodiscard]] std::pair<Context, CancelFunc> with_deadline(const Context& parent, TimePoint deadline);
+[[nodiscard]] std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, TimePoint deadline,
                                                                  Error cause);
 [[nodiscard]] std::pair<Context, CancelFunc> with_timeout(const Context& parent, std::chrono::nanoseconds timeout);
 [[nodiscard]] std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::chrono::nanoseconds timeout,

@@ -24,14 +24,9 @@
 
 #include <weft/chan.h>
 #include <weft/source_location.h>
+#include <weft/time_point.h>
 
 namespace weft {
-
-using TimePoint = std::chrono::steady_clock::time_point;
-
-// The time that the caller lives in: std::chrono::steady_clock::now(), but in a test's bubble its clock
-// (weft/testing/bubble.h). What deadlines are reckoned from. Any thread.
-TimePoint now() noexcept;
 
 // Parks the calling goroutine for at least `duration`; returns at once, without yielding, when it is zero or negative.
 // A duration past the end of the clock sleeps for ever. Goroutines only; can't be cancelled.

@@ -87,7 +87,7 @@ Error Context::err() const noexcept {
   return canceler != nullptr ? canceler->err() : Error();
 }
 
-std::optional<Context::TimePoint> Context::deadline() const noexcept {
+std::optional<TimePoint> Context::deadline() const noexcept {
   const rt::Nanos deadline = detail::deadline_of(*this);
   if (deadline == rt::kNever) return std::nullopt;
   return TimePoint(std::chrono::nanoseconds(deadline));
@@ -120,7 +120,7 @@ std::pair<Context, CancelCauseFunc> with_cancel_cause(const Context& parent) {
   return detail::handles<CancelCauseFunc>(detail::make_cancel_node(parent));
 }
 
-std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, Context::TimePoint deadline, Error cause) {
+std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, TimePoint deadline, Error cause) {
   return detail::handles<CancelFunc>(detail::make_deadline_node(parent, rt::to_nanos(deadline), std::move(cause)));
 }
 
@@ -130,7 +130,7 @@ std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::ch
   return detail::handles<CancelFunc>(detail::make_deadline_node(parent, deadline, std::move(cause)));
 }
 
-std::pair<Context, CancelFunc> with_deadline(const Context& parent, Context::TimePoint deadline) {
+std::pair<Context, CancelFunc> with_deadline(const Context& parent, TimePoint deadline) {
   return with_deadline_cause(parent, deadline, {});
 }
 

@@ -3,8 +3,13 @@
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/machine.h"
+#include "weft/time_point.h"
 
-namespace weft::rt {
+namespace weft {
+
+TimePoint now() noexcept { return TimePoint(std::chrono::nanoseconds(rt::caller_now())); }
+
+namespace rt {
 
 Nanos caller_now() noexcept {
   const BubbleHooks* const bubble = bubble_of(current_machine());
@@ -22,4 +27,5 @@ void check_caller_clock(ClockId timers) noexcept {
                                 : "a bubble's timer is used outside of it: make it where it is used");
 }
 
-}  // namespace weft::rt
+}  // namespace rt
+}  // namespace weft

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "runtime/src/base/fatal.h"
-#include "runtime/src/sched/caller_clock.h"
 #include "runtime/src/sched/park.h"
 #include "runtime/src/sched/stack_pool.h"
 #include "weft/go.h"
@@ -198,10 +197,6 @@ void Bubble::wait() {
 }
 
 }  // namespace rt
-
-std::chrono::steady_clock::time_point now() noexcept {
-  return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(rt::caller_now()));
-}
 
 namespace testing {
 namespace {

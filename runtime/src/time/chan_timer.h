@@ -15,16 +15,15 @@
 
 #include "runtime/src/time/guarded_timer.h"
 #include "weft/detail/chan_state.h"
+#include "weft/time_point.h"
 
 namespace weft::rt {
-
-using Tick = std::chrono::steady_clock::time_point;
 
 // Policy: that of timers, that of channels, and the caller's clock: its time, and whose it is.
 template <typename Policy>
 class BasicChanTimer {
  public:
-  using Chan = detail::BasicChanState<Tick, typename Policy::ChanPolicy>;
+  using Chan = detail::BasicChanState<TimePoint, typename Policy::ChanPolicy>;
 
   BasicChanTimer(Chan& chan, Nanos when, Nanos period) noexcept
       : chan_(chan), when_(when), period_(period), timer_(&on_fire, &on_drop, this) {}
@@ -74,7 +73,7 @@ class BasicChanTimer {
   void tick_locked(Nanos t, typename Chan::Token& partner) noexcept {
     const Nanos due = when_;
     when_ = period_ == 0 ? kNever : saturating_add(due, period_ * (1 + (t - due) / period_));
-    static_cast<void>(chan_.offer(Tick(std::chrono::nanoseconds(due)), partner));
+    static_cast<void>(chan_.offer(TimePoint(std::chrono::nanoseconds(due)), partner));
   }
 
   static void on_fire(void* self, Nanos t) noexcept { static_cast<BasicChanTimer*>(self)->fire(t); }

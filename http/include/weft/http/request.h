@@ -87,8 +87,8 @@ class Request {
   std::string_view path_value(std::string_view name) const noexcept;
 
   // Of the connection; unspecified addresses for a request that didn't come over one.
-  net::Endpoint remote_endpoint() const;
-  net::Endpoint local_endpoint() const;
+  net::Address remote_address() const;
+  net::Address local_address() const;
 
  private:
   friend struct detail::RequestAccess;

@@ -8,20 +8,16 @@
 // Cancellation: a deadline that passes, or close(), wakes every call in flight.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
 
-#include <asio/ip/tcp.hpp>
-
 #include <weft/error.h>
+#include <weft/net/address.h>
+#include <weft/time_point.h>
 
 namespace weft::net {
-
-using Endpoint = asio::ip::tcp::endpoint;
-using TimePoint = std::chrono::steady_clock::time_point;
 
 // What a Conn is made of; net's own streams implement it, and so may yours (TLS, in-memory pipes).
 class Stream {
@@ -35,12 +31,9 @@ class Stream {
   virtual std::error_code close_write() = 0;
   virtual void set_read_deadline(TimePoint deadline) = 0;
   virtual void set_write_deadline(TimePoint deadline) = 0;
-  virtual Endpoint local_endpoint() const = 0;
-  virtual Endpoint remote_endpoint() const = 0;
+  virtual Address local_address() const = 0;
+  virtual Address remote_address() const = 0;
 };
-
-// A deadline that never comes: what set_deadline() takes to clear one.
-inline constexpr TimePoint kNoDeadline = TimePoint::max();
 
 class Conn {
  public:
@@ -79,8 +72,8 @@ class Conn {
   void set_read_deadline(TimePoint deadline) { stream_->set_read_deadline(deadline); }
   void set_write_deadline(TimePoint deadline) { stream_->set_write_deadline(deadline); }
 
-  Endpoint local_endpoint() const { return stream_->local_endpoint(); }
-  Endpoint remote_endpoint() const { return stream_->remote_endpoint(); }
+  Address local_address() const { return stream_->local_address(); }
+  Address remote_address() const { return stream_->remote_address(); }
 
   // `ec` of a transfer on this connection as an Error with Go's text: "read tcp 127.0.0.1:80->127.0.0.1:4711: i/o timeout".
   Error error(std::string_view operation, std::error_code ec) const;

@@ -35,7 +35,7 @@ class Listener {
   void set_deadline(TimePoint deadline);
 
   // Where it listens; after ":0" the port that the kernel chose.
-  Endpoint endpoint() const;
+  Address address() const;
 
   class Impl;
   explicit Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
