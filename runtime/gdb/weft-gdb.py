@@ -6,12 +6,12 @@
     (gdb) weft apply 7 info locals   any command, in the frame of goroutine 7's top function
     (gdb) weft gcore FILE            a core file that has all stacks
 
-Everything is found through one object, weft_debug_root (runtime/src/symbols/debug_root.h), so a symbol table is enough: debug information
-adds arguments, files and lines.
+Everything is found through one object, weft_debug_root (runtime/src/symbols/debug_root.h), so a symbol table is enough;
+debug information adds arguments, files and lines.
 
-A goroutine that is not on a thread is a stack pointer, with its registers on its stack. gdb has no notion of such a thing, and a
-core's registers can't be written. So for the time of a walk an unwinder claims the innermost frame of some thread and says
-that its caller's registers are the goroutine's: the frames from there on are the goroutine's.
+A goroutine that is not on a thread is a stack pointer, with its registers on its stack. gdb has no notion of such a
+thing, and a core's registers can't be written. So for the time of a walk an unwinder claims the innermost frame of some
+thread and says that its caller's registers are the goroutine's: the frames from there on are the goroutine's.
 """
 
 import bisect
@@ -25,8 +25,9 @@ import gdb
 import gdb.unwinder
 
 ROOT_VERSION = 2
-ROOT_FIELDS = ("version", "slabs", "goroutine_below_top", "colours", "colour_step", "state", "status_mask", "saved_sp", "entry",
-               "stack_low", "id", "parent_id", "reason", "since", "creator_file", "creator_function", "creator_line")
+ROOT_FIELDS = ("version", "slabs", "goroutine_below_top", "colours", "colour_step", "state", "status_mask", "saved_sp",
+               "entry", "stack_low", "id", "parent_id", "reason", "since", "creator_file", "creator_function",
+               "creator_line")
 MAX_STATES = 8
 MAX_WAIT_REASONS = 64
 DEAD = "dead"
@@ -34,13 +35,14 @@ WAITING = "waiting"
 
 MAX_FRAMES = 1000
 
-# What a suspended stack holds, from its stack pointer up: drawn in runtime/src/arch/context_<arch>.S.
+# What a suspended stack holds, from its stack pointer up; runtime/src/arch/context_<arch>.S draws it.
 SAVED_REGISTERS = {
     "x86-64": ({"r15": 0, "r14": 8, "r13": 16, "r12": 24, "rbx": 32, "rbp": 40, "rip": 48}, "rsp", 56),
     "aarch64": ({**{f"x{19 + i}": 64 + 8 * i for i in range(11)}, "pc": 152}, "sp", 160),
 }
 
-# Frames of weft's own, and of the standard library, by the start of their mangled name: the user's function is below them.
+# Frames of weft's own and of the standard library, by the start of their mangled name. The user's function is below
+# them.
 OWN_SYMBOL = re.compile(r"_ZZ*N?[VK]*(?:4weft|St|9__gnu_cxx)|weft_(?:start|switch)_context$")
 OWN_NAME = re.compile(r"(?:weft|std|__gnu_cxx)::")
 OWN_FILE = re.compile(r"(?:^|/)(?:include/weft|runtime/src|include/c\+\+)/")
@@ -150,7 +152,7 @@ class Runtime:
             self.slab_list.append(fields)
 
     def slots(self):
-        """(low end of the slot, stride, Goroutine) of every slot that was ever in use."""
+        """Yields (low end of the slot, stride, Goroutine) of every slot that was ever in use."""
         for base, stride, count in self.slab_list:
             for i in range(count):
                 low = base + i * stride
@@ -158,9 +160,9 @@ class Runtime:
                 if g.stack_low != 0:
                     yield low, stride, g
                 elif i == 0:
-                    # A slab is made for its first slot.
-                    fail("the stacks are not in this core: gdb's gcore gives up a mapping at its first guard page. Write cores with "
-                         "`weft gcore FILE`, or let the kernel write them")
+                    # A slab is made for its first slot, so the first slot was in use.
+                    fail("the stacks are not in this core: gdb's gcore gives up a mapping at its first guard page. "
+                         "Write cores with `weft gcore FILE`, or let the kernel write them")
                 else:
                     break
 
@@ -175,7 +177,7 @@ class Runtime:
         return self.by_address[i] if i < len(self.addresses) and self.by_address[i].holds(sp) else None
 
     def _find_threads(self):
-        """A signal handler may stand on a stack of its own above the goroutine's: so each frame is looked at."""
+        """Looks at each frame, because a signal handler may stand on a stack of its own above the goroutine's."""
         with kept_selection():
             for thread in gdb.selected_inferior().threads():
                 if not thread.is_valid():
@@ -198,7 +200,8 @@ class Runtime:
         fail(f"there is no goroutine {wanted}; `weft goroutines` lists those that live")
 
     def clock(self):
-        """The steady clock now, in nanoseconds, and whether it is exact: a core has no clock, only the time of its last park."""
+        """Returns the steady clock in nanoseconds, and whether it is exact: a core has only the time of its last
+        park."""
         connection = gdb.selected_inferior().connection
         if connection is not None and connection.type == "native":
             return time.clock_gettime_ns(time.CLOCK_MONOTONIC), True
@@ -227,7 +230,7 @@ class GoroutineUnwinder(gdb.unwinder.Unwinder):
         pc = pending.read_register("pc")
         if int(sp) != real_sp or int(pc) != real_pc:
             return None
-        # The goroutine's frames are "older" than this one: its id must be below them.
+        # The goroutine's frames are "older" than this one, so its id must be below them.
         info = pending.create_unwind_info(SubstituteId(gdb.Value(registers["saved sp"]).cast(sp.type), pc))
         for name, value in registers.items():
             if name != "saved sp":
@@ -256,7 +259,7 @@ def kept_selection():
 
 
 def frames_from(frame, limit):
-    """The frame and its callers, at most `limit`; ends where gdb can't unwind on."""
+    """Yields the frame and its callers, at most `limit`; ends where gdb can't unwind on."""
     while frame is not None and limit > 0:
         yield frame
         limit -= 1
@@ -281,7 +284,7 @@ def frames_of(g):
         registers[sp_name] = g.saved_sp + size
         registers["saved sp"] = g.saved_sp
 
-        # Frames of inlined functions are not asked of an unwinder: the one around them is.
+        # gdb does not ask an unwinder for frames of inlined functions, but for the frame around them.
         outer = next(f for f in frames_from(gdb.newest_frame(), MAX_FRAMES) if f.type() != gdb.INLINE_FRAME)
         claimed = outer.level()
         unwinder.substitute = (int(outer.read_register("sp")), int(outer.read_register("pc")), registers)
@@ -300,7 +303,8 @@ def frames_of(g):
 
 def symbol_at(address, demangle):
     try:
-        text = gdb.execute(f"with print demangle {'on' if demangle else 'off'} -- info symbol {address:#x}", to_string=True)
+        text = gdb.execute(f"with print demangle {'on' if demangle else 'off'} -- info symbol {address:#x}",
+                           to_string=True)
     except gdb.error:
         return ""
     match = re.match(r"(.*?)(?: \+ \d+)? in section ", text)
@@ -308,7 +312,7 @@ def symbol_at(address, demangle):
 
 
 def call_address(frame):
-    """An address inside the call that the frame is in: a return address may be the next function's."""
+    """Returns an address inside the call that the frame is in: a return address may be the next function's."""
     newer = frame.newer()
     interrupted = newer is None or newer.type() == gdb.SIGTRAMP_FRAME
     return frame.pc() if interrupted else frame.pc() - 1
@@ -333,8 +337,9 @@ def is_own(frame):
             return True
     elif OWN_SYMBOL.match(symbol_at(call_address(frame), False)):
         return True
-    # An inlined lambda has no name of its own; the file tells.
-    return function is not None and function.symtab is not None and OWN_FILE.search(function.symtab.fullname()) is not None
+    # An inlined lambda has no name of its own; its file tells.
+    return (function is not None and function.symtab is not None
+            and OWN_FILE.search(function.symtab.fullname()) is not None)
 
 
 def place(frame):
@@ -369,7 +374,7 @@ def describe(frame, number):
 
 
 def top_frame(first):
-    """The innermost frame that is the user's; without one, the innermost that is no switch."""
+    """Returns the innermost frame that is the user's; without one, the innermost that is no switch."""
     fallback = first
     for frame in frames_from(first, MAX_FRAMES):
         if not is_own(frame):
@@ -380,7 +385,7 @@ def top_frame(first):
 
 
 def not_started(g, first):
-    """A goroutine that never ran is to resume at the first instruction of its start, which is in no call."""
+    """Returns whether g never ran: then it resumes at the first instruction of its start, which is in no call."""
     return g.thread is None and symbol_at(first.pc(), False) == "weft_start_context" != symbol_at(first.pc() - 1, False)
 
 
@@ -416,8 +421,9 @@ class WeftCommand(gdb.Command):
 
 class GoroutinesCommand(gdb.Command):
     """weft goroutines
-Lists every live goroutine: its id, its parent's, its state, what it waits for and since when, and the innermost function of
-the user's that it is in. In a core, how long it waited is counted to the last time that any goroutine parked."""
+Lists every live goroutine: its id, its parent's id, its state, what it waits for and since when, and the user's
+innermost function that it is in. In a core, how long it waited is counted up to the last time that any goroutine
+parked."""
 
     def __init__(self):
         super().__init__("weft goroutines", gdb.COMMAND_STACK)
@@ -485,8 +491,8 @@ Prints the backtrace of one goroutine, or of all, whatever they do: parked, runn
 
 class ApplyCommand(gdb.Command):
     """weft apply ID COMMAND
-Runs a gdb command in the frame of the goroutine's innermost function of the user's: `weft apply 7 info locals`. `up` and `down` inside
-the command (`weft apply 7 up 2`) don't last: afterwards the selected thread and frame are what they were."""
+Runs a gdb command in the frame of the user's innermost function in the goroutine: `weft apply 7 info locals`. `up` and
+`down` inside the command (`weft apply 7 up 2`) don't last: afterwards the selected thread and frame are as before."""
 
     def __init__(self):
         super().__init__("weft apply", gdb.COMMAND_STACK)
@@ -523,7 +529,7 @@ at the first page that it can't read, which is where the guard of the first stac
 
     @staticmethod
     def _segments(core):
-        """The loadable segments as (address, size in the file, offset), sorted."""
+        """Returns the loadable segments as (address, size in the file, offset), sorted."""
         header = struct.unpack("<16sHHIQQQIHHHHHH", core.read(64))
         program_headers, section_headers, entry_size, count = header[5], header[6], header[9], header[10]
         if count == 0xFFFF:  # too many for the field: the first section header has the number

@@ -1,31 +1,31 @@
-// AtomicValue: a value that is replaced as a whole and read from everywhere: configuration, routing tables (Go's
-// atomic.Value).
+// AtomicValue: a value that is replaced as a whole and read from everywhere, such as a configuration or a routing table
+// (Go's atomic.Value).
 //
 //   weft::AtomicValue<Config> config(load_config());
-//   auto now = config.load();                               // a std::shared_ptr<const Config>: this one, for as long as kept
+//   auto now = config.load();                               // a std::shared_ptr<const Config>, which keeps this value
 //   for (const Route& route : now->routes) offer(route);    // not config.load()->routes, which nobody keeps meanwhile
 //   config.update([](Config next) { next.limit = 10; return next; });
 //
-// Thread safety: every operation from any goroutine or plain thread. Who reads gets a whole value, which nobody changes any
-// more.
-// Lifetime: a value lives until it is replaced and the last pointer to it is gone; it is destroyed by whoever lets go last.
-// So references into it need a pointer with a name: that of `config.load()->limit` is gone at the semicolon, and in C++20 a
-// loop over `config.load()->routes` runs without it.
-// Blocking: never for long; the functions given to update() may park.
+// Thread safety: every operation may be called from any goroutine or plain thread. A reader gets a whole value, which
+// nobody changes any more.
+// Lifetime: a value lives until it is replaced and the last pointer to it is gone. Whoever lets go of it last destroys
+// it. So a reference into a value needs a pointer with a name: the pointer in `config.load()->limit` is gone at the
+// semicolon, and in C++20 a loop over `config.load()->routes` runs without one.
+// Blocking: no operation blocks for long. The functions given to update() may park.
 // Ordering: the operations on all AtomicValues are sequentially consistent, as Go's atomics are.
-// Cost: load() writes to no memory that other processors write to, so it scales with them: at two processors five times
-// the loads of one std::shared_ptr under a mutex (loadtest/micro/atomic_value_bench.cc), at one as many. A replacement visits
-// the copies of all processors.
+// Cost: load() writes to no memory that other processors write to, so it scales with the processors: with two
+// processors it does five times the loads of one std::shared_ptr under a mutex (loadtest/micro/atomic_value_bench.cc),
+// with one processor as many. A replacement visits the copies of all processors.
 //
-// How. value_ is the value, version_ counts its replacements; both are written under mutex_. Each processor has a shard
-// with a copy of the pointer and the version that it is of, under the shard's own mutex. The copy has a reference count of
-// its own, since all readers of one count would share its cache line.
-//   load:     read version_; the shard's copy is of that version: take it. Else copy value_ and its version under mutex_,
-//             and put a copy into the shard, if under the shard's mutex version_ is still that one.
-//   replace:  under mutex_, write value_, then version_; then, under the mutex of each shard, drop its copy.
-// No copy of a replaced value stays behind. If a reader puts it into the shard before the replacer comes there, the replacer
-// drops it; if after, the shard's mutex makes the reader see the new version_. A shard that the replacer did not find was
-// added by a reader who looked at value_ later.
+// How it works. value_ is the value, and version_ counts its replacements; both are written under mutex_. Each
+// processor has a shard. The shard has a copy of the pointer and the version of that copy, under the shard's own mutex.
+// The copy has a reference count of its own, because all readers of one count would share its cache line.
+//   load:     read version_. If the shard's copy has that version, take it. Else copy value_ and its version under
+//             mutex_, and put a copy into the shard, if version_, read under the shard's mutex, is still that version.
+//   replace:  under mutex_, write value_, then version_. Then, under the mutex of each shard, drop its copy.
+// No copy of a replaced value stays in a shard. If a reader puts one there before the replacer comes to the shard, the
+// replacer drops it. If the reader comes later, the shard's mutex makes it see the new version_. A shard that the
+// replacer did not find was added by a reader who read value_ later.
 #pragma once
 
 #include <atomic>
@@ -53,16 +53,16 @@ class AtomicValue {
  public:
   using Pointer = std::shared_ptr<const T>;
 
-  // Without a value: load() returns null until the first store.
+  // Holds no value: load() returns null until the first store.
   AtomicValue() = default;
   explicit AtomicValue(T value) { store(std::move(value)); }
   AtomicValue(const AtomicValue&) = delete;
   AtomicValue& operator=(const AtomicValue&) = delete;
 
-  // The value that is there now. Where there is no memory for this processor's copy it shares one.
+  // Returns the current value. When there is no memory for this processor's own copy, the caller shares the common one.
   Pointer load() const noexcept;
 
-  // All that replace throw Panic("sync/atomic: store of nil value into Value") for a null pointer.
+  // All functions that replace the value throw Panic("sync/atomic: store of nil value into Value") for a null pointer.
   void store(T value) { store(std::make_shared<const T>(std::move(value))); }
   void store(Pointer value) { swap(std::move(value)); }
 
@@ -70,11 +70,11 @@ class AtomicValue {
   Pointer swap(T value) { return swap(std::make_shared<const T>(std::move(value))); }
   Pointer swap(Pointer value);
 
-  // Replaces the value if it is the object that `expected` points to (null: if there is none) and returns true. Else makes
-  // `expected` the one that is there and returns false.
+  // Replaces the value and returns true if the value is the object that `expected` points to (null: if there is no
+  // value). Else sets `expected` to the current value and returns false.
   bool compare_exchange(Pointer& expected, Pointer desired);
 
-  // Replaces the value by fn(value), which is given a const T& and returns a T, and returns the new one. fn is called again
+  // Replaces the value by fn(value) and returns the new value. fn takes a const T& and returns a T. It is called again
   // when another replacement came in between. Throws what fn throws, and Panic when there is no value.
   template <typename F>
   Pointer update(F&& fn);
@@ -82,7 +82,7 @@ class AtomicValue {
  private:
   struct Shard {
     rt::SpinMutex mutex;
-    std::uint64_t version = 0;  // 0: none
+    std::uint64_t version = 0;  // 0: there is no copy
     Pointer copy;
   };
 
@@ -116,7 +116,7 @@ auto AtomicValue<T>::load() const noexcept -> Pointer {
   return load_slow(mine);
 }
 
-// The caller's; null when there is no memory for it.
+// Returns the caller's shard; null when there is no memory for it.
 template <typename T>
 auto AtomicValue<T>::shard() const noexcept -> Shard* {
   try {
@@ -133,12 +133,12 @@ template <typename T>
   {
     const std::lock_guard lock(mutex_);
     value = value_;
-    version = version_.load(std::memory_order_seq_cst);  // seq_cst: as in load(), which this takes the place of
+    version = version_.load(std::memory_order_seq_cst);  // seq_cst: this load takes the place of the one in load()
   }
   if (version == 0 || shard == nullptr) return value;
   Pointer copy;
   try {
-    // Keeps the value, and is counted by itself.
+    // The holder keeps the value alive, and has a reference count of its own.
     const auto holder = std::make_shared<const Pointer>(value);
     copy = Pointer(holder, value.get());
   } catch (const std::bad_alloc&) {
@@ -167,7 +167,7 @@ auto AtomicValue<T>::swap(Pointer value) -> Pointer {
 template <typename T>
 bool AtomicValue<T>::compare_exchange(Pointer& expected, Pointer desired) {
   if (desired == nullptr) detail::panic_store_of_nil_value();
-  Pointer before;  // released without locks
+  Pointer before;  // released when no lock is held
   {
     const std::lock_guard lock(mutex_);
     if (value_ == expected) {
@@ -195,7 +195,7 @@ auto AtomicValue<T>::update(F&& fn) -> Pointer {
 template <typename T>
 auto AtomicValue<T>::replace_locked(Pointer value) noexcept -> Pointer {
   value_.swap(value);
-  // seq_cst: as in load(). Only this changes it, under mutex_.
+  // seq_cst: as in load(). Only this function changes version_, under mutex_.
   version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
   return value;
 }
@@ -203,7 +203,7 @@ auto AtomicValue<T>::replace_locked(Pointer value) noexcept -> Pointer {
 template <typename T>
 void AtomicValue<T>::drop_copies() noexcept {
   shards_.range([](Shard& shard) {
-    Pointer dropped;  // goes when the mutex is free
+    Pointer dropped;  // destroyed after the mutex is released
     const std::lock_guard lock(shard.mutex);
     shard.version = 0;
     shard.copy.swap(dropped);

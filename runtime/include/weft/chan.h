@@ -10,14 +10,14 @@
 //
 // Thread safety: every operation may be called from any goroutine and any plain thread. One handle object that several
 // threads use while one of them assigns to it needs a lock, as a std::shared_ptr does.
-// Lifetime: the channel goes with its last handle; elements still in it are destroyed then.
+// Lifetime: the channel goes with its last handle. Elements that are still in it are destroyed then.
 // Blocking: send and recv park the calling goroutine (a plain thread sleeps); the other operations don't block.
-// Cancellation: by close(); by a context or a timeout in a select (weft/select.h). Waiters are served first come, first
-// served.
+// Cancellation: close() ends a wait; in a select, so does a context or a timeout (weft/select.h). Waiters are served in
+// the order in which they came.
 // Elements: objects whose move constructor and destructor don't throw and don't block. They are moved from the sender's
-// stack to the receiver's when one of them waits, else through the buffer.
-// Ordering: a send happens before the receive of its value returns; a close, before the receive that finds the channel
-// closed; the k-th receive from a channel of capacity C, before the (k+C)-th send returns.
+// stack to the receiver's when one of the two waits, else through the buffer.
+// Ordering: a send happens before the receive of its value returns. A close happens before the receive that finds the
+// channel closed. The k-th receive from a channel of capacity C happens before the (k+C)-th send returns.
 #pragma once
 
 #include <concepts>
@@ -42,10 +42,10 @@ struct ChanAccess;
 // What try_recv() found: a value, or none because nothing is there now, or none because nothing will ever come.
 template <typename T>
 struct TryRecv : std::optional<T> {
-  bool closed = false;  // only without a value: the channel is closed and drained
+  bool closed = false;  // true only without a value: the channel is closed and drained
 };
 
-// A range over what is received, until the channel is closed and drained. Values are handed out by move.
+// Iterates over the received values until the channel is closed and drained. Values are handed out by move.
 template <typename T>
 class ChanIterator {
  public:
@@ -77,15 +77,15 @@ class Chan {
   Chan() noexcept = default;  // the nil channel
   explicit operator bool() const noexcept { return chan_.get() != nullptr; }
 
-  // Returns when a receiver took the value or the buffer has it. Throws Panic("send on closed channel"), also when the
-  // channel is closed while it waits; the value is lost then.
+  // Returns when a receiver has taken the value or the buffer holds it. Throws Panic("send on closed channel"), also
+  // when the channel is closed while the send waits; the value is lost then.
   void send(T value) const { chan_.send(std::move(value)); }
 
-  // The next value; nothing, without waiting, when the channel is closed and drained.
+  // Returns the next value. When the channel is closed and drained, returns nothing, without waiting.
   std::optional<T> recv() const { return chan_.recv(); }
 
-  // Sends if that is possible without waiting, and says whether it was; else leaves the value alone. Panics on a closed
-  // channel.
+  // Sends if that is possible without waiting, and returns whether it was; if it was not, `value` stays as it is.
+  // Panics on a closed channel.
   bool try_send(T&& value) const { return chan_.try_send(std::move(value)); }
   bool try_send(const T& value) const requires std::copy_constructible<T> { return chan_.try_send(value); }
 
@@ -96,11 +96,12 @@ class Chan {
     return result;
   }
 
-  // No more sends: receivers get what is in the buffer, then nothing. Wakes everybody who waits; blocked senders panic.
-  // Throws Panic("close of closed channel") and Panic("close of nil channel").
+  // Closes the channel: nothing more can be sent, and receivers get what is in the buffer, then nothing. Wakes
+  // everybody who waits; blocked senders panic. Throws Panic("close of closed channel") and Panic("close of nil
+  // channel").
   void close() const { detail::close_chan(chan_.get()); }
 
-  // Elements in the buffer, and its room; 0 for the nil channel.
+  // Return the number of elements in the buffer, and how many it can hold; 0 for the nil channel.
   std::size_t size() const noexcept { return chan_.size(); }
   std::size_t capacity() const noexcept { return chan_.capacity(); }
 
@@ -122,8 +123,9 @@ class Chan {
   detail::ChanRef<T> chan_;
 };
 
-// A new channel. Capacity 0: a send waits until a receiver takes the value. Throws Panic("makechan: size out of range")
-// for more than memory can hold (a negative number is such a size), std::bad_alloc when there is no memory.
+// Makes a new channel. With capacity 0, a send waits until a receiver takes the value. Throws Panic("makechan: size out
+// of range") for more than memory can hold (a negative number is such a size), and std::bad_alloc when there is no
+// memory.
 template <typename T>
 [[nodiscard]] Chan<T> make_chan(std::size_t capacity = 0) {
   return Chan<T>(detail::ChanState<T>::make(capacity));
@@ -186,7 +188,7 @@ class RecvChan {
 
 namespace detail {
 
-// What is behind a handle, for select and for timers.
+// Gives select and timers the state that a handle points to.
 struct ChanAccess {
   template <typename T>
   static ChanState<T>* sending(const Chan<T>& chan) noexcept {

@@ -4,17 +4,17 @@
 //   auto [session, loaded] = sessions.load_or_store(id, fresh);
 //   sessions.range([&](const std::string& id, const auto& s) { if (s->expired()) sessions.erase(id); return true; });
 //
-// Thread safety: every operation from any goroutine or plain thread. Each acts on its key at one moment; range(), clear()
-// and size() are not single moments.
+// Thread safety: every operation may be called from any goroutine or plain thread. Each operation acts on its key at
+// one moment; range(), clear() and size() do not act at a single moment.
 // Blocking: an operation waits while another one is in the same shard (a goroutine parks, a plain thread sleeps).
-// Elements: values go in and out by copy or move, so large ones are better behind a std::shared_ptr. Operations that copy
-// or compare values are there only for types that can. Hash must not throw. The copying, moving and comparing of keys and
-// values happens with a shard locked, and must not use the map; their destructors, unless a copy throws, and the function
-// given to range() run without locks and may.
+// Elements: values go in and out by copy or move, so large ones are better held by a std::shared_ptr. Operations that
+// copy or compare values exist only for types that can be copied or compared. Hash must not throw. Keys and values are
+// copied, moved and compared while a shard is locked, and must not use the map then. Their destructors (unless a copy
+// throws) and the function given to range() run without locks and may use it.
 // Ordering: what was stored happens before a load that returns it.
 //
-// How: a key's hash says in which shard it lies, for ever; a shard is a std::unordered_map and its mutex. Operations on keys
-// of different shards don't meet.
+// How it works: a key's hash decides in which shard the key lies, for ever. A shard is a std::unordered_map and its
+// mutex. Operations on keys of different shards don't meet.
 #pragma once
 
 #include <algorithm>
@@ -38,8 +38,8 @@
 namespace weft {
 
 struct ConcurrentMapOptions {
-  // Rounded up to a power of two between 2 and 65536. More of them meet more seldom, and take 128 bytes each. 0: eight for each
-  // CPU of the machine, at least 16.
+  // The number of shards, rounded up to a power of two between 2 and 65536. With more shards, operations meet more
+  // seldom; each takes 128 bytes. 0: eight for each CPU of the machine, at least 16.
   std::size_t shards = 0;
 };
 
@@ -56,7 +56,7 @@ inline std::size_t map_shards(const ConcurrentMapOptions& options) noexcept {
 template <typename V>
 struct LoadOrStore {
   V actual;
-  bool loaded = false;  // it was there before
+  bool loaded = false;  // the value was there before
 };
 
 template <typename K, typename V, typename Hash = std::hash<K>, typename Equal = std::equal_to<K>>
@@ -73,13 +73,13 @@ class ConcurrentMap {
   ConcurrentMap(const ConcurrentMap&) = delete;
   ConcurrentMap& operator=(const ConcurrentMap&) = delete;
 
-  // The key's value; nothing when it has none.
+  // Returns the key's value; nothing when the key has none.
   std::optional<V> load(const K& key) const requires std::copy_constructible<V>;
   bool contains(const K& key) const;
 
   void store(const K& key, V value) { static_cast<void>(swap(key, std::move(value))); }
 
-  // The key's value if it has one, else stores `value` and returns that.
+  // Returns the key's value if it has one; else stores `value` and returns that.
   LoadOrStore<V> load_or_store(const K& key, V value) requires std::copy_constructible<V>;
 
   // Removes the key, and returns the value that it had.
@@ -90,25 +90,28 @@ class ConcurrentMap {
   // Stores a value, and returns the one that was there before.
   std::optional<V> swap(const K& key, V value);
 
-  // Stores `desired` if the key's value equals `expected`, and says whether it did. A key without a value equals nothing.
+  // Stores `desired` if the key's value equals `expected`, and says whether it did. A key without a value never
+  // matches.
   bool compare_and_swap(const K& key, const V& expected, V desired) requires std::equality_comparable<V>;
   // Removes the key if its value equals `expected`, and says whether it did.
   bool compare_and_delete(const K& key, const V& expected) requires std::equality_comparable<V>;
 
-  // Calls visit(key, value) for each key, until it returns false. It is no snapshot: a key that is there during the whole
-  // call is visited once; one that is stored or removed meanwhile, once or not at all, with any value that it had during
-  // the call. No lock is held while visit runs, so that it may use the map. Copies the entries, one shard at a time.
+  // Calls visit(key, value) for each key, until visit returns false. The call is no snapshot. A key that is there
+  // during the whole call is visited once. A key that is stored or removed meanwhile is visited once or not at all,
+  // with any value that it had during the call. No lock is held while visit runs, so visit may use the map. The entries
+  // are copied, one shard at a time.
   template <typename Visit>
   void range(Visit&& visit) const requires std::copy_constructible<K> && std::copy_constructible<V>;
 
   // Removes all keys that are there at the call, and perhaps some that are stored meanwhile.
   void clear();
 
-  // How many there are; with operations under way, of some moment for each shard. Without locks.
+  // Returns the number of keys. While operations are under way, the count of each shard is of some moment. Takes no
+  // locks.
   std::size_t size() const noexcept;
 
  private:
-  // A key and its hash, so that it is hashed once for the shard and the table.
+  // A key and its hash, so that the key is hashed once for the shard and the table.
   struct Hashed {
     const K& key;
     std::size_t hash;
@@ -137,7 +140,8 @@ class ConcurrentMap {
   };
 
   Hashed hashed(const K& key) const noexcept { return {key, Hash()(key)}; }
-  // The tables use the low bits, of what may be as plain as the number itself; this multiplies them all into the high ones.
+  // The tables use the low bits of the hash, which may be as plain as the number itself. The multiplication brings all
+  // bits into the high ones.
   std::size_t shard_index(std::size_t hash) const noexcept {
     constexpr std::uint64_t kGolden = 0x9E37'79B9'7F4A'7C15;
     return static_cast<std::size_t>((std::uint64_t{hash} * kGolden) >> shift_);
@@ -219,7 +223,7 @@ bool ConcurrentMap<K, V, Hash, Equal>::compare_and_swap(const K& key, const V& e
   const auto at = shard.table.find(wanted);
   if (at == shard.table.end() || !(at->second == expected)) return false;
   using std::swap;
-  swap(at->second, desired);  // the old value goes with the parameter
+  swap(at->second, desired);  // the old value is destroyed with the parameter
   return true;
 }
 
@@ -237,7 +241,8 @@ bool ConcurrentMap<K, V, Hash, Equal>::compare_and_delete(const K& key,
   return true;
 }
 
-// A key never changes its shard, and each shard is copied once: hence no key twice, and none left out that stays.
+// A key never changes its shard, and each shard is copied once. So no key is visited twice, and no key that stays is
+// left out.
 template <typename K, typename V, typename Hash, typename Equal>
 template <typename Visit>
 void ConcurrentMap<K, V, Hash, Equal>::range(

@@ -8,15 +8,17 @@
 //   take(queue.front());                                   mutex.unlock();
 //   mutex.unlock();                                        changed.signal();
 //
-// The lock is anything with lock() and unlock(): Mutex, RWMutex, an RWMutex::RLocker, and for plain threads std::mutex. It
-// is an object with a name: `auto readers = rw.r_locker(); weft::Cond changed(readers);`. unlock() may not throw.
+// The lock is anything with lock() and unlock(): Mutex, RWMutex, an RWMutex::RLocker, and for plain threads std::mutex.
+// It must be an object with a name: `auto readers = rw.r_locker(); weft::Cond changed(readers);`. unlock() may not
+// throw.
 // Thread safety: goroutines and plain threads alike.
-// Lifetime: the lock outlives the Cond. It stays in place while in use, and until every wait() has returned; a signal()
-// or broadcast() may still be about to return then.
-// Blocking: wait() parks the calling goroutine (a plain thread sleeps) until it is signalled; it can't be cancelled. The
-// others don't block.
+// Lifetime: the lock outlives the Cond. The Cond stays in place while it is in use, and until every wait() has
+// returned; a signal() or broadcast() may still be about to return then.
+// Blocking: wait() parks the calling goroutine (a plain thread sleeps) until it is signalled; it can't be cancelled.
+// signal() and broadcast() don't block.
 // Order: signal() wakes the one that waits longest. A wait ends only by a signal() or broadcast() that came after its
-// start, never for nothing; but somebody else may lock before the woken one does, so what it waited for may be over.
+// start, never without one. But somebody else may take the lock before the woken waiter does, so what the waiter waited
+// for may be over.
 #pragma once
 
 #include <weft/detail/spin_mutex.h>
@@ -27,13 +29,13 @@ namespace weft {
 
 namespace detail {
 
-// What it is made of; tests/model/cond_test.cc explores it with another one.
+// The policy of the queue; tests/model/cond_test.cc explores the queue with another one.
 struct CondPolicy {
   using Waits = WaitPolicy;
   static void block(WaitNode& node, rt::SpinMutex& held) noexcept;
 };
 
-// The waiters; sync/cond.h has the protocol.
+// The queue of the waiters; sync/cond.h has the protocol.
 template <typename Policy>
 class BasicCondQueue {
  public:
@@ -43,7 +45,7 @@ class BasicCondQueue {
   BasicCondQueue(const BasicCondQueue&) = delete;
   BasicCondQueue& operator=(const BasicCondQueue&) = delete;
 
-  // Takes a place in the queue. wait() with the same node follows.
+  // Puts the node into the queue. A wait() with the same node follows.
   void enter(Node& node) noexcept;
   // Returns when the node is signalled.
   void wait(Node& node) noexcept;
@@ -70,7 +72,8 @@ class Cond {
   Cond(const Cond&) = delete;
   Cond& operator=(const Cond&) = delete;
 
-  // The caller holds the lock. Unlocks it, waits, and locks it again; a signal that comes after the unlock is not lost.
+  // Unlocks the lock, which the caller holds, waits, and locks it again. A signal that comes after the unlock is not
+  // lost.
   void wait() {
     detail::WaitNode node;
     Lock& lock = lock_;
@@ -80,13 +83,14 @@ class Cond {
     lock.lock();
   }
 
-  // Waits until `condition()` holds, which is called with the lock held. An exception from it leaves the lock held.
+  // Waits until `condition()` holds. It is called with the lock held; an exception from it leaves the lock held.
   template <typename Condition>
   void wait(Condition condition) {
     while (!condition()) wait();
   }
 
-  // Wakes the one that waits longest, if anybody does; broadcast() wakes all. The caller may hold the lock, but need not.
+  // signal() wakes the one that waits longest, if anybody waits; broadcast() wakes all. The caller may hold the lock,
+  // but need not.
   void signal() noexcept { queue_.signal(); }
   void broadcast() noexcept { queue_.broadcast(); }
 

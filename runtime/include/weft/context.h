@@ -3,19 +3,19 @@
 //   auto [ctx, cancel] = weft::with_timeout(request.context(), 200ms);
 //   weft::go([ctx = ctx, answers] { answers.send(ask(ctx)); });
 //   ...
-//   cancel();                                              // also when it is no longer needed before the deadline
+//   cancel();                                              // call it also when the context is not needed that long
 //
-// Contexts form a tree: what ends one ends all that were made from it. They are immutable but for that.
+// Contexts form a tree: what ends one context ends all that were made from it. Nothing else of a context ever changes.
 //
 // Thread safety: a Context, CancelFunc or StopFunc is a handle; copies name the same thing, and every function may be
 // called from any goroutine and any plain thread. One handle object that several threads use while one assigns to it
 // needs a lock.
-// Lifetime: a context lives as long as a handle to it, to one made from it, or to its CancelFunc does. One that goes
-// away before it was cancelled can't be cancelled any more: its timer is stopped, its done channel stays open, its
-// after_func functions are dropped. So a CancelFunc need not be called for memory's sake, but goroutines that still use
-// the context learn only from the call.
-// Runtime: deadlines and after_func need a running one. A context with a deadline of its own is made while it runs, and
-// is done or gone before it ends.
+// Lifetime: a context lives as long as a handle to it, a handle to a context made from it, or its CancelFunc does. A
+// context that goes away before it was cancelled can't be cancelled any more: its timer is stopped, its done channel
+// stays open, and its after_func functions are dropped. So a CancelFunc need not be called for memory's sake, but
+// goroutines that still use the context learn of its end only from the call.
+// Runtime: deadlines and after_func need a running runtime. A context with a deadline of its own must be made while the
+// runtime runs, and be done or gone before the runtime ends.
 // Blocking: nothing here waits for work to end. cancel() may wait for another cancel() of the same tree.
 #pragma once
 
@@ -83,20 +83,21 @@ struct ContextValueOf<Key> {
   using type = typename Key::context_value;
 };
 
-// Has the key's name in it; to_string() finds it. (Programs may be compiled without typeid.)
+// Returns a text that has the key's name in it; to_string() finds it there. (Programs may be compiled without typeid.)
 template <typename Key>
 constexpr const char* context_key_signature() noexcept {
   return __PRETTY_FUNCTION__;
 }
 
-// Its address tells keys apart; what it points to is for to_string(). Not const, so that no linker may merge two.
+// The address of this variable tells keys apart; to_string() reads the text that it points to. The variable is not
+// const, so that no linker may merge two of them.
 template <typename Key>
 inline const char* context_key_tag = context_key_signature<Key>();
 
 }  // namespace detail
 
-// What names a value of type T: `struct UserName : weft::ContextKey<std::string> {};`. A type that does not derive from
-// ContextKey names itself.
+// Names a value of type T: `struct UserName : weft::ContextKey<std::string> {};`. A type that does not derive from
+// ContextKey names a value of that type itself.
 template <typename T>
 struct ContextKey {
   using context_value = T;
@@ -108,16 +109,18 @@ class Context {
  public:
   Context() noexcept = default;  // background()
 
-  // Closed when the context is done; the nil channel for one that never will be. The same channel each time.
+  // Returns a channel that is closed when the context is done; the nil channel for a context that never will be. It is
+  // the same channel each time.
   RecvChan<std::monostate> done() const;
 
-  // None until the context is done, then Errc::canceled or Errc::context_deadline_exceeded, for good.
+  // Returns no error until the context is done, then Errc::canceled or Errc::context_deadline_exceeded, for good.
   Error err() const noexcept;
 
-  // The earliest deadline of the context and its ancestors.
+  // Returns the earliest deadline of the context and its ancestors.
   std::optional<TimePoint> deadline() const noexcept;
 
-  // The value that the nearest ancestor has for Key; null when none has. Lives as long as the context.
+  // Returns the value that the nearest ancestor has for Key; null when none has one. The value lives as long as the
+  // context.
   template <typename Key>
   const ContextValue<Key>* value() const noexcept {
     return static_cast<const ContextValue<Key>*>(find_value(&detail::context_key_tag<Key>));
@@ -136,8 +139,9 @@ class Context {
   detail::ContextRef node_;
 };
 
-// Makes its context done with Errc::canceled. When the call returns, all contexts made from it are done. Later calls do
-// nothing; a default-constructed one does nothing either. Does not wait for goroutines to notice.
+// Makes its context done with Errc::canceled. When the call returns, all contexts made from that one are done too.
+// Later calls do nothing; a default-constructed CancelFunc does nothing either. The call does not wait for goroutines
+// to notice.
 class CancelFunc {
  public:
   CancelFunc() noexcept = default;
@@ -148,7 +152,7 @@ class CancelFunc {
   detail::ContextRef node_;  // a CancelNode
 };
 
-// The same, with a cause, which cause() returns; without one the cause is the context's error.
+// Does the same as CancelFunc, with a cause, which cause() returns. Without one, the cause is the context's error.
 class CancelCauseFunc {
  public:
   CancelCauseFunc() noexcept = default;
@@ -159,8 +163,8 @@ class CancelCauseFunc {
   detail::ContextRef node_;  // a CancelNode
 };
 
-// Takes back an after_func(): true if that kept the function from running, false if it was started or taken back
-// before. Does not wait for a function that runs. Keeps the context alive.
+// Takes back an after_func(). Returns true if that kept the function from running, false if the function was started or
+// taken back before. Does not wait for a function that runs. A StopFunc keeps the context alive.
 class StopFunc {
  public:
   StopFunc() noexcept = default;
@@ -173,16 +177,18 @@ class StopFunc {
   std::shared_ptr<detail::AfterFunc> function_;
 };
 
-// Never done, no deadline, no values: the root. todo() is for where the right context is yet to be passed in.
+// Return the root, which is never done and has no deadline and no values. todo() is for where the right context is yet
+// to be passed in.
 inline Context background() noexcept { return {}; }
 inline Context todo() noexcept { return {}; }
 
-// A context that is done when `parent` is or when the function is called; from a parent that is done, one that is done.
+// Return a context that is done when `parent` is done or when the returned function is called. From a parent that is
+// done, they return a context that is done.
 [[nodiscard]] std::pair<Context, CancelFunc> with_cancel(const Context& parent);
 [[nodiscard]] std::pair<Context, CancelCauseFunc> with_cancel_cause(const Context& parent);
 
-// Done at the deadline too, with Errc::context_deadline_exceeded, and with `cause` if there is one. A parent's earlier
-// deadline stays the deadline. One in the past gives a context that is done.
+// Return a context that is also done at the deadline, with Errc::context_deadline_exceeded, and with `cause` if there
+// is one. A parent's earlier deadline stays the deadline. A deadline in the past gives a context that is done.
 [[nodiscard]] std::pair<Context, CancelFunc> with_deadline(const Context& parent, TimePoint deadline);
 [[nodiscard]] std::pair<Context, CancelFunc> with_deadline_cause(const Context& parent, TimePoint deadline,
                                                                  Error cause);
@@ -190,7 +196,8 @@ inline Context todo() noexcept { return {}; }
 [[nodiscard]] std::pair<Context, CancelFunc> with_timeout_cause(const Context& parent, std::chrono::nanoseconds timeout,
                                                                 Error cause);
 
-// The values of `parent`, without its end: never done, no deadline, no cause.
+// Returns a context with the values of `parent` but without its end: it is never done, and has no deadline and no
+// cause.
 [[nodiscard]] Context without_cancel(const Context& parent);
 
 namespace detail {
@@ -198,15 +205,17 @@ namespace detail {
 StopFunc after_func(const Context& context, std::unique_ptr<Callback> callback);
 }  // namespace detail
 
-// A context in which value<Key>() is `value`. For what belongs to the request and crosses layers, not for parameters.
+// Returns a context in which value<Key>() is `value`. It is for what belongs to the request and crosses layers, not for
+// parameters.
 template <typename Key>
 [[nodiscard]] Context with_value(const Context& parent, ContextValue<Key> value) {
   return detail::with_value(parent, &detail::context_key_tag<Key>,
                             std::make_shared<const ContextValue<Key>>(std::move(value)));
 }
 
-// Runs fn() in a goroutine of its own once the context is done; at once if it is. What fn captures is destroyed when fn
-// has run, is stopped, or can't run any more. A function that captures its context keeps it alive until then.
+// Runs fn() in a goroutine of its own once the context is done; at once if it is done already. What fn captures is
+// destroyed when fn has run, is stopped, or can't run any more. A function that captures its context keeps the context
+// alive until then.
 template <typename F>
 StopFunc after_func(const Context& context, F&& fn) {
   using Fn = std::decay_t<F>;
@@ -219,12 +228,13 @@ StopFunc after_func(const Context& context, F&& fn) {
   return detail::after_func(context, std::make_unique<Bound>(std::forward<F>(fn)));
 }
 
-// Why the context is done: the first cause given to it or an ancestor, else err(). None while it is not done.
+// Returns why the context is done: the first cause given to it or an ancestor, else err(). Returns no error while the
+// context is not done.
 Error cause(const Context& context) noexcept;
 
-// How the context was made, for logs: "context.Background.WithValue(UserName).WithDeadline(m=+12.500000000 [1.5s])".
-// Deadlines are seconds of the monotonic clock, with what remains of them; of values the key is shown, not the value.
-// todo() shows as the background. Throws std::bad_alloc.
+// Returns how the context was made, for logs: "context.Background.WithValue(UserName).WithDeadline(m=+12.500000000
+// [1.5s])". A deadline shows as seconds of the monotonic clock, with the time that remains; a value shows as its key
+// alone. todo() shows as the background. Throws std::bad_alloc.
 std::string to_string(const Context& context);
 
 }  // namespace weft

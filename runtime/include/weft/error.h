@@ -24,7 +24,8 @@ enum class Errc {
   context_deadline_exceeded,  // "context deadline exceeded"
 };
 
-// What a caller asks of an error, whichever layer made it: `if (result.ec == weft::Condition::deadline_exceeded)`.
+// What a caller asks of an error, whichever layer made the error:
+// `if (result.ec == weft::Condition::deadline_exceeded)`.
 enum class Condition {
   eof = 1,
   closed,             // the object was closed under the operation, by this side
@@ -46,16 +47,16 @@ class [[nodiscard]] Error {
   Error(Errc code) noexcept : code_(make_error_code(code)) {}  // NOLINT(google-explicit-constructor)
   // `context` is put before the code's own text, with ": " between them.
   Error(std::error_code code, std::string context);
-  // An error that is nothing but its text, in the category of generic failures.
+  // Returns an error that is nothing but its text, in the category of generic failures.
   static Error text(std::string message);
 
   explicit operator bool() const noexcept { return static_cast<bool>(code_); }
   std::error_code code() const noexcept { return code_; }
   std::string message() const;
-  // The same error with one more word of context in front.
+  // Returns the same error with one more word of context in front.
   Error wrap(std::string_view context) const;
 
-  // True when the error is that condition, through whatever was wrapped around it.
+  // Returns true when the error is that condition, whatever context was wrapped around it.
   friend bool operator==(const Error& error, Condition condition) noexcept {
     return error.code_ == make_error_condition(condition);
   }
@@ -73,7 +74,7 @@ using Result = tl::expected<T, Error>;
 
 using Unexpected = tl::unexpected<Error>;
 
-// What a transfer moved and why it stopped: n bytes are done, also when ec is set.
+// How much a transfer moved, and why it stopped: n bytes are done, also when ec is set.
 struct IoResult {
   std::size_t n = 0;
   std::error_code ec;

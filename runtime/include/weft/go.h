@@ -1,9 +1,11 @@
 // Goroutines: start one, give way, ask who you are.
 //
-// A goroutine has a stack of its own (RuntimeOptions::stack_size, 256 KiB unless told), so any function called from it may
-// block: only the goroutine waits, its thread goes on with another. Go's "go statement" section is the contract.
+// A goroutine has a stack of its own (RuntimeOptions::stack_size, 256 KiB by default), so any function called from it
+// may block: only the goroutine waits, and its thread goes on with another one. Go's "go statement" section is the
+// contract.
 //
-// Thread safety: every function here may be called from any goroutine; those that say so from any thread.
+// Thread safety: every function here may be called from any goroutine; the functions that say so may be called from any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -29,33 +31,37 @@ namespace weft {
 enum class PollerChoice { automatic, io_uring, io_uring_plain, epoll };
 
 struct RuntimeOptions {
-  // Processors (Ps): how many goroutines run at the same time. 0: WEFT_PROCS, else the affinity mask and the cgroup's CPU quota.
+  // Processors (Ps): how many goroutines run at the same time. 0: WEFT_PROCS decides, else the affinity mask and the
+  // cgroup's CPU quota.
   int procs = 0;
-  // `automatic`: WEFT_POLLER (auto|io_uring|io_uring_plain|epoll) decides, else the best that the kernel lets us have.
+  // `automatic`: WEFT_POLLER (auto|io_uring|io_uring_plain|epoll) decides, else weft takes the best that the kernel
+  // allows.
   PollerChoice poller = PollerChoice::automatic;
   // Bytes reserved for each goroutine's stack, committed as they are touched. Rounded up to pages; at least 16 KiB.
   std::size_t stack_size = 256 * 1024;
-  // Threads that may run goroutines, those inside blocking() included. One more ends the process ("thread exhaustion"), as in Go: it is
-  // the sign of a leak.
+  // Threads that may run goroutines, including those inside blocking(). One more thread ends the process ("thread
+  // exhaustion"), as in Go: it is the sign of a leak.
   std::size_t max_threads = 10'000;
-  // Ends the process with a report when every goroutine waits for another one. Never when a timer, I/O, a blocking call or a signal
-  // subscription is pending, nor when the process has threads of its own beside the one that called run().
+  // Ends the process with a report when every goroutine waits for another one. It never does so while a timer, I/O, a
+  // blocking call or a signal subscription is pending, nor when the process has threads of its own beside the one that
+  // called run().
   bool deadlock_detection = true;
-  // Where the runtime's own warnings go, hogs for example. Empty: to stderr.
+  // Where the runtime's own warnings go, those of hogs for example. Empty: they go to stderr.
   LogSink log = {};
-  // Reports on crashes. True: while the runtime runs it handles SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT (prints the stack, then the signal
-  // takes its default action), SIGQUIT (prints every goroutine, status 2) and SIGURG (asks a thread for its stack), each only if its action is
-  // the default one when the runtime starts, and keeps a thread for the printing. False, for a program with a reporter of its own: no signal is
-  // touched. WEFT_TRACEBACK (none|single|all|system|crash) says how much is printed.
+  // Reports on crashes. If true, the runtime handles signals while it runs. On SIGSEGV, SIGBUS, SIGFPE, SIGILL and
+  // SIGABRT it prints the stack, and then the signal takes its default action. On SIGQUIT it prints every goroutine and
+  // ends with status 2. By SIGURG it asks a thread for its stack. It handles each signal only if the signal's action is
+  // the default one when the runtime starts, and it keeps a thread for the printing. If false, for a program with a
+  // reporter of its own, no signal is touched. WEFT_TRACEBACK (none|single|all|system|crash) says how much is printed.
   bool crash_reports = true;
 };
 
 struct GoOptions {
-  // Added to the labels that the goroutine inherits; of a key in both, the value given here counts.
+  // These labels are added to those that the goroutine inherits. For a key in both, the value given here counts.
   Labels labels{};
   // Bytes reserved for this goroutine's stack, committed as they are touched. Rounded up to pages; at least 16 KiB. 0:
-  // RuntimeOptions::stack_size. Stacks of another size are pooled too, but for all processors together: starting such a
-  // goroutine takes a lock.
+  // RuntimeOptions::stack_size. Stacks of another size are pooled too, but for all processors together, so starting
+  // such a goroutine takes a lock.
   std::size_t stack_size = 0;
 };
 
@@ -64,7 +70,7 @@ namespace detail {
 // Calls and then destroys the closure it is given.
 using ClosureEntry = void (*)(void* closure);
 
-// A goroutine that is made but not yet runnable; its closure lives on its own stack.
+// A goroutine that is made but not yet runnable; its closure lives on the goroutine's own stack.
 struct Spawn {
   void* goroutine;
   void* closure;
@@ -82,7 +88,7 @@ class GoroutineExit {
   GoroutineExit(const GoroutineExit&) = delete;
   GoroutineExit& operator=(const GoroutineExit&) = delete;
   ~GoroutineExit();
-  // At a goroutine's outermost frame.
+  // Called at a goroutine's outermost frame.
   void arrived_at(const void* goroutine) noexcept;
 
  private:
@@ -101,83 +107,89 @@ class BlockingRegion {
   bool outermost_ = false;
 };
 
-// Largest closure that rides on the goroutine's own stack; a larger one goes to the heap.
+// The largest closure that is kept on the goroutine's own stack; a larger one goes to the heap.
 inline constexpr std::size_t kMaxInlineClosure = 1024;
 
 }  // namespace detail
 
-// Starts `fn()` in a new goroutine and returns at once. The closure is moved or copied in the caller; what it captures by
-// reference must outlive the goroutine. An exception that leaves `fn` ends the process with status 2.
-// May be called from any thread while the runtime runs. Throws std::bad_alloc when there is no memory for a stack; where each guard costs
-// a mapping (kernels before 6.13) and no more may be had, the process ends with a line that names vm.max_map_count.
-// `where` is what dumps call the goroutine's creator; leave it to the default, or pass on your own caller's.
+// Starts `fn()` in a new goroutine and returns at once. The closure is moved or copied in the caller; what it captures
+// by reference must outlive the goroutine. An exception that leaves `fn` ends the process with status 2.
+// May be called from any thread while the runtime runs. Throws std::bad_alloc when there is no memory for a stack.
+// Where each guard costs a mapping (kernels before 6.13) and no more mappings may be had, the process ends with a line
+// that names vm.max_map_count. `where` is what dumps call the goroutine's creator; leave it to the default, or pass on
+// your own caller's.
 template <typename F>
 void go(F&& fn, SourceLocation where = SourceLocation::current());
 
-// The same, with options for this goroutine:
+// Does the same, with options for this goroutine:
 //   weft::go({.labels = {{"job", "index"}}}, [] { ... });
 template <typename F>
 void go(const GoOptions& options, F&& fn, SourceLocation where = SourceLocation::current());
 
-// Lets the goroutines that are waiting to run on this processor run first (runtime.Gosched). When none is, it returns at once.
+// Lets the goroutines that wait to run on this processor run first (runtime.Gosched). When there are none, returns at
+// once.
 void yield();
 
-// Ends the calling goroutine: unwinds its stack, so that destructors run, and lets the others go on (runtime.Goexit). It unwinds by an
-// exception of a type of its own; a `catch (...)` on the way must rethrow, in the same goroutine, else the process ends with a line that
-// says so. In main the others go on until the last has ended, which is reported as a deadlock. Goroutines only.
+// Ends the calling goroutine: unwinds its stack, so that destructors run, and lets the others go on (runtime.Goexit).
+// It unwinds by an exception of a type of its own. A `catch (...)` on the way must rethrow the exception, in the same
+// goroutine, else the process ends with a line that says so. When main calls it, the others go on until the last has
+// ended, which is reported as a deadlock. Goroutines only.
 [[noreturn]] void exit_goroutine();
 
-// Calls fn(), which may block its thread: a system call that has no goroutine form, a library that waits. Meanwhile the goroutine's
-// processor runs others on another thread: at once when others wait, else as soon as somebody needs it. Returns what fn returns; an
-// exception passes through. Nests, and costs some nanoseconds when nobody needs the processor, so that library code may use it freely.
-// Inside fn everything of weft's may be called. A signal-driven interruption (EINTR) of fn's system calls is possible, as always.
-// On a plain thread it just calls fn.
+// Calls fn(), which may block its thread: a system call that has no goroutine form, or a library that waits. Meanwhile
+// the goroutine's processor runs other goroutines on another thread: at once when others wait, else as soon as somebody
+// needs it. Returns what fn returns; an exception passes through. Calls may nest. A call costs some nanoseconds when
+// nobody needs the processor, so library code may use it freely. Inside fn, everything of weft's may be called. As
+// always, a signal may interrupt fn's system calls (EINTR). On a plain thread it just calls fn.
 template <typename F>
 decltype(auto) blocking(F&& fn) {
   const detail::BlockingRegion region;
   return std::forward<F>(fn)();
 }
 
-// Reserves the calling goroutine's thread for it: the goroutine runs on no other, and nothing else runs on the thread, until as many calls
-// of unlock_os_thread() (runtime.LockOSThread). For what is bound to a thread: its signal mask, affinity, namespaces, a library's
-// thread-locals. A goroutine that ends while it is locked ends the thread, too. Each switch to or from it is a switch of threads.
+// Reserves the calling goroutine's thread for it (runtime.LockOSThread). The goroutine runs on no other thread, and
+// nothing else runs on this one, until unlock_os_thread() was called as many times. It is for what is bound to a
+// thread: the signal mask, affinity, namespaces, or the thread-locals of a library. A goroutine that ends while it is
+// locked ends the thread, too. Each switch to or from such a goroutine is a switch of threads.
 void lock_os_thread();
-// Without a lock_os_thread() to undo it does nothing.
+// Does nothing when there is no lock_os_thread() to undo.
 void unlock_os_thread();
 
-// Starts the runtime, runs `main` in the first goroutine and returns its status (0 when it returns void) as soon as it
-// returns; other goroutines are not waited for. One runtime at a time; it may be run again after it returned.
-// When the runtime can't start, one line on stderr says why and the status is 1.
+// Starts the runtime, runs `main` in the first goroutine, and returns the status of `main` (0 when it returns void) as
+// soon as `main` returns; other goroutines are not waited for. One runtime runs at a time; it may be run again after it
+// returned. When the runtime can't start, one line on stderr says why and the status is 1.
 template <typename F>
 int run(F&& main, RuntimeOptions options = {});
 
-// Processors of the running runtime; 0 when none runs. Any thread.
+// Returns the number of processors of the running runtime; 0 when none runs. Any thread.
 int procs() noexcept;
 
-// Changes their number while everything goes on (runtime.GOMAXPROCS), at most 1024; returns the number before. n < 1 changes nothing.
-// Goroutines that run on a processor which retires go on until they next give way. When the kernel refuses a poller for a new processor,
-// there are fewer than asked for, and a warning says why. Any thread; 0 and no effect when no runtime runs.
+// Changes the number of processors while everything goes on (runtime.GOMAXPROCS), to at most 1024, and returns the
+// number before. n < 1 changes nothing. Goroutines that run on a processor which retires go on until they next give
+// way. When the kernel refuses a poller for a new processor, there are fewer processors than asked for, and a warning
+// says why. Any thread. When no runtime runs, it returns 0 and has no effect.
 int set_procs(int n);
 
-// Undoes the choice of set_procs(), of WEFT_PROCS and of RuntimeOptions::procs: from now on the number follows the affinity mask and the
-// cgroup's quota, as it does when nobody chose (runtime.SetDefaultGOMAXPROCS).
+// Undoes the choice of set_procs(), of WEFT_PROCS and of RuntimeOptions::procs. From now on the number follows the
+// affinity mask and the cgroup's quota, as it does when nobody chose (runtime.SetDefaultGOMAXPROCS).
 void follow_default_procs();
 
-// The processor that runs the caller, from 0 (inside blocking(), the one that did before); -1 outside a goroutine.
+// Returns the processor that runs the caller, from 0 (inside blocking(), the one that did before); -1 outside a
+// goroutine.
 int processor_id() noexcept;
 
-// The thread (M) that runs the caller, from 0; -1 outside a goroutine.
+// Returns the thread (M) that runs the caller, from 0; -1 outside a goroutine.
 int machine_id() noexcept;
 
 namespace this_goroutine {
 
-// 1 for main, then counting up; 0 outside a goroutine.
+// Ids of goroutines: main has 1, and the others count up from there; 0 outside a goroutine.
 std::uint64_t id() noexcept;
 std::uint64_t parent_id() noexcept;
 
 }  // namespace this_goroutine
 
-// syscall: inside blocking().
+// `syscall` means inside blocking().
 enum class GoroutineState { runnable, running, syscall, waiting };
 
 // "runnable", "running", "syscall", "waiting".
@@ -201,29 +213,31 @@ struct GoroutineInfo {
   }
 };
 
-// Every live goroutine, in the order of their ids; a snapshot that may be out of date as soon as it is taken. Any thread.
+// Returns every live goroutine, in the order of their ids. It is a snapshot that may be out of date as soon as it is
+// taken. Any thread.
 std::vector<GoroutineInfo> goroutines();
 
 struct GoroutinesOptions {
-  // Fill in GoroutineInfo::stack. Blocks the thread, for about 10 us a frame; nobody is stopped.
+  // Fill in GoroutineInfo::stack. This blocks the thread, for about 10 us a frame; no goroutine is stopped.
   bool stacks = false;
-  // Fill in GoroutineInfo::stack_high_water: how much of the goroutine's stack is in memory, counted from its top to the deepest page that was
-  // ever touched. Stacks are pooled and stay committed, so it is the deepest that this goroutine or any that had the stack before it went. A page
-  // that was swapped out does not count. One system call a goroutine.
+  // Fill in GoroutineInfo::stack_high_water: how much of the goroutine's stack is in memory, counted from its top to
+  // the deepest page that was ever touched. Stacks are pooled and stay committed, so it tells how deep this goroutine,
+  // or any that had the stack before it, went. A page that was swapped out does not count. It takes one system call for
+  // each goroutine.
   bool high_water = false;
 };
 
-// The same, with what costs more. Any thread.
+// Returns the same, with the parts that cost more. Any thread.
 std::vector<GoroutineInfo> goroutines(GoroutinesOptions options);
 
-// Live goroutines, 0 when no runtime runs. Any thread.
+// Returns the number of live goroutines; 0 when no runtime runs. Any thread.
 std::size_t goroutine_count() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
-// At the end of the scope, also when exit_goroutine() ends it.
+// Destroys the object at the end of the scope, also when exit_goroutine() ends the scope.
 template <typename T>
 struct DestroyAtEnd {
   T* object;

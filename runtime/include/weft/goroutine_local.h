@@ -5,19 +5,21 @@
 //
 //   void handle() { arena->reset(); }                              // this goroutine's
 //
-// A value is made when its goroutine first asks for it, and destroyed when the goroutine ends: on its own stack, after what
-// its function captured, last made first destroyed. A destructor may block, and may use other GoroutineLocals; a value that
-// is destroyed already is then made anew, and destroyed again. Children don't inherit values (labels they do, see
-// weft/labels.h). Values of goroutines that never end, because main returned before them, are not destroyed.
+// A value is made when its goroutine first asks for it, and destroyed when the goroutine ends: on the goroutine's own
+// stack, after what its function captured, the last made first. A destructor may block, and may use other
+// GoroutineLocals; a value that is destroyed already is then made anew, and destroyed again. Children don't inherit
+// values (but they inherit labels, see weft/labels.h). Values of goroutines that never end, because main returned
+// before them, are not destroyed.
 //
-// On a plain thread, and in timer callbacks, the value is the thread's, and destroyed when the thread ends.
+// On a plain thread, and in timer callbacks, the value belongs to the thread, and is destroyed when the thread ends.
 //
-// Thread safety: the variable may be used by all goroutines at the same time; a value belongs to its goroutine, which may
-// hand out references to it while it lives.
-// Lifetime: a reference stays valid until the goroutine ends. The variable must be static or outlive whatever uses it;
-// each one takes a number for ever, so don't make them by the thousand.
-// Errors: what T's constructor or the function throws leaves get(), and nothing was made. A destructor that throws ends the
-// process. More than a thousand values made while a goroutine ends are a fatal error: they make each other for ever.
+// Thread safety: the variable may be used by all goroutines at the same time. A value belongs to its goroutine, which
+// may hand out references to the value while it lives.
+// Lifetime: a reference stays valid until the goroutine ends. The variable must be static or outlive whatever uses it.
+// Each variable takes a number for ever, so don't make them by the thousand.
+// Errors: what T's constructor or the function throws leaves get(), and no value is made. A destructor that throws ends
+// the process. More than a thousand values made while a goroutine ends are a fatal error, because they make each other
+// for ever.
 #pragma once
 
 #include <atomic>
@@ -30,12 +32,12 @@ namespace detail {
 
 using LocalDestroy = void (*)(void* value) noexcept;
 
-// The caller's value of that variable; null when it has none.
+// Returns the caller's value of that variable; null when the caller has none.
 void* find_local(std::uint32_t index) noexcept;
-// Makes room first, so that nothing can fail between the making of a value and its keeping.
+// reserve_local() makes room first, so that nothing can fail between the making of a value and its keeping.
 void reserve_local(std::uint32_t index);
 void keep_local(std::uint32_t index, void* value, LocalDestroy destroy) noexcept;
-// The number of the variable, from 1; given at its first use.
+// Returns the number of the variable, from 1, which is given at its first use.
 std::uint32_t number_local(std::atomic<std::uint32_t>& index) noexcept;
 
 }  // namespace detail
@@ -49,12 +51,12 @@ class GoroutineLocal {
   GoroutineLocal(const GoroutineLocal&) = delete;
   GoroutineLocal& operator=(const GoroutineLocal&) = delete;
 
-  // The caller's value. Does not block, unless the making of T does.
+  // Returns the caller's value. Does not block, unless the making of T does.
   T& get();
   T& operator*() { return get(); }
   T* operator->() { return &get(); }
 
-  // The caller's value; null when it has not been asked for yet.
+  // Returns the caller's value; null when the caller has not asked for it yet.
   T* find() noexcept;
 
  private:

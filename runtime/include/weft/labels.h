@@ -3,8 +3,8 @@
 //
 //   weft::with_labels({{"tenant", name}, {"job", "index"}}, [&] { index(documents); });
 //
-// A goroutine starts with the labels that the goroutine which started it carries at that moment, and those of its
-// GoOptions. goroutines() shows them. They cost go() one load when there are none, and a switch nothing ever.
+// A goroutine starts with the labels that its creator carries at that moment, and with those of its GoOptions.
+// goroutines() shows them. When there are no labels, they cost go() one load. They never cost a switch anything.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ struct Label {
   friend bool operator==(const Label&, const Label&) = default;
 };
 
-// A set of labels, sorted by key; of several with one key the last counts.
+// A set of labels, sorted by key; of several labels with one key, the last counts.
 // Thread safety: immutable and shared; copies are cheap and may be used by any number of threads at the same time.
 class Labels {
  public:
@@ -44,10 +44,10 @@ class Labels {
   }
   ~Labels();
 
-  // These labels and `more`; of a key in both, the value in `more`.
+  // Returns these labels and `more`. For a key in both, the value in `more` counts.
   Labels with(const Labels& more) const;
 
-  // The value of `key`; it lives as long as this set or a copy of it.
+  // Returns the value of `key`. The value lives as long as this set or a copy of it.
   std::optional<std::string_view> get(std::string_view key) const noexcept;
 
   bool empty() const noexcept { return set_ == nullptr; }
@@ -67,17 +67,17 @@ class Labels {
 
 namespace this_goroutine {
 
-// The caller's labels; none on a plain thread, which can't carry any.
+// Returns the caller's labels; none on a plain thread, which can't carry any.
 Labels labels() noexcept;
 
-// Replaces the caller's labels (SetGoroutineLabels), until it ends or they are replaced again; see with_labels() for a
-// change that ends. No effect on a plain thread.
+// Replaces the caller's labels (SetGoroutineLabels), until the caller ends or its labels are replaced again. See
+// with_labels() for a change that ends. Has no effect on a plain thread.
 void set_labels(Labels labels) noexcept;
 
 }  // namespace this_goroutine
 
-// Returns what `fn()` returns; while it runs, `more` is added to the caller's labels. Afterwards the caller has the labels
-// it had before, also when `fn` throws. On a plain thread it only calls `fn`.
+// Returns what `fn()` returns; while it runs, `more` is added to the caller's labels. Afterwards the caller has the
+// labels it had before, also when `fn` throws. On a plain thread it only calls `fn`.
 template <typename F>
 decltype(auto) with_labels(const Labels& more, F&& fn);
 

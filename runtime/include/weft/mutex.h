@@ -6,14 +6,14 @@
 //     ...
 //   }
 //
-// Thread safety: goroutines and plain threads alike. A mutex has no owner: whoever unlocks it unlocks it. It is
-// Lockable.
-// Lifetime: stays in place while in use. It may be destroyed by the goroutine that locked it last, after its unlock.
+// Thread safety: goroutines and plain threads alike. A mutex has no owner: anybody may unlock it. It is Lockable.
+// Lifetime: a mutex stays in place while it is in use. It may be destroyed by the goroutine that locked it last, after
+// its unlock.
 // Blocking: lock() parks the calling goroutine (a plain thread sleeps) until the mutex is free; it can't be cancelled.
 // unlock() may give the processor to the next owner.
-// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses. If
-// it has waited more than 1 ms by then, the next unlock hands the mutex over to it, and so on to those behind it, until one
-// of them has waited less or is the last in the queue.
+// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses.
+// If it has waited more than 1 ms by then, the next unlock hands the mutex over to it, and then to those after it in
+// the queue, until one of them has waited less or is the last in the queue.
 #pragma once
 
 #include <weft/detail/mutex_core.h>
@@ -28,10 +28,10 @@ class Mutex {
 
   void lock() noexcept { core_.lock(); }
 
-  // Never waits. False while somebody holds the mutex, or is about to have it handed over.
+  // Never waits. Returns false while somebody holds the mutex, or while it is being handed over to somebody.
   bool try_lock() noexcept { return core_.try_lock(); }
 
-  // Of a mutex that nobody holds: fatal error "sync: unlock of unlocked mutex".
+  // Unlocking a mutex that nobody holds is the fatal error "sync: unlock of unlocked mutex".
   void unlock() noexcept { core_.unlock(); }
 
  private:

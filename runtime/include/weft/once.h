@@ -4,16 +4,17 @@
 //   started.do_once([&] { start_workers(); });              // every call returns when the workers are started
 //
 //   const auto config = weft::once_value([] { return load_config("app.toml"); });
-//   use(config().listen_address);                           // read by the first call
+//   use(config().listen_address);                           // the first call reads the file
 //
 // Thread safety: goroutines and plain threads alike.
 // Blocking: a call that finds the function running waits for its end (a goroutine parks, a plain thread sleeps), and
-// can't be cancelled; one that finds it done never waits. The function may park. A function that calls the same Once,
-// or the function that it is behind, waits for itself for ever. What a once_func's or once_value's function captured is
-// destroyed before the others go on, so its destructors may not call it either.
+// can't be cancelled; a call that finds it done never waits. The function may park. A function that calls the same
+// Once, or the handle that it belongs to, waits for itself for ever. What the function of a once_func or once_value
+// captured is destroyed before the others go on, so its destructors may not call the handle either.
 // Ordering: the end of the function happens before the return of every call.
 // Exceptions: callers of a once_func or once_value hold one exception object together, so nobody should change it.
-// ThreadSanitizer, which does not see the count that libstdc++ keeps of them, may report its destruction by the last one.
+// ThreadSanitizer does not see the count that libstdc++ keeps of its holders, and may report its destruction by the
+// last one.
 #pragma once
 
 #include <atomic>
@@ -32,19 +33,19 @@
 
 namespace weft {
 
-// Lifetime: may be destroyed once every call has returned.
+// Lifetime: a Once may be destroyed when every call has returned.
 class Once {
  public:
   constexpr Once() noexcept = default;
   Once(const Once&) = delete;
   Once& operator=(const Once&) = delete;
 
-  // Calls fn() if no call has called its own yet; else waits until that one has ended. A function that ends by an
-  // exception or by exit_goroutine() has been called all the same: the exception goes to the caller whose function it was,
-  // the others return.
+  // Calls fn() if no call has called its own function yet; else waits until that one has ended. A function that ends by
+  // an exception or by exit_goroutine() has been called all the same: the exception goes to the caller whose function
+  // it was, and the others return.
   template <typename F>
   void do_once(F&& fn) {
-    // Acquires what the function did.
+    // Acquire: the caller sees what the function did.
     if (!done_.load(std::memory_order_acquire)) [[unlikely]] {
       do_slow(std::forward<F>(fn));
     }
@@ -59,7 +60,7 @@ class Once {
   template <typename F>
   void do_slow(F&& fn);
 
-  std::atomic<bool> done_{false};  // false to true once, with mutex_ held
+  std::atomic<bool> done_{false};  // goes from false to true once, with mutex_ held
   Mutex mutex_;                    // held while the function runs
 };
 
@@ -77,13 +78,14 @@ class OnceResult;
 template <typename T>
 class OnceValue {
  public:
-  // The value; valid as long as a copy of this handle is. Throws what the function threw, the same exception in every
-  // call; Panic when it called exit_goroutine(), except in the goroutine that this ended.
+  // Returns the value, which is valid as long as a copy of this handle is. Throws what the function threw, the same
+  // exception in every call; throws Panic when the function called exit_goroutine(), except in the goroutine that this
+  // ended.
   const T& operator()() const& {
     state_->call();
     return state_->value();
   }
-  // Of a handle that goes at once, and may take the value with it: a copy.
+  // Returns a copy of the value, because a handle without a name goes at once, and may take the value with it.
   T operator()() const&& requires std::copy_constructible<T> {
     state_->call();
     return state_->value();
@@ -111,8 +113,8 @@ class OnceFunc {
   std::shared_ptr<detail::OnceResult<void>> state_;
 };
 
-// A handle whose first call calls fn(); what fn captured is destroyed as soon as it has run. The value may be of a type
-// that only moves, or not even that.
+// Return a handle whose first call calls fn(). What fn captured is destroyed as soon as fn has run. The value may be of
+// a type that can only be moved, or not even that.
 template <typename F>
 [[nodiscard]] auto once_value(F&& fn);
 template <typename F>
@@ -130,7 +132,8 @@ void Once::do_slow(F&& fn) {
 
 namespace detail {
 
-// What the copies of a handle share. Everything but once_ is written inside its run, and only read when it is done.
+// What the copies of a handle share. Everything but once_ is written inside the run, and only read when the run is
+// done.
 class OnceState {
  public:
   OnceState() = default;
@@ -179,11 +182,11 @@ class OnceResult : public OnceState {
   OnceResult(const OnceResult&) = delete;
   OnceResult& operator=(const OnceResult&) = delete;
 
-  // After call() has returned.
+  // Called after call() has returned.
   const T& value() const noexcept { return value_; }
 
  protected:
-  // In place, so that T need not move.
+  // Makes the value in place, so that T need not be movable.
   template <typename F>
   void make(F& fn) {
     ::new (static_cast<void*>(std::addressof(value_))) T(std::invoke(fn));

@@ -1,19 +1,19 @@
-// Pool<T>: objects that are expensive to make and needed for a moment, kept for the next who needs one: buffers, encoders
-// (Go's sync.Pool).
+// Pool<T> keeps objects that are expensive to make and needed for a moment, such as buffers or encoders, for the next
+// user (Go's sync.Pool).
 //
 //   weft::Pool<std::vector<char>> buffers([] { return std::vector<char>(64 * 1024); });
 //   auto buffer = buffers.get();                            // goes back at the end of the scope, as it is then
 //   read_into(*buffer);
 //
-// Thread safety: the pool, from any goroutine or plain thread; an object belongs to whoever has its lease.
-// Lifetime: the pool must outlive its leases, and destroys what lies in it. It may outlive the runtime.
-// Blocking: never for long, but for what the function that makes objects and their destructors do, which run without locks,
-// in the caller of get(), put() or trim(), or at the end of a lease.
+// Thread safety: the pool may be used from any goroutine or plain thread; an object belongs to whoever has its lease.
+// Lifetime: the pool must outlive its leases. It destroys the objects that lie in it. It may outlive the runtime.
+// Blocking: the pool itself never blocks for long. The function that makes objects and their destructors may block.
+// They run without locks, in the caller of get(), put() or trim(), or at the end of a lease.
 // Ordering: what was done with an object before it went back happens before the get() that returns it.
-// Order: none is promised. Objects stay near the processor that returned them, and the latest goes first; where there is
-// none, the oldest of another processor's.
-// Trimming: an object that nobody took for two trim periods is destroyed, by whoever uses the pool then: a pool that nobody
-// uses is not trimmed, but by trim(). At the latest it goes with the pool.
+// Order: none is promised. Objects stay near the processor that returned them, and the latest goes first. Where a
+// processor has none, the oldest object of another processor goes.
+// Trimming: an object that nobody took for two trim periods is destroyed, by whoever uses the pool then. So a pool that
+// nobody uses is trimmed only by trim(). At the latest, an object goes with the pool.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,7 @@
 namespace weft {
 
 struct PoolOptions {
-  // See "Trimming". Of real time, also in a test's bubble. Zero or less: only by trim().
+  // See "Trimming". The period is of real time, also in a test's bubble. Zero or less: only trim() trims.
   std::chrono::nanoseconds trim_period = std::chrono::minutes(1);
 };
 
@@ -40,7 +40,8 @@ class Pool {
   };
 
  public:
-  // Owns an object until its end, which returns it. Moves; empty when moved from. One goroutine at a time.
+  // Owns an object, and returns it at the end of the lease. A lease can be moved; it is empty when moved from. One
+  // goroutine at a time may use it.
   class Lease {
    public:
     Lease() noexcept = default;
@@ -51,8 +52,8 @@ class Pool {
     }
     ~Lease() { give_back(); }
 
-    // Not of an empty one. A lease without a name would end, and give the object back, before the reference is used:
-    // `auto buffer = pool.get();` keeps it.
+    // The lease may not be empty. A lease without a name would end, and give the object back, before the reference is
+    // used: `auto buffer = pool.get();` keeps it.
     T& operator*() const& noexcept { return item_->value; }
     T& operator*() const&& = delete;
     T* operator->() const noexcept { return std::addressof(item_->value); }
@@ -62,7 +63,7 @@ class Pool {
     void give_back() noexcept {
       if (item_ != nullptr) pool_->core_.put(std::exchange(item_, nullptr));
     }
-    // Destroys the object instead: one that has grown too large to keep, or is broken.
+    // Destroys the object instead of returning it, for one that has grown too large to keep, or is broken.
     void discard() noexcept { delete std::exchange(item_, nullptr); }
 
     void swap(Lease& other) noexcept {
@@ -80,14 +81,15 @@ class Pool {
 
   // Makes objects by T().
   explicit Pool(PoolOptions options = {}) requires std::default_initializable<T> : Pool([] { return T(); }, options) {}
-  // By make(), from any goroutine or thread, also at the same time.
+  // Makes objects by make(), which may be called from any goroutine or thread, also at the same time.
   explicit Pool(std::function<T()> make, PoolOptions options = {})
       : make_(std::move(make)),
         core_(options.trim_period, [](detail::PoolItem* item) { delete static_cast<Item*>(item); }) {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // One that lies in the pool, as its last user left it, or a new one. Throws std::bad_alloc, and what making one throws.
+  // Returns an object that lies in the pool, as its last user left it, or a new one. Throws std::bad_alloc, and what
+  // making one throws.
   [[nodiscard]] Lease get() {
     detail::PoolItem* const item = core_.take();
     return Lease(*this, item != nullptr ? static_cast<Item*>(item) : new Item(std::in_place, make_));
@@ -98,8 +100,9 @@ class Pool {
     core_.put(new Item(std::in_place, [&value]() -> T&& { return std::move(value); }));
   }
 
-  // The end of a trim period now: destroys what was not used since the end of the last one; what was used since then and
-  // is not when this is called again, at that call. While another thread trims that is this end, too, and the call returns.
+  // Ends a trim period now. Destroys the objects that were not used since the end of the last period. Objects that were
+  // used since then are destroyed by the next call, unless they are used before it. While another thread trims, that
+  // trim is the end of this period, too, and the call returns.
   void trim() noexcept { core_.trim(); }
 
  private:

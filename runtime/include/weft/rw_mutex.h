@@ -10,15 +10,16 @@
 //     ...
 //   }
 //
-// Thread safety: goroutines and plain threads alike. The lock has no owner: whoever unlocks it unlocks it. It is
+// Thread safety: goroutines and plain threads alike. The lock has no owner: anybody may unlock it. It is
 // SharedLockable.
-// Lifetime: stays in place while in use. It may be destroyed by whoever held it last, after the unlock.
+// Lifetime: the lock stays in place while it is in use. It may be destroyed by whoever held it last, after the unlock.
 // Blocking: lock() and lock_shared() park the calling goroutine (a plain thread sleeps); they can't be cancelled.
 // unlock() may give the processor to the next owner.
-// Fairness: a writer that waits keeps new readers out, and runs when those before it have left. All readers that waited
-// for a writer run before the next writer. Among writers it is as with Mutex.
+// Fairness: a writer that waits keeps new readers out, and runs when the readers before it have left. All readers that
+// waited for a writer run before the next writer. Among writers, fairness is as with Mutex.
 // Recursion: a goroutine that reads may not lock again, not for reading either: a writer that came in between waits for
-// it, and it for the writer. Readers can't become writers, or writers readers, but by unlocking in between.
+// the goroutine, and the goroutine waits for the writer. A reader can't become a writer, nor a writer a reader, without
+// unlocking in between.
 #pragma once
 
 #include <weft/detail/rw_mutex_core.h>
@@ -27,8 +28,8 @@ namespace weft {
 
 class RWMutex {
  public:
-  // The reading side, for what wants a lock() and an unlock(): std::lock_guard, Cond. As good as the RWMutex that it is
-  // for, which must outlive it; copies are the same.
+  // The reading side, for code that wants a lock() and an unlock(): std::lock_guard, Cond. It refers to its RWMutex,
+  // which must outlive it; copies refer to the same one.
   class RLocker {
    public:
     void lock() const noexcept { mutex_->lock_shared(); }
@@ -47,19 +48,20 @@ class RWMutex {
 
   void lock() noexcept { core_.lock(); }
 
-  // Never waits. False while somebody holds the lock, for reading or writing, or is about to have it handed over.
+  // Never waits. Returns false while somebody holds the lock, for reading or writing, or while it is being handed over.
   bool try_lock() noexcept { return core_.try_lock(); }
 
-  // Of a lock that nobody holds for writing: fatal error "sync: Unlock of unlocked RWMutex".
+  // Unlocking a lock that nobody holds for writing is the fatal error "sync: Unlock of unlocked RWMutex".
   void unlock() noexcept { core_.unlock(); }
 
-  // For up to 2^28 - 1 readers at a time, those that wait included.
+  // There may be up to 2^28 - 1 readers at a time, including those that wait.
   void lock_shared() noexcept { core_.lock_shared(); }
 
-  // Never waits. False while a writer holds the lock, or waits for it.
+  // Never waits. Returns false while a writer holds the lock, or waits for it.
   bool try_lock_shared() noexcept { return core_.try_lock_shared(); }
 
-  // Of a lock that nobody holds for reading: fatal error "sync: RUnlock of unlocked RWMutex", unless readers wait.
+  // Unlocking a lock that nobody holds for reading is the fatal error "sync: RUnlock of unlocked RWMutex", unless
+  // readers wait.
   void unlock_shared() noexcept { core_.unlock_shared(); }
 
   RLocker r_locker() noexcept { return RLocker(*this); }

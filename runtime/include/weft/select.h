@@ -5,31 +5,34 @@
 //                weft::on_recv(ctx.done(), [&] { stop = true; }),
 //                weft::on_recv(weft::after(50ms), [&] { idle(); }));
 //
-// Returns the index of the case that was carried out, after its function, if it has one, has returned. When several can
-// be, each is as likely. With on_default(), which is chosen when none of the others can be carried out, it never waits.
-// Exactly one operation takes place; a value that was to be sent by another case is still there.
+// Returns the index of the case that was carried out, after its function, if it has one, has returned. When several
+// cases can be carried out, each is as likely. With on_default(), select never waits: the default is chosen when none
+// of the other cases can be carried out. Exactly one operation takes place; a value that another case was to send is
+// still there.
 //
 //   on_recv(chan)            the value, if there is one, is dropped
 //   on_recv(chan, variable)  a std::optional<T>, which gets what chan.recv() would have returned
-//   on_recv(chan, f)         f(std::optional<T>): the same. f(T): the value, T() from a closed channel, unless that would
-//                            look like a success (Error, Result). f(): no value
-//   on_send(chan, value)     value is copied from an lvalue; an rvalue is referred to, and moved when the case is chosen
+//   on_recv(chan, f)         f(std::optional<T>) gets the same. f(T) gets the value, or T() from a closed channel, but
+//                            not if that would look like a success (Error, Result). f() gets no value
+//   on_send(chan, value)     value is copied from an lvalue; an rvalue is referred to, and moved if the case is chosen
 //   on_send(chan, value, f)  f() is called when the value was sent
 //   on_default(), on_default(f)
 //
-// Operands are evaluated once, before it waits, in no particular order. A nil channel's case is never ready; a closed
-// channel's always is: a receive gets nothing, a send, if it is the one chosen, throws Panic("send on closed channel").
-// select() of no case, or of nil channels alone, blocks for ever. One channel may appear several times; a select does
-// not meet itself.
+// Operands are evaluated once, before select waits, in no particular order. A nil channel's case is never ready. A
+// closed channel's case always is: a receive gets nothing; a send, if it is the one chosen, throws Panic("send on
+// closed channel"). select() of no case, or of nil channels alone, blocks for ever. One channel may appear several
+// times; a select never sends to itself.
 //
-// No case has priority: a context that is done loses half the time to another case that is ready. Ask ctx.err() first
-// where that matters.
+// No case has priority: a context that is done loses half the time to another case that is ready. Where that matters,
+// ask ctx.err() first.
 //
-// For a number of cases that is known only at run time: a std::vector<SelectCase> (Go's reflect.Select).
+// A std::vector<SelectCase> is for a number of cases that is known only at run time (Go's reflect.Select).
 //
-// Thread safety: goroutines and plain threads. Lifetime: what the cases refer to, handles of channels and functions
-// among them, is used until select returns; write the cases in its call. Blocking: parks the calling goroutine (a plain
-// thread sleeps). Cancellation: by a case, as in the example. Memory: up to 8 cases need none.
+// Thread safety: goroutines and plain threads alike.
+// Lifetime: what the cases refer to, including handles of channels and functions, is used until select returns; so
+// write the cases in its call.
+// Blocking: parks the calling goroutine (a plain thread sleeps). Cancellation: by a case, as in the example.
+// Memory: a select of up to 8 cases allocates nothing.
 #pragma once
 
 #include <algorithm>
@@ -49,8 +52,8 @@ namespace weft {
 
 namespace detail {
 
-// The kinds of cases. chan_op() is what the core works on, which points into the case; complete() follows when it was
-// carried out; own() makes the case the owner of what it refers to, but for functions and variables.
+// The kinds of cases. chan_op() returns what the core works on, which points into the case. complete() is called when
+// the case was carried out. own() makes the case the owner of what it refers to, except functions and variables.
 
 template <typename T, typename F>
 class RecvCase {
@@ -84,7 +87,7 @@ class SendCase {
  private:
   ChanState<T>* chan_;
   ChanRef<T> owned_;
-  T* referred_ = nullptr;  // without a value
+  T* referred_ = nullptr;  // used when value_ is empty
   std::optional<T> value_;
   F function_;
 };
@@ -195,8 +198,9 @@ requires(sizeof...(Cases) > 0 && (detail::is_case<Cases> && ...)) std::size_t se
   return chosen;
 }
 
-// Any case, for lists. It shares the channel and owns the value to be sent; a send that was carried out leaves a
-// moved-from value behind, so assign a new case before the next select. Functions and variables belong to the caller.
+// Any case, for lists. It shares the channel and owns the value to be sent. A send that was carried out leaves a
+// moved-from value in the case, so assign a new case before the next select. Functions and variables belong to the
+// caller.
 class SelectCase {
  public:
   template <typename Case>
@@ -223,14 +227,14 @@ class SelectCase {
   bool default_;
 };
 
-// The same as above. Throws std::invalid_argument when there is more than one default.
+// Does the same as the select() above. Throws std::invalid_argument when there is more than one default.
 std::size_t select(std::span<SelectCase> cases);
 
 // --- bodies ---
 
 template <typename T, typename F>
 void detail::RecvCase<T, F>::complete() {
-  // A T that can be made of an optional (std::any) would take it for a value.
+  // A T that can be made of an optional (std::any) would take the optional for a value.
   constexpr bool kAmbiguous = std::is_convertible_v<std::optional<T>, T> && std::is_invocable_v<F&, T>;
   if constexpr (std::is_invocable_v<F&, std::optional<T>> && !kAmbiguous) {
     function_(std::exchange(value_, std::nullopt));

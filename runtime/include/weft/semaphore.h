@@ -6,14 +6,14 @@
 //   if (!held) return held.error();
 //   resize(image);
 //
-// Thread safety: goroutines and plain threads alike. Units have no owner: whoever releases them releases them. A
-// SemaphoreLock is used by one at a time.
-// Lifetime: stays in place while in use, and outlives its SemaphoreLocks. It may be destroyed when no acquire() waits and those that were let in have
-// returned; a release() may still be about to return then.
-// Blocking: acquire() and hold() park the calling goroutine (a plain thread sleeps) until it gets its units; the context of the
-// one that has one cancels it. The others don't block.
-// Fairness: strictly first come, first served. One that wants much keeps those behind it waiting, though there may be
-// enough for them.
+// Thread safety: goroutines and plain threads alike. Units have no owner: anybody may release them. A SemaphoreLock is
+// used by one goroutine or thread at a time.
+// Lifetime: the semaphore stays in place while it is in use, and outlives its SemaphoreLocks. It may be destroyed when
+// no acquire() waits and those that got their units have returned; a release() may still be about to return then.
+// Blocking: acquire() and hold() park the calling goroutine (a plain thread sleeps) until it gets its units. In the
+// functions that take a context, the context cancels the wait. The other functions don't block.
+// Fairness: strictly first come, first served. A waiter that wants much keeps those after it waiting, though there may
+// be enough for them.
 // Numbers of units are 0 or more; a negative one throws Panic("semaphore: negative weight").
 #pragma once
 
@@ -35,27 +35,27 @@ class WaitStop;
 
 class Semaphore {
  public:
-  // With `size` units, all of them free.
+  // Makes a semaphore with `size` units, all of them free.
   explicit Semaphore(std::int64_t size);
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
 
-  // Waits for `n` units. The context's error if it is done, before or meanwhile: then the caller has no units, though
-  // some may be free. For more units than there are at all it waits until the context is done, and keeps nobody else
-  // waiting.
+  // Waits for `n` units. Returns the context's error if the context is done, before or meanwhile: then the caller has
+  // no units, though some may be free. A call for more units than there are at all waits until the context is done, and
+  // keeps nobody else waiting.
   Error acquire(const Context& context, std::int64_t n = 1);
 
-  // The same without a context: more units than there are at all wait for ever.
+  // Does the same without a context: a call for more units than there are at all waits for ever.
   void acquire(std::int64_t n = 1);
 
-  // Never waits. False when `n` units are not free, or others wait.
+  // Never waits. Returns false when `n` units are not free, or when others wait.
   bool try_acquire(std::int64_t n = 1);
 
   // Gives `n` units back. Throws Panic("semaphore: released more than held") when fewer are taken.
   void release(std::int64_t n = 1);
 
-  // The same for units that are given back at the end of a scope, however it is left. try_hold() returns an empty one where
-  // try_acquire() returns false.
+  // Do the same for units that are given back at the end of a scope, however the scope is left. try_hold() returns an
+  // empty lock where try_acquire() returns false.
   [[nodiscard]] Result<SemaphoreLock> hold(const Context& context, std::int64_t n = 1);
   [[nodiscard]] SemaphoreLock hold(std::int64_t n = 1);
   [[nodiscard]] SemaphoreLock try_hold(std::int64_t n = 1);
@@ -74,7 +74,7 @@ class Semaphore {
   detail::WaitQueue waiters_;  // of Waiters
 };
 
-// Owns units of a semaphore until its end, which releases them. Moves; empty when moved from.
+// Owns units of a semaphore, and releases them at its end. It can be moved; it is empty when moved from.
 class SemaphoreLock {
  public:
   SemaphoreLock() noexcept = default;

@@ -5,14 +5,14 @@
 //   std::uint64_t total = 0;
 //   requests.range([&](const auto& n) { total += n.load(std::memory_order_relaxed); });
 //
-// Thread safety: get() and range() from any goroutine or plain thread, at the same time. T itself must bear concurrent use:
-// a shard spares its users the contention, not the race. A goroutine may be on another processor by the time it uses what
-// get() gave it, a thread that lost its processor to a long call may still be in the middle of using its shard, and
-// range() visits shards that are in use. Atomics and types with a mutex of their own are fit.
-// Lifetime: a reference stays valid as long as the Sharded. It may be made before a runtime runs, and used after; when the
-// number of processors changes, shards are added and none moves or goes.
-// Blocking: never, but for the memory of new shards.
-// Memory: a T and its padding to cache lines per processor that used it, in blocks of 8, then 8, 16, 32 ...
+// Thread safety: get() and range() may be called from any goroutine or plain thread, at the same time. T itself must
+// bear concurrent use: a shard spares its users the contention, not the race. A goroutine may be on another processor
+// by the time it uses what get() gave it. A thread that lost its processor to a long call may still be in the middle of
+// using its shard. And range() visits shards that are in use. Atomics and types with a mutex of their own are fit.
+// Lifetime: a reference stays valid as long as the Sharded. A Sharded may be made before a runtime runs, and used after
+// it. When the number of processors changes, shards are added and none moves or goes.
+// Blocking: never, except for the memory of new shards.
+// Memory: a T and its padding to cache lines for each processor that used it, in blocks of 8, then 8, 16, 32 ...
 #pragma once
 
 #include <array>
@@ -31,7 +31,8 @@ class PoolCore;
 // Shards below this one are for threads that hold no processor.
 inline constexpr std::size_t kThreadShards = 8;
 
-// kThreadShards + the caller's processor; on a thread without one, a number below kThreadShards that stays the thread's.
+// Returns kThreadShards + the caller's processor. On a thread without one, returns a number below kThreadShards that
+// stays the thread's.
 std::size_t shard_number() noexcept;
 
 }  // namespace detail
@@ -44,19 +45,20 @@ class Sharded {
   Sharded(const Sharded&) = delete;
   Sharded& operator=(const Sharded&) = delete;
 
-  // The shard of the caller's processor, T() at first. T's constructor may run for shards that nobody asked for, and for some
-  // that are dropped at once, so it should have no effect but its T. Throws std::bad_alloc, or what the constructor throws.
+  // Returns the shard of the caller's processor, which is T() at first. T's constructor may run for shards that nobody
+  // asked for, and for some that are dropped at once, so it should have no effect but its T. Throws std::bad_alloc, or
+  // what the constructor throws.
   T& get() { return shard(detail::shard_number()); }
 
-  // Calls visit(T&) for every shard there is: each that get() ever returned, and neighbours still as they were made.
-  // One that is made meanwhile may be left out.
+  // Calls visit(T&) for every shard there is: each that get() ever returned, and neighbours that are still as they were
+  // made. A shard that is made meanwhile may be left out.
   template <typename Visit>
   void range(Visit&& visit);
   template <typename Visit>
   void range(Visit&& visit) const;
 
  private:
-  friend class detail::PoolCore;  // numbers its own
+  friend class detail::PoolCore;  // it numbers its shards itself
 
   static constexpr std::size_t kCacheLine = 64;
 
@@ -64,7 +66,8 @@ class Sharded {
     T value{};
   };
 
-  // Block 0 holds the shards [0, 8), block b > 0 those of [2^(b+2), 2^(b+3)): enough for 1024 processors and the threads.
+  // Block 0 holds the shards [0, 8), block b > 0 those of [2^(b+2), 2^(b+3)). That is enough for 1024 processors and
+  // the threads.
   static constexpr std::size_t kBlocks = 9;
   static constexpr std::size_t kFirstBits = std::bit_width(detail::kThreadShards) - 1;
   static_assert(detail::kThreadShards == std::size_t{1} << kFirstBits);
@@ -81,7 +84,7 @@ class Sharded {
 
   T& shard(std::size_t number) {
     const std::size_t block = block_of(number);
-    // Acquires the shards as their maker left them.
+    // Acquire: the shards are seen as their maker left them.
     Shard* shards = blocks_[block].load(std::memory_order_acquire);
     if (shards == nullptr) [[unlikely]] {
       shards = add_block(block);
@@ -104,7 +107,7 @@ template <typename T>
 typename Sharded<T>::Shard* Sharded<T>::add_block(std::size_t block) {
   auto made = std::make_unique<Shard[]>(size_of(block));
   Shard* there = nullptr;
-  // Of several that find the block missing one puts its own in; the others take that one and drop theirs.
+  // Of several callers that find the block missing, one puts its own in; the others take that one and drop theirs.
   if (blocks_[block].compare_exchange_strong(there, made.get(), std::memory_order_acq_rel, std::memory_order_acquire)) {
     return made.release();
   }

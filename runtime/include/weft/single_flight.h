@@ -1,17 +1,18 @@
-// SingleFlight: of several callers that want the same thing at the same time, one does the work (Go's x/sync singleflight).
+// SingleFlight: of several callers that want the same thing at the same time, one does the work (Go's x/sync
+// singleflight).
 //
 //   weft::SingleFlight<std::string, User> users;
 //   User user = users.do_call(id, [&] { return load_user(id); }).value;    // a hundred callers, one query
 //
 // Thread safety: goroutines and plain threads alike.
-// Lifetime: must be there until every do_call() has returned and every result of do_chan() is in its channel. A key is used
-// during the call only: the function may change the caller's.
-// Blocking: do_call() runs its function or waits until the one that runs has ended (a goroutine parks, a plain thread
-// sleeps); it can't be cancelled. do_chan() and forget() don't block. No lock is held while a function runs, so it may use
-// the same SingleFlight, but a do_call() of its own key would wait for itself for ever.
-// Exceptions: the callers hold one exception object together, so nobody should change it. ThreadSanitizer, which does not see
-// the count that libstdc++ keeps of them, may report its destruction by the last one.
-// What do_chan()'s function throws is delivered with the result, where Go ends the process; so is its exit_goroutine().
+// Lifetime: a SingleFlight must exist until every do_call() has returned and every result of do_chan() is in its
+// channel. A key is used during the call only, so the function may change the caller's.
+// Blocking: do_call() runs its function, or waits until the one that runs has ended (a goroutine parks, a plain thread
+// sleeps); it can't be cancelled. do_chan() and forget() don't block. No lock is held while a function runs, so the
+// function may use the same SingleFlight, but a do_call() of its own key would wait for itself for ever.
+// Exceptions: the callers hold one exception object together, so nobody should change it. ThreadSanitizer does not see
+// the count that libstdc++ keeps of its holders, and may report its destruction by the last one. What do_chan()'s
+// function throws is delivered with the result, where Go ends the process; so is its exit_goroutine().
 // Elements: keys and values are copied. For large values, or ones that can't be copied, take a std::shared_ptr.
 #pragma once
 
@@ -36,7 +37,7 @@ namespace weft {
 
 namespace detail {
 
-// What a call has come to. Written by the goroutine that runs it, read when it is done.
+// What a call has come to. It is written by the goroutine that runs the call, and read when the call is done.
 template <typename V>
 struct FlightOutcome {
   std::optional<V> value;
@@ -44,7 +45,7 @@ struct FlightOutcome {
 };
 
 [[noreturn, gnu::cold]] void panic_flight_exited();
-// In the goroutine of a caller that waited for a function that called exit_goroutine().
+// Called in the goroutine of a caller that waited for a function that called exit_goroutine().
 [[noreturn, gnu::cold]] void exit_with_flight();
 
 }  // namespace detail
@@ -53,20 +54,21 @@ struct FlightOutcome {
 template <typename V>
 struct Flight {
   V value;
-  bool shared = false;  // somebody else got it, too
+  bool shared = false;  // somebody else got the value, too
 };
 
 // What do_chan() delivers. Cheap to copy.
 template <typename V>
 class FlightResult {
  public:
-  // A copy, as do_call() returns. Throws what the function threw; Panic when it called exit_goroutine().
+  // Returns a copy, as do_call() does. Throws what the function threw; throws Panic when the function called
+  // exit_goroutine().
   V value() const {
     if (outcome_->error != nullptr) std::rethrow_exception(outcome_->error);
     if (!outcome_->value) detail::panic_flight_exited();
     return *outcome_->value;
   }
-  // Somebody else got it, too.
+  // Returns whether somebody else got the value, too.
   bool shared() const noexcept { return shared_; }
 
  private:
@@ -88,43 +90,44 @@ class SingleFlight {
   SingleFlight(const SingleFlight&) = delete;
   SingleFlight& operator=(const SingleFlight&) = delete;
 
-  // The value of fn(); when a call of this key is under way, its value, and fn is not called. An exception of the function
-  // that ran is rethrown in every caller that waited for it. When that function ended its goroutine by exit_goroutine(),
-  // so do the callers that waited (runtime.Goexit's rule); a plain thread among them gets a Panic.
+  // Returns the value of fn(). When a call of this key is under way, returns the value of that call, and fn is not
+  // called. An exception of the function that ran is rethrown in every caller that waited for it. When that function
+  // ended its goroutine by exit_goroutine(), the goroutines that waited end too (runtime.Goexit's rule); a plain
+  // thread that waited gets a Panic.
   template <typename F>
   Flight<V> do_call(const K& key, F&& fn);
 
-  // The same for a caller that has more to wait for: the channel, of capacity 1, receives the result once and is never
-  // closed. fn runs in a goroutine of its own when no call of this key is under way. What it throws, and that it called
-  // exit_goroutine(), is in the result; nothing ends the process. Throws std::bad_alloc when there is no memory for the
-  // goroutine. From plain threads only while the runtime runs.
+  // Does the same for a caller that has more to wait for: the channel, of capacity 1, receives the result once and is
+  // never closed. fn runs in a goroutine of its own when no call of this key is under way. The result tells what fn
+  // threw, or that it called exit_goroutine(); neither ends the process. Throws std::bad_alloc when there is no memory
+  // for the goroutine. A plain thread may call it only while the runtime runs.
   template <typename F>
   RecvChan<FlightResult<V>> do_chan(const K& key, F&& fn, SourceLocation where = SourceLocation::current());
 
-  // The next call of the key runs its function, though an earlier one may be under way; that one serves those who wait
-  // for it already.
+  // Makes the next call of the key run its function, though an earlier one may be under way. The earlier one serves
+  // those who wait for it already.
   void forget(const K& key);
 
  private:
   struct Call {
     std::shared_ptr<detail::FlightOutcome<V>> outcome = std::make_shared<detail::FlightOutcome<V>>();
     WaitGroup under_way;
-    // With mutex_ held, and while the call is in calls_.
-    const K* key = nullptr;  // the one in calls_, where it stays in place; null: not there
+    // Guarded by mutex_, while the call is in calls_.
+    const K* key = nullptr;  // the one in calls_, where it stays in place; null: the call is not there
     bool shared = false;
     std::vector<Chan<FlightResult<V>>> chans;
   };
   using CallPtr = std::shared_ptr<Call>;
 
-  // At the end of a run, however it ends.
+  // Finishes the call at the end of a run, however the run ends.
   struct FinishAtEnd {
     SingleFlight& flights;
     Call& call;
     ~FinishAtEnd() { flights.finish(call); }
   };
 
-  // Both with mutex_ held. The call of the key that is under way, null when there is none; and a new one, with those
-  // channels.
+  // Both are called with mutex_ held. join_locked() returns the call of the key that is under way, null when there is
+  // none. begin_locked() returns a new call, with those channels.
   CallPtr join_locked(const K& key);
   CallPtr begin_locked(const K& key, std::vector<Chan<FlightResult<V>>> chans);
 
@@ -156,7 +159,7 @@ Flight<V> SingleFlight<K, V, Hash, Equal>::do_call(const K& key, F&& fn) {
     call = begin_locked(key, {});
   }
   run(*call, fn);
-  // It is in calls_ no more: nobody joins it.
+  // The call is no longer in calls_, so nobody joins it.
   if (call->shared) return {*call->outcome->value, true};
   return {*std::move(call->outcome->value), false};
 }
@@ -197,7 +200,7 @@ RecvChan<FlightResult<V>> SingleFlight<K, V, Hash, Equal>::do_chan(const K& key,
 
 template <typename K, typename V, typename Hash, typename Equal>
 void SingleFlight<K, V, Hash, Equal>::forget(const K& key) {
-  CallPtr forgotten;  // released when the lock is
+  CallPtr forgotten;  // released after the lock is
   const std::lock_guard lock(mutex_);
   if (const auto at = calls_.find(key); at != calls_.end()) {
     forgotten = std::move(at->second);
@@ -218,7 +221,7 @@ template <typename K, typename V, typename Hash, typename Equal>
 auto SingleFlight<K, V, Hash, Equal>::begin_locked(const K& key, std::vector<Chan<FlightResult<V>>> chans) -> CallPtr {
   auto call = std::make_shared<Call>();
   call->chans = std::move(chans);
-  // From here on nothing throws: what is in calls_ comes to its end.
+  // From here on nothing throws, so a call that is in calls_ comes to its end.
   call->key = &calls_.emplace(key, call).first->first;
   call->under_way.add(1);
   return call;
@@ -249,7 +252,7 @@ void SingleFlight<K, V, Hash, Equal>::finish(Call& call) noexcept {
       calls_.erase(at);
     }
   }
-  // Nobody joins it any more, so what the lock guarded is the caller's.
+  // Nobody joins the call any more, so what the lock guarded belongs to the caller.
   call.under_way.done();
   for (const Chan<FlightResult<V>>& chan : call.chans)
     chan.send(FlightResult<V>(call.outcome, call.shared));  // there is room

@@ -2,8 +2,8 @@
 //
 //   void trace(std::string_view what, weft::SourceLocation where = weft::SourceLocation::current());
 //
-// It stands for std::source_location, which clang before 15 doesn't have, and looks the same to every compiler, so that a
-// program and a library built by different ones agree.
+// It stands for std::source_location, which clang before 15 doesn't have. It looks the same to every compiler, so that
+// a program and a library built by different ones agree.
 // Thread safety and lifetime: a value; the texts it points to are constants of the module that captured it.
 #pragma once
 
@@ -33,7 +33,7 @@ struct SourceLocation {
   }
 #endif
 
-  // False for nowhere.
+  // Returns false for nowhere.
   explicit constexpr operator bool() const noexcept { return line != 0; }
 };
 

@@ -6,16 +6,17 @@
 //     serve(ctx, cache);
 //   }                                                                        // cancels, and waits for them
 //
-// For functions that can't fail, or see to it themselves; ErrGroup is for those that return errors.
+// It is for functions that can't fail, or that handle their failures themselves; ErrGroup is for those that return
+// errors.
 //
-// Exceptions: one that leaves a function ends the process with the stack of where it was thrown, as everywhere in weft.
-// When one passes through the scope, the destructor cancels and waits as ever before it goes on.
-// Thread safety: goroutines and plain threads alike. go() by somebody who is not one of the group's own functions does
-// not run at the same time as wait() or the destructor.
-// Lifetime: must outlive its functions, and does. They may use what is declared before the group. It may be used again
-// after wait().
+// Exceptions: an exception that leaves a function ends the process with the stack of where it was thrown, as everywhere
+// in weft. When an exception passes through the scope, the destructor cancels and waits as ever before it goes on.
+// Thread safety: goroutines and plain threads alike. A go() by somebody who is not one of the group's own functions
+// must not run at the same time as wait() or the destructor.
+// Lifetime: the group must outlive its functions, and does. They may use what is declared before the group. The group
+// may be used again after wait().
 // Blocking: wait() and the destructor park until all functions have returned (a plain thread sleeps); they can't be
-// cancelled, and a function may not wait for its own group. The others don't block.
+// cancelled, and a function may not wait for its own group. go() and cancel() don't block.
 // Ordering: each function's end happens before the return of wait().
 #pragma once
 
@@ -38,7 +39,7 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  // Calls fn() or fn(context()) in a new goroutine. It is called even if the context is done, and destroyed before it
+  // Calls fn() or fn(context()) in a new goroutine. fn is called even if the context is done, and destroyed before it
   // counts as done. Throws std::bad_alloc when there is no memory for the goroutine.
   template <typename F>
   void go(F&& fn, SourceLocation where = SourceLocation::current());
@@ -66,7 +67,7 @@ template <typename F>
 void TaskGroup::go(F&& fn, SourceLocation where) {
   using Fn = std::decay_t<F>;
   static_assert(detail::kIsTask<Fn>, "a TaskGroup's function takes nothing or a weft::Context");
-  if constexpr (detail::kIsTask<Fn>) {  // else that was said already
+  if constexpr (detail::kIsTask<Fn>) {  // else the line above has said it
     static_assert(std::is_void_v<detail::TaskReturn<Fn>>,
                   "a TaskGroup's function returns nothing; ErrGroup takes those that return errors");
     running_.go([this, body = Fn(std::forward<F>(fn))]() mutable { detail::call_task(body, context_); }, where);

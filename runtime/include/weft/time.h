@@ -7,12 +7,12 @@
 //   weft::select(weft::on_recv(answers, [&](Answer a) { use(a); }),
 //                weft::on_recv(weft::after(200ms), [&] { give_up(); }));
 //
-// Runtime: timers run while a runtime does; what is armed when it ends never fires, and who waits for a tick while none
-// runs waits for ever, unless in a select for something else. In a test's bubble (weft/testing/bubble.h) they live by
-// the bubble's clock, and can't be carried in or out: receiving there, or a reset, ends the process with a line that
-// says so.
-// Precision: never early. A processor that sleeps is woken for the timer, but when timers come thick not more often than
-// every half millisecond; one that is busy looks between goroutines.
+// Runtime: timers run while a runtime does. What is armed when the runtime ends never fires. Whoever waits for a tick
+// while none runs waits for ever, unless in a select for something else. In a test's bubble (weft/testing/bubble.h),
+// timers live by the bubble's clock, and can't be carried in or out: to receive there, or to reset, ends the process
+// with a line that says so.
+// Precision: a timer is never early. A processor that sleeps is woken for the timer, but no more often than every half
+// millisecond when timers come thick; a processor that is busy looks at them between goroutines.
 #pragma once
 
 #include <chrono>
@@ -28,8 +28,8 @@
 
 namespace weft {
 
-// Parks the calling goroutine for at least `duration`; returns at once, without yielding, when it is zero or negative.
-// A duration past the end of the clock sleeps for ever. Goroutines only; can't be cancelled.
+// Parks the calling goroutine for at least `duration`. Returns at once, without yielding, when it is zero or negative.
+// A duration past the end of the clock sleeps for ever. Goroutines only; it can't be cancelled.
 void sleep(std::chrono::nanoseconds duration);
 
 class Timer;
@@ -81,29 +81,29 @@ Timer start_func_timer(std::chrono::nanoseconds duration, const TimerFunction& f
 
 // One event in the future (Go's time.Timer): a tick on its channel, or, from after_func(), a function that is run.
 //
-// A handle: copies are the same timer. Thread safety: any goroutine or plain thread, at the same time.
-// Lifetime: a timer with a channel lives as long as a handle of the timer or its channel does, and need not be stopped;
-// one of after_func() lives until it has fired, even without handles.
+// A Timer is a handle: copies are the same timer. Thread safety: any goroutine or plain thread, at the same time.
+// Lifetime: a timer with a channel lives as long as a handle of the timer or its channel does, and need not be stopped.
+// A timer of after_func() lives until it has fired, even without handles.
 // Blocking: none of these calls block; receiving from the channel does.
 class Timer {
  public:
-  Timer() noexcept = default;  // none: stop and reset throw a Panic
+  Timer() noexcept = default;  // no timer: stop and reset throw a Panic
 
-  // Ticks once, `duration` from now; at once when that is zero or negative.
+  // Makes a timer that ticks once, `duration` from now; at once when that is zero or negative.
   explicit Timer(std::chrono::nanoseconds duration);
 
-  // Gives the time for which the tick was set, once it has come. It shows neither size nor capacity, and is never closed.
-  // The nil channel for a timer of after_func().
+  // Returns the channel of the timer. It gives the time for which the tick was set, once that time has come. It shows
+  // neither size nor capacity, and is never closed. For a timer of after_func() it is the nil channel.
   const RecvChan<TimePoint>& chan() const& noexcept { return chan_; }
   RecvChan<TimePoint> chan() && noexcept { return std::move(chan_); }
 
-  // Disarms it. True: it was armed, or its tick had not been received; no receive that starts from now on gets a tick. Of
-  // after_func(): the function will not run. False: it had ticked, or was stopped; of after_func(), the function was
-  // started, and may still run.
+  // Disarms the timer. Returns true when it was armed, or its tick had not been received; no receive that starts from
+  // now on gets a tick. Returns false when the timer had ticked, or was stopped. For a timer of after_func(), true
+  // means that the function will not run; false, unless the timer was stopped, that it was started, and may still run.
   bool stop() const;
 
-  // Arms it anew for `duration` from now, with what stop() says of the time before. Of after_func(): the function may run
-  // beside itself if it runs still.
+  // Arms the timer anew for `duration` from now, and returns what stop() would say of the time before. For a timer of
+  // after_func(), the new run may overlap with one that still goes on.
   bool reset(std::chrono::nanoseconds duration) const;
 
   friend bool operator==(const Timer&, const Timer&) noexcept = default;
@@ -116,13 +116,13 @@ class Timer {
   detail::FuncTimerRef function_;
 };
 
-// A tick per period (Go's time.Ticker). One tick at most waits to be received: a receiver that is late gets one, without
-// delay, and the next when its time comes, on the grid that began with the ticker or its last reset.
+// Ticks once per period (Go's time.Ticker). At most one tick waits to be received: a receiver that is late gets one,
+// without delay, and the next when its time comes, on the grid that began with the ticker or its last reset.
 //
-// A handle, as Timer is. Stopping does not close the channel.
+// A Ticker is a handle, as Timer is. Stopping it does not close the channel.
 class Ticker {
  public:
-  Ticker() noexcept = default;  // none: stop and reset throw a Panic
+  Ticker() noexcept = default;  // no ticker: stop and reset throw a Panic
 
   // Throws Panic("non-positive interval for NewTicker").
   explicit Ticker(std::chrono::nanoseconds period);
@@ -130,11 +130,11 @@ class Ticker {
   const RecvChan<TimePoint>& chan() const& noexcept { return chan_; }
   RecvChan<TimePoint> chan() && noexcept { return std::move(chan_); }
 
-  // No tick is received any more, until a reset.
+  // Stops the ticker: no tick is received any more, until a reset.
   void stop() const;
 
-  // Starts again, with this period; the first tick comes after one. Throws Panic("non-positive interval for
-  // Ticker.Reset").
+  // Starts the ticker again, with this period; the first tick comes after one period. Throws Panic("non-positive
+  // interval for Ticker.Reset").
   void reset(std::chrono::nanoseconds period) const;
 
   friend bool operator==(const Ticker&, const Ticker&) noexcept = default;
@@ -143,14 +143,14 @@ class Ticker {
   RecvChan<TimePoint> chan_;
 };
 
-// The channel of a timer, of a ticker: for those who never stop it but by dropping the channel. tick() gives the nil
-// channel for a period that is not positive.
+// Return the channel of a timer and of a ticker, for those who never stop it except by dropping the channel. tick()
+// returns the nil channel for a period that is not positive.
 [[nodiscard]] RecvChan<TimePoint> after(std::chrono::nanoseconds duration);
 [[nodiscard]] RecvChan<TimePoint> tick(std::chrono::nanoseconds period);
 
 // Runs fn() in a goroutine of its own, `duration` from now. The function goes, with what it captures, when it can't run
-// any more: it has run or was stopped, and no handle of the timer is left. (One that captures its own timer's handle
-// never goes.)
+// any more: when it has run or was stopped, and no handle of the timer is left. (A function that captures its own
+// timer's handle never goes.)
 template <typename F>
 requires std::is_invocable_v < std::decay_t<F>
 & > Timer after_func(std::chrono::nanoseconds duration, F&& fn, SourceLocation where = SourceLocation::current()) {

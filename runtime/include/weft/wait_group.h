@@ -6,10 +6,11 @@
 //
 // Thread safety: goroutines and plain threads alike. An add() that starts from zero must happen before the wait() it is
 // meant for.
-// Lifetime: must outlive the goroutines it counts and every wait(). It may be destroyed, or used again, once all its
-// waits returned.
-// Blocking: wait() parks the calling goroutine (a plain thread sleeps); it can't be cancelled. The others don't block.
-// Ordering: each done() happens before the return of the wait() it lets go.
+// Lifetime: the group must outlive the goroutines it counts and every wait(). It may be destroyed, or used again, once
+// all its waits have returned.
+// Blocking: wait() parks the calling goroutine (a plain thread sleeps); it can't be cancelled. The other functions
+// don't block.
+// Ordering: each done() happens before the return of the wait() that it lets go.
 #pragma once
 
 #include <atomic>
@@ -30,17 +31,18 @@ class WaitGroup {
   WaitGroup& operator=(const WaitGroup&) = delete;
 
   // Adds `delta`, which may be negative, to the counter; at zero all waiters go on. Throws Panic("sync: negative
-  // WaitGroup counter") below zero, and a Panic that names the misuse when it raises the counter from zero while
-  // somebody waits.
+  // WaitGroup counter") when the counter falls below zero, and a Panic that names the misuse when it rises from zero
+  // while somebody waits.
   void add(int delta);
   void done() { add(-1); }
 
-  // Returns when the counter is zero. Throws a Panic when the group is used again before all of an earlier round have
-  // returned.
+  // Returns when the counter is zero. Throws a Panic when the group is used again before all waits of an earlier round
+  // have returned.
   void wait();
 
-  // add(1), then fn() in a new goroutine, and done() once fn has returned, or called exit_goroutine(), and is destroyed.
-  // An exception from fn ends the process and does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
+  // Calls add(1), then fn() in a new goroutine, and done() once fn has returned, or called exit_goroutine(), and is
+  // destroyed. An exception from fn ends the process and does not call done(). Throws std::bad_alloc when there is no
+  // memory for the goroutine.
   template <typename F>
   void go(F&& fn, SourceLocation where = SourceLocation::current());
 
@@ -67,7 +69,7 @@ void WaitGroup::go(F&& fn, SourceLocation where) {
   try {
     weft::go(
         [this, body = Fn(std::forward<F>(fn))]() mutable {
-          const DoneAtEnd end{*this};  // declared first, so that fn is destroyed before
+          const DoneAtEnd end{*this};  // declared first, so that fn is destroyed before it
           Fn once(std::move(body));
           once();
         },

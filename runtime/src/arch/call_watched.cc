@@ -5,7 +5,7 @@
 namespace weft::rt {
 namespace {
 
-// Where weft_call_watched keeps its third argument, in DWARF's numbers.
+// The register in which weft_call_watched keeps its third argument, in DWARF's numbers.
 #if defined(__x86_64__)
 constexpr int kObserverRegister = 3;  // rbx
 #elif defined(__aarch64__)
@@ -14,7 +14,7 @@ constexpr int kObserverRegister = 19;
 
 }  // namespace
 
-// The personality function of weft_call_watched's frame: it never has a handler, nor anything to clean up.
+// The personality function of weft_call_watched's frame. The frame never has a handler, nor anything to clean up.
 extern "C" [[gnu::visibility("hidden")]] _Unwind_Reason_Code weft_watch_personality(int version, _Unwind_Action actions,
                                                                                     _Unwind_Exception_Class,
                                                                                     _Unwind_Exception*,

@@ -1,9 +1,9 @@
-// A call through a frame that learns of exceptions before they unwind anything; crash/throw_watch.h says what for.
+// A call through a frame that learns of exceptions before they unwind anything (crash/throw_watch.h says what for).
 #pragma once
 
 namespace weft::rt {
 
-// Called on the stack that throws, for an exception that is about to pass through the call.
+// Called on the stack that throws, when an exception is about to pass through the call.
 struct ThrowObserver {
   void (*thrown)(void* arg) noexcept;
   void* arg;
@@ -11,8 +11,8 @@ struct ThrowObserver {
 
 extern "C" {
 
-// function(argument). While an exception that will pass through looks for its handler, the observer is called. It lives
-// in rbx or x19 of this call's frame, where the frame's personality function finds it.
+// Calls function(argument). While an exception that will pass through looks for its handler, the observer is called.
+// The observer lives in rbx or x19 of this call's frame, where the frame's personality function finds it.
 void weft_call_watched(void (*function)(void* argument), void* argument, const ThrowObserver* observer);
 }
 

@@ -17,7 +17,7 @@ weft_call_watched:                      // rdi = function, rsi = argument, rdx =
         .cfi_def_cfa_register rbp
         pushq   %rbx
         .cfi_offset rbx, -24
-        subq    $8, %rsp                // calls are made 16-byte aligned
+        subq    $8, %rsp                // keeps the stack 16-byte aligned at the call
         movq    %rdx, %rbx
         movq    %rdi, %rax
         movq    %rsi, %rdi

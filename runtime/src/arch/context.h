@@ -1,11 +1,12 @@
 // The context switch itself: callee-saved registers, in assembly per architecture.
 //
-// The floating-point control words (rounding mode, exception masks, flush to zero) stay with the thread, as in Go: storing and loading them
-// takes longer than all the rest (8.4 of 11 ns on the machine where it was measured). A goroutine that changes them sets them back before it
-// parks; debug builds check that (arch/float_control.h).
+// The floating-point control words (rounding mode, exception masks, flush to zero) stay with the thread, as in Go:
+// storing and loading them takes longer than all the rest (8.4 of 11 ns on the machine where it was measured). A
+// goroutine that changes them sets them back before it parks; debug builds check that (arch/float_control.h).
 //
-// A suspended context is one word, its stack pointer; the registers lie on its stack in the order that the assembly file draws.
-// Nothing but fiber_switch.cc calls this: a switch must also carry exception state and tell the sanitizers.
+// A suspended context is one word, its stack pointer; the registers lie on its stack in the order that the assembly
+// file draws. Nothing but fiber_switch.h and fiber_switch.cc calls these functions: a switch must also carry exception
+// state and tell the sanitizers.
 #pragma once
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
@@ -16,11 +17,12 @@ namespace weft::rt {
 
 extern "C" {
 
-// Pushes the caller's registers, stores its stack pointer to *from_sp, and resumes the context whose stack pointer is to_sp.
-// Returns when somebody resumes the caller's context, perhaps on another thread.
+// Pushes the caller's registers, stores its stack pointer to *from_sp, and resumes the context whose stack pointer is
+// to_sp. Returns when somebody resumes the caller's context, perhaps on another thread.
 void weft_switch_context(void** from_sp, void* to_sp) noexcept;
 
-// Lays out a context at the top of a stack (`top` is 16-byte aligned) that, when resumed, calls entry(arg), which must not return.
+// Lays out a context at the top of a stack (`top` is 16-byte aligned). When the context is resumed, it calls
+// entry(arg), which must not return.
 void* weft_make_context(void* top, void (*entry)(void*), void* arg) noexcept;
 }
 

@@ -1,4 +1,5 @@
-// aarch64, AAPCS64. Callee-saved: x19-x28, the frame pointer x29, the link register x30, and d8-d15. fpcr belongs to the thread here (context.h).
+// aarch64, AAPCS64. The callee-saved registers are x19-x28, the frame pointer x29, the link register x30, and d8-d15.
+// fpcr belongs to the thread here (context.h).
 //
 // A suspended stack, from its stack pointer up:
 //   +0 d8..d15 (64 bytes), +64 x19..x28 (80 bytes), +144 x29, +152 x30; 160 bytes

@@ -1,5 +1,6 @@
-// x86-64, System V ABI. Callee-saved: rbx, rbp, r12-r15. The x87 control word and the control bits of mxcsr, which the ABI counts among
-// them, belong to the thread here: to carry them takes 8 of a switch's 11 ns (context.h).
+// x86-64, System V ABI. The callee-saved registers are rbx, rbp and r12-r15. The ABI counts the x87 control word and
+// the control bits of mxcsr among them; here these belong to the thread, because carrying them takes 8 of a switch's 11
+// ns (context.h).
 //
 // A suspended stack, from its stack pointer up:
 //   +0 r15, +8 r14, +16 r13, +24 r12, +32 rbx, +40 rbp, +48 return address

@@ -22,7 +22,7 @@ inline void carry_exceptions(Fiber& from, Fiber& to, ExceptionGlobals* globals) 
 }  // namespace
 
 ExceptionGlobals* thread_exception_globals() noexcept {
-  // Keeps calls apart: __cxa_get_globals is declared const, so a compiler would merge two calls over a switch.
+  // Keeps calls apart: __cxa_get_globals is declared const, so a compiler would merge two calls across a switch.
   asm volatile("");
   return reinterpret_cast<ExceptionGlobals*>(abi::__cxa_get_globals());
 }
@@ -48,7 +48,7 @@ void make_fiber(Fiber& fiber, [[maybe_unused]] void* low, void* top, void (*entr
   fiber.asan_fake_stack = nullptr;
   fiber.stack_low = low;
   fiber.stack_size = static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(low));
-  __asan_unpoison_memory_region(low, fiber.stack_size);  // the stack's previous life may have left red zones
+  __asan_unpoison_memory_region(low, fiber.stack_size);  // an earlier user of the stack may have left red zones
 #endif
 #if defined(WEFT_TSAN)
   fiber.tsan_fiber = __tsan_create_fiber(0);

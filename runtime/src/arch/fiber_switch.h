@@ -1,8 +1,10 @@
-// Fiber: a stack that a thread can run on (a goroutine's, or a machine's own), and the one function that switches between two.
+// Fiber: a stack that a thread can run on (a goroutine's, or a machine's own), and the one function that switches
+// between two fibers.
 //
-// A switch carries, beyond the registers, what the C++ runtime keeps per thread but means per flow of control: the exception
-// globals (the caught-exceptions stack and the count of uncaught ones). It tells ASan and TSan which stack runs. This file's
-// source is compiled without sanitizers: TSan's shadow stack underflows when an instrumented function calls the switch.
+// Besides the registers, a switch carries the exception globals (the caught-exceptions stack and the count of uncaught
+// ones): the C++ runtime keeps them per thread but means them per flow of control. A switch also tells ASan and TSan
+// which stack runs. fiber_switch.cc is compiled without sanitizers, because TSan's shadow stack underflows when an
+// instrumented function calls the switch.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +34,8 @@ struct ExceptionGlobals {
   unsigned int uncaught = 0;
 };
 
-// Who touches it: the thread that runs it or is about to; handing a suspended fiber to another thread must synchronise (the run
-// queues do).
+// Only the thread that runs a fiber, or is about to run it, touches it. Handing a suspended fiber to another thread
+// must synchronise (the run queues do).
 struct Fiber {
   void* sp = nullptr;           // while suspended
   ExceptionGlobals exceptions;  // while suspended
@@ -47,7 +49,8 @@ struct Fiber {
 #endif
 };
 
-// The calling thread's exception globals: constant for the thread's life, so that a machine looks them up once.
+// Returns the calling thread's exception globals. They stay the same for the thread's life, so a machine looks them up
+// once.
 [[gnu::noinline]] ExceptionGlobals* thread_exception_globals() noexcept;
 
 // Makes `fiber` stand for the calling thread's own stack.
@@ -58,8 +61,8 @@ void make_fiber(Fiber& fiber, void* low, void* top, void (*entry)(void*), void* 
 
 // Suspends `from`, which must be running on this thread, and runs `to`. `globals` are the calling thread's.
 //
-// Inline, and so are its callers: the return-address predictor does not follow a switch, so that every return on the way out of it
-// is mispredicted, at some 5 ns each.
+// The function is inline, and so are its callers: the return-address predictor does not follow a switch, so every
+// return on the way out of it is mispredicted, at some 5 ns each.
 #if defined(WEFT_ASAN) || defined(WEFT_TSAN)
 void switch_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept;
 #else
@@ -70,10 +73,10 @@ void switch_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept;
 }
 #endif
 
-// The last switch of `from`: it is never resumed. Who runs next calls destroy_fiber(from).
+// Switches away from `from` for the last time; it is never resumed. Whoever runs next calls destroy_fiber(from).
 void leave_fiber(Fiber& from, Fiber& to, ExceptionGlobals* globals) noexcept;
 
-// A new fiber's first call, on its own stack.
+// A new fiber calls this first, on its own stack.
 void fiber_started() noexcept;
 
 // Ends what the sanitizers keep for a fiber that has left for good.

@@ -1,12 +1,12 @@
-// Debug builds find goroutines that park with the floating-point control words changed: those belong to the thread, so other goroutines would
-// compute with them, and this one, on another thread, without.
+// Debug builds find goroutines that park with changed floating-point control words. These words belong to the thread,
+// so other goroutines would compute with the change, and this goroutine, on another thread, would compute without it.
 #pragma once
 
 #include <cstdint>
 
 namespace weft::rt {
 
-// The control words of the calling thread: rounding, exception masks, flush to zero; not the sticky flags.
+// Returns the control words of the calling thread: rounding, exception masks, flush to zero; not the sticky flags.
 inline std::uint64_t float_control() noexcept {
 #if defined(__x86_64__)
   std::uint32_t mxcsr = 0;

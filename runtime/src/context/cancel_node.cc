@@ -47,9 +47,9 @@ void CancelNode::cancel(Outcome outcome, const Error& cause) noexcept {
     wait_propagated();
     return;
   }
-  CancelNode* node = this;       // whose children are being told
-  CancelNode* ended = nullptr;   // descendants that we ended, through walk_
-  CancelNode* others = nullptr;  // descendants that others ended, through next
+  CancelNode* node = this;       // the node whose children are being told
+  CancelNode* ended = nullptr;   // descendants that we ended, linked through walk_
+  CancelNode* others = nullptr;  // descendants that others ended, linked through next
   for (;;) {
     CancelNode* const child = node->next_child();
     if (child == nullptr) {
@@ -68,7 +68,7 @@ void CancelNode::cancel(Outcome outcome, const Error& cause) noexcept {
   while (others != nullptr) unref(std::exchange(others, others->next));
 }
 
-// The node's own part of its end; false when it has ended before.
+// Does the node's own part of its end; returns false when the node has ended before.
 bool CancelNode::finish(Outcome outcome, const Error& cause) noexcept {
   mutex_.lock();
   if (outcome_.load(std::memory_order_relaxed) != Outcome::live) {
@@ -119,7 +119,8 @@ void CancelNode::start_after_funcs() noexcept {
   }
 }
 
-// The next child to tell, with a reference on it. Null when all have been told: the node's end is complete then.
+// Returns the next child to tell, with a reference on it. Returns null when all have been told: the node's end is
+// complete then.
 CancelNode* CancelNode::next_child() noexcept {
   mutex_.lock();
   CancelNode* child = children_.pop_front();
@@ -158,7 +159,7 @@ RecvChan<std::monostate> CancelNode::done() {
     Chan<std::monostate> fresh = make_chan<std::monostate>();
     mutex_.lock();
     if (!done_made_.load(std::memory_order_relaxed)) {
-      // Closed before anybody sees it, so that a context that is done never shows an open channel made later.
+      // The channel is closed before anybody sees it, so a context that is done never shows an open channel made later.
       if (outcome_.load(std::memory_order_relaxed) != Outcome::live) fresh.close();
       done_ = std::move(fresh);
       done_made_.store(true, std::memory_order_release);
@@ -234,7 +235,7 @@ DeadlineNode::~DeadlineNode() {
 }
 
 void DeadlineNode::arm() noexcept {
-  // Under the mutex, so that whoever ends the context stops the timer after this, or finds that it ended before.
+  // The mutex makes sure that whoever ends the context stops the timer after this, unless the context ended before.
   mutex_.lock();
   if (outcome_.load(std::memory_order_relaxed) == Outcome::live) timer_.start_at(deadline());
   mutex_.unlock();
@@ -242,8 +243,8 @@ void DeadlineNode::arm() noexcept {
 
 void DeadlineNode::stop_timer() noexcept { timer_over_ = timer_.stop(); }
 
-// On a scheduler stack, where cancel() may not run: it may wait, and may run users' destructors. The destructor waits
-// for this callback, so the node is there even when its last reference is not.
+// Runs on a scheduler stack, where cancel() may not run: it may wait, and may run users' destructors. The destructor
+// waits for this callback, so the node is there even when its last reference is not.
 void DeadlineNode::on_timer(void* self, rt::Nanos) noexcept {
   auto* const node = static_cast<DeadlineNode*>(self);
   if (!node->try_ref()) return;

@@ -8,23 +8,24 @@
 
 namespace weft::rt {
 
-// One owner, who keeps it, and a handle of the context, in place from attach() until detach() returned.
+// A hook has one owner. The owner keeps the hook, and a handle of the context, in place from attach() until detach()
+// returned.
 class DoneHook : public detail::Linked<DoneHook> {
  public:
   // Runs once, in whoever cancels the context (a goroutine or a plain thread, never a scheduler stack), without locks,
-  // after the done channel was closed. It may wake goroutines; it may not park, cancel contexts, or detach itself.
+  // after the done channel was closed. It may wake goroutines. It may not park, cancel contexts, or detach itself.
   using Callback = void (*)(void* arg) noexcept;
 
   DoneHook(Callback callback, void* arg) noexcept : callback_(callback), arg_(arg) {}
-  ~DoneHook();  // detached
+  ~DoneHook();  // it must be detached
   DoneHook(const DoneHook&) = delete;
   DoneHook& operator=(const DoneHook&) = delete;
 
-  // False when the context is done already; the callback is not called then. A context that never ends is fine.
+  // Returns false when the context is done already; the callback is not called then. A context that never ends is fine.
   bool attach(const Context& context) noexcept;
 
-  // True when the callback has not run, and will not. False when it ran, or nothing was attached; it is not running any
-  // more. Waits for a callback that runs, so it may park.
+  // Returns true when the callback has not run and will not run, or when nothing is attached. Returns false when it
+  // ran; it is not running any more. Waits for a callback that runs, so it may park.
   bool detach() noexcept;
 
  private:
@@ -32,9 +33,9 @@ class DoneHook : public detail::Linked<DoneHook> {
 
   const Callback callback_;
   void* const arg_;
-  detail::CancelNode* node_ = nullptr;  // from attach() to detach(), but for a context that never ends; the owner's
+  detail::CancelNode* node_ = nullptr;  // set from attach() to detach(), unless the context never ends; the owner's
 
-  // These, and the links, under the node's mutex.
+  // These fields, and the links, are guarded by the node's mutex.
   bool running_ = false;
   detail::WaitNode* waiter_ = nullptr;  // the owner, waiting in detach()
 };

@@ -30,7 +30,7 @@ class LinkList {
     return item;
   }
 
-  // False, and nothing done, when the item is not linked.
+  // Returns false, and does nothing, when the item is not linked.
   bool remove(T& item) noexcept {
     if (!item.linked) return false;
     (item.prev != nullptr ? item.prev->next : first_) = item.next;

@@ -7,31 +7,31 @@
 // A plain ContextNode is without_cancel(): a parent for values, and no CancelNode.
 //
 // References. A node holds one on its parent; handles, cancel functions and a canceller at work hold one each. A
-// CancelNode is also in the child list of the nearest CancelNode above it, which counts for nothing: its destructor
-// takes it out, under the parent's mutex. A canceller that finds a node there, under the same mutex, may use its
-// memory, and takes a reference unless there is none left (the destructor is waiting for the mutex). The last reference
-// frees the node and then its parent's reference, in a loop, since chains of contexts may be longer than a goroutine's
-// stack is deep.
+// CancelNode is also in the child list of the nearest CancelNode above it. The list holds no reference: the node's
+// destructor takes it out, under the parent's mutex. A canceller that finds a node in the list, under the same mutex,
+// may use its memory, and takes a reference unless there is none left (then the destructor is waiting for the mutex).
+// Dropping the last reference frees the node and then drops its reference on the parent, in a loop, since chains of
+// contexts may be longer than a goroutine's stack is deep.
 //
 // A CancelNode under its mutex_:
 //   outcome_      live, then canceled or deadline_exceeded, for good. Atomic: the store (release) comes after that of
-//                 cause_, so that who loads it (acquire) may read cause_ without the mutex.
+//                 cause_, so that whoever loads it (acquire) may read cause_ without the mutex.
 //   done_         made by the first done(); done_made_ is stored (release) after it, for done() without the mutex.
 //   children_, hooks_, after_funcs_
 //                 who is told; nobody joins once outcome_ is not live.
-//   its links     belong to the parent's list, under the parent's mutex_; to the canceller that took it out of there.
+//   its links     belong to the parent's list, under the parent's mutex_; later to the canceller that took it out.
 //   walk_         belongs to the canceller that ended the node.
 //
-// cancel() does, in this order: set outcome_ and cause_; close the done channel; run hooks and start after_funcs; the
-// same for each descendant, depth first, without recursion; leave the parent. No mutex is held over any of that but the
-// first and the taking out of lists, so it holds at most one node's mutex at a time, and only leaf locks (a fresh
-// channel's, a timer heap's) inside it.
+// cancel() takes these steps, in this order: set outcome_ and cause_; close the done channel; run hooks and start
+// after_funcs; do the same for each descendant, depth first, without recursion; leave the parent. A mutex is held only
+// over the first step and over taking something out of a list. So at most one node's mutex is held at a time, and only
+// leaf locks (a fresh channel's, a timer heap's) inside it.
 //
 // The first to set a node's outcome tells its descendants. Another cancel() of the node, or of an ancestor, waits for
-// propagated_, so that "all contexts made from it are done" holds for it too. That can't be a circle: a canceller comes
-// to a node through its parent, unless it started there; so it can only lose a node, and wait, to a canceller that
-// started at that node, strictly below its own start. A canceller gives back the nodes it holds only after it has told
-// everybody: that may run destructors of users, who may call cancel().
+// propagated_, so that "all contexts made from it are done" holds for that cancel() too. The waits can't form a circle.
+// A canceller comes to a node through its parent, unless it started there. So it can lose a node, and wait, only to a
+// canceller that started at that node, strictly below its own start. A canceller gives back its references on nodes
+// only after it has told everybody, because that may run destructors of users, who may call cancel().
 #pragma once
 
 #include <atomic>
@@ -52,10 +52,10 @@ class DoneHook;
 
 namespace weft::detail {
 
-// One after_func(). While it is linked its context owns it, through `self`.
+// One after_func(). While it is linked, its context owns it, through `self`.
 struct AfterFunc : Linked<AfterFunc> {
-  std::unique_ptr<Callback>
-      callback;  // of whoever took it out of the list; of a context that never ends, `stopped` decides
+  // Belongs to whoever took the function out of the list. For a context that never ends, `stopped` decides whose it is.
+  std::unique_ptr<Callback> callback;
   std::atomic<bool> stopped{false};
   std::shared_ptr<AfterFunc> self;
 };
@@ -70,7 +70,7 @@ class ContextNode {
   ContextNode& operator=(const ContextNode&) = delete;
 
   void ref() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
-  // False when the last reference is gone.
+  // Returns false when the last reference is gone.
   bool try_ref() noexcept;
   static void unref(ContextNode* node) noexcept;
 
@@ -78,11 +78,11 @@ class ContextNode {
   CancelNode* canceler() const noexcept { return canceler_; }
   const void* key() const noexcept { return key_; }
 
-  // For to_string(): what the node adds to its parent's text.
+  // Appends what the node adds to its parent's text, for to_string().
   virtual void append_name(std::string& text) const;
 
  protected:
-  CancelNode* const canceler_;  // itself for a CancelNode; null: never ends
+  CancelNode* const canceler_;  // itself for a CancelNode; null: the context never ends
 
  private:
   const void* const key_;  // null unless a ValueNode
@@ -108,7 +108,7 @@ class CancelNode : public ContextNode, public Linked<CancelNode> {
   CancelNode(ContextRef parent, rt::Nanos deadline) noexcept;
   ~CancelNode() override;
 
-  // Joins the parent's list, or ends as the parent has. Once, before anybody else sees the node.
+  // Joins the parent's list, or ends as the parent has ended. Called once, before anybody else sees the node.
   void attach() noexcept;
 
   void cancel(Outcome outcome, const Error& cause) noexcept;
@@ -119,9 +119,9 @@ class CancelNode : public ContextNode, public Linked<CancelNode> {
   rt::Nanos deadline() const noexcept { return deadline_; }
   void append_name(std::string& text) const override;
 
-  // False: the context is done already. Takes over `function`.
+  // Takes over `function`. Returns false when the context is done already.
   bool add_after_func(std::shared_ptr<AfterFunc> function) noexcept;
-  // True: taken out before it was started.
+  // Returns true when the function was taken out before it was started.
   bool remove_after_func(AfterFunc& function) noexcept;
 
   bool add_hook(rt::DoneHook& hook) noexcept;
@@ -151,7 +151,7 @@ class CancelNode : public ContextNode, public Linked<CancelNode> {
   LinkList<rt::DoneHook> hooks_;
   LinkList<AfterFunc> after_funcs_;
   WaitQueue waiting_;           // for propagated_
-  CancelNode* walk_ = nullptr;  // the way up; then the list of nodes to give back
+  CancelNode* walk_ = nullptr;  // the way up; later, the list of nodes to give back
 };
 
 class DeadlineNode final : public CancelNode {
@@ -159,7 +159,7 @@ class DeadlineNode final : public CancelNode {
   DeadlineNode(ContextRef parent, rt::Nanos deadline, Error expiry_cause) noexcept;
   ~DeadlineNode() override;
 
-  // Starts the timer, unless the context is done. Once, after attach().
+  // Starts the timer, unless the context is done. Called once, after attach().
   void arm() noexcept;
   void expire_now() noexcept { cancel(Outcome::deadline_exceeded, expiry_cause_); }
   void append_name(std::string& text) const override;

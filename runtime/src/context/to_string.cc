@@ -20,7 +20,7 @@ constexpr std::uint64_t kMicrosecond = 1000;
 constexpr std::uint64_t kMillisecond = 1000 * kMicrosecond;
 constexpr std::uint64_t kSecond = 1000 * kMillisecond;
 
-// value / unit without the zeros behind: "1.5".
+// Returns value / unit without trailing zeros: "1.5".
 std::string decimal(std::uint64_t value, std::uint64_t unit) {
   std::string text = std::to_string(value / unit);
   std::string fraction = std::to_string(unit + value % unit).substr(1);
@@ -29,13 +29,13 @@ std::string decimal(std::uint64_t value, std::uint64_t unit) {
   return text;
 }
 
-// a - b for b >= 0, and the least there is instead of an overflow.
+// Returns a - b for b >= 0, and the least number there is instead of an overflow.
 rt::Nanos saturating_sub(rt::Nanos a, rt::Nanos b) noexcept {
   rt::Nanos difference = 0;
   return __builtin_sub_overflow(a, b, &difference) ? std::numeric_limits<rt::Nanos>::min() : difference;
 }
 
-// As Go prints a time.Duration: "1h0m0.5s", "1.5ms", "0s".
+// Returns a duration as Go prints a time.Duration: "1h0m0.5s", "1.5ms", "0s".
 std::string duration_text(rt::Nanos duration) {
   const bool negative = duration < 0;
   const std::uint64_t n = negative ? 0 - static_cast<std::uint64_t>(duration) : static_cast<std::uint64_t>(duration);
@@ -50,7 +50,8 @@ std::string duration_text(rt::Nanos duration) {
   return text + decimal(n % (60 * kSecond), kSecond) + "s";
 }
 
-// Of a signature of detail::context_key_signature(): "... [with Key = NAME]" from GCC, "... [Key = NAME]" from Clang.
+// Returns the name in a signature of detail::context_key_signature(): GCC has "... [with Key = NAME]", Clang has
+// "... [Key = NAME]".
 std::string key_name(std::string_view signature) {
   constexpr std::string_view kBefore = "Key = ";
   std::string name(signature);

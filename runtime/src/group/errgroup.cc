@@ -1,12 +1,12 @@
 // ErrGroup: a WaitGroup, a channel whose elements are the places, and the first error.
 //
-// The first error. failed_ is exchanged once from false to true, and whoever did that writes error_. Readers are those
-// whose wait for running_ has returned, and the writer's own leave() happens before that; so failed_ orders nothing,
-// and error_ needs no lock.
+// The first error. failed_ is exchanged once from false to true, and whoever did that writes error_. Its readers are
+// those whose wait for running_ has returned, and the writer's own leave() happens before that. So failed_ orders
+// nothing, and error_ needs no lock.
 //
-// A function's end, in leave(), in this order: the place is given back, which never waits because the channel holds the
-// element that was sent for it; active_, so that set_limit() which reads zero (acquire) knows that nobody looks at
-// slots_ any more; running_, after which the group may be gone.
+// A function's end, in leave(), has this order. The place is given back, which never waits because the channel holds
+// the element that was sent for it. Then active_ goes down, so that a set_limit() which reads zero (acquire) knows that
+// nobody looks at slots_ any more. Then running_ goes down, after which the group may be gone.
 #include "weft/errgroup.h"
 
 #include <exception>
@@ -21,8 +21,8 @@
 namespace weft {
 namespace {
 
-// Empty when there is no memory for it, or no thread to make it. The first time it takes long, for debug
-// information is loaded; the processor serves others meanwhile.
+// Returns the stack; empty when there is no memory for it, or no thread to make it. The first call takes long, because
+// debug information is loaded; the processor serves others meanwhile.
 std::string stack_of(const rt::ThrowWatch& watch) noexcept {
   try {
     return blocking([&watch] { return watch.stack(); });

@@ -1,13 +1,13 @@
-// block() and wake(). Both halves of a goroutine's sleep are park() and ready() (sched/park.h). A thread's are the word
-// on its stack:
+// block() and wake(). A goroutine's sleep has park() and ready() (sched/park.h) as its two halves. A thread's sleep
+// uses a word on the thread's stack:
 //
 //   sleeper                                  waker
 //   word = 0; token = &word; unlock          lock; take the node out; copy the token; unlock
 //   while (word == 0) futex_wait(word, 0)    word = 1 (release); futex_wake(word)
 //
-// The kernel compares the word before it sleeps, so that a 1 which comes first is not slept on. The sleeper's acquire
-// load pairs with the release store. It may return, and its frame may be gone, before the waker's futex_wake:
-// base/futex.h says why that is harmless.
+// The kernel compares the word before it sleeps, so a thread does not sleep on a 1 that came first. The sleeper's
+// acquire load pairs with the release store. The sleeper may return, and its frame may be gone, before the waker's
+// futex_wake: base/futex.h says why that is harmless.
 #include "runtime/src/sync/block.h"
 
 #include "runtime/src/base/fork.h"
@@ -22,13 +22,13 @@ bool unlock_committed(void* lock) noexcept {
   return true;
 }
 
-// The machine whose goroutine calls; null on a plain thread.
+// Returns the machine whose goroutine calls; null on a plain thread.
 rt::Machine* machine_of_goroutine() noexcept {
   rt::Machine* const machine = rt::current_machine();
   return machine != nullptr && machine->current() != nullptr ? machine : nullptr;
 }
 
-// Of the goroutine's next park.
+// Returns the token of the goroutine's next park.
 WaitToken next_park(rt::Machine& machine) noexcept { return {machine.current(), machine.current()->epoch() + 1}; }
 
 // The sleep of a plain thread.

@@ -9,15 +9,16 @@
 
 namespace weft::detail {
 
-// Waits until wake() is called with the node's token, which it sets. The caller holds `held` and has queued the node,
-// or queues it nowhere and is never woken; `held` is released as soon as the caller may be woken. Goroutines and plain
-// threads, not on a scheduler stack.
+// Waits until wake() is called with the node's token, which block() sets. The caller holds `held` and has queued the
+// node, or queues it nowhere and is never woken. `held` is released as soon as the caller may be woken. Goroutines and
+// plain threads may call it, not on a scheduler stack.
 void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept;
 
-// The same for a waiter with several nodes, all of which get its token. unlock(arg) releases what the caller holds.
+// Does the same for a waiter with several nodes, all of which get its token. unlock(arg) releases what the caller
+// holds.
 void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept;
 
-// For what never happens: a nil channel, a select without cases.
+// Waits for what never happens: a nil channel, a select without cases.
 [[noreturn]] void block_forever(rt::WaitReason reason) noexcept;
 
 }  // namespace weft::detail

@@ -1,20 +1,21 @@
-// Cond: a queue under a spin mutex. Between enter() and wait() the waiter unlocks its lock, which may park, so for that
-// time it lies in the queue but can't be woken: its node has no token yet. A signaller that takes such a node out marks
-// it with `success` and goes on; the waiter finds the mark in wait() and does not sleep. Both happen under mutex_, so
-// either the signaller finds the token that block() has set, or the waiter finds the mark.
+// Cond: a queue under a spin mutex. Between enter() and wait() the waiter unlocks its lock, which may park. During that
+// time the waiter lies in the queue but can't be woken, because its node has no token yet. A signaller that takes such
+// a node out marks it with `success` and goes on; the waiter finds the mark in wait() and does not sleep. Both happen
+// under mutex_, so either the signaller finds the token that block() has set, or the waiter finds the mark.
 //
 //   waiter                                       signaller
 //     enter(): queue the node                      change what is waited for, with the lock
 //     unlock the lock                              read whether the queue is empty
 //     wait(): marked? else set token, sleep        take the first out: token? wake it; else mark it
 //
-// The signaller reads that without mutex_. It has held the lock, or learnt in another way, after the waiter had unlocked
-// it; else the waiter has not begun its wait. So the node's place in the queue happens before the read.
+// The signaller reads whether the queue is empty without mutex_. Before that, it has held the lock after the waiter
+// unlocked it, or has learnt of the unlock in another way; else the waiter has not begun its wait. So the node's place
+// in the queue happens before the read.
 //
-// Until the mark or the wake-up the waiter keeps the object alive; behind it the signaller touches nothing of it but,
-// with the mark, mutex_, for which the waiter has to wait.
+// Until the mark or the wake-up, the waiter keeps the object alive. After the wake-up the signaller touches nothing of
+// the object. After the mark it touches mutex_ alone, for which the waiter has to wait.
 //
-// A template over its atomics and its waiting: tests/model/cond_test.cc explores it.
+// The queue is a template over its atomics and its waiting, so that tests/model/cond_test.cc can explore it.
 #pragma once
 
 #include "weft/cond.h"

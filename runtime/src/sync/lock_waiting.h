@@ -1,5 +1,5 @@
-// LockWaiting: how those wait who find a lock taken, as a policy, for templates that the model tests run without a
-// scheduler.
+// LockWaiting: how a goroutine or thread waits when it finds a lock taken. It is a policy, for templates that the model
+// tests run without a scheduler.
 #pragma once
 
 #include <chrono>
@@ -17,11 +17,11 @@ struct LockWaiting {
   using Time = std::chrono::steady_clock::time_point;
 
   static Time now() noexcept { return std::chrono::steady_clock::now(); }
-  // A wait beyond a millisecond turns a mutex to starvation mode.
+  // A wait longer than a millisecond turns a mutex to starvation mode.
   static bool is_long_since(Time start) noexcept { return now() - start > std::chrono::milliseconds(1); }
 
-  // An arrival spins so often before it queues, each time for some turns: the holder of a well-used lock is gone sooner
-  // than a goroutine is parked. With one processor it can't be, since it does not run.
+  // An arrival spins this often before it queues, each time for some turns: the holder of a well-used lock is gone
+  // sooner than a goroutine is parked. With one processor the holder can't be gone, since it does not run.
   static bool may_spin(int rounds) noexcept { return rounds < 4 && procs() != 1; }
   static void spin() noexcept {
     for (int i = 0; i < 30; ++i) rt::spin_pause();
@@ -33,8 +33,8 @@ struct LockWaiting {
   static void wake(WaitToken token) noexcept { detail::wake(token); }
   static void wake_all(WaitNode* chain) noexcept { detail::wake_all(chain); }
 
-  // Wakes the one that was handed a lock. It runs in the caller's place at once, or else every hand-over would cost a
-  // turn of the run queue.
+  // Wakes the waiter that was handed a lock. A goroutine runs in the caller's place at once; else every hand-over would
+  // cost a turn of the run queue.
   static void wake_owner(WaitToken token) noexcept {
     detail::wake(token);
     if (token.g != nullptr && rt::on_goroutine()) rt::yield_local();

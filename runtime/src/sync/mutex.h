@@ -2,31 +2,31 @@
 //
 //   kLocked    somebody holds the mutex, or is having it handed over
 //   kWaiters   queue_ is not empty; written with queue_mutex_ held
-//   kAwake     one agent is on its way to take the mutex or to queue, so unlock() need not wake another: an unlocker
-//              from the moment it decides to wake, then the waiter it wakes; or an arrival that spins while others
-//              wait. Who answers for the bit clears it in the step in which it takes the mutex or queues
-//   kStarving  a waiter waited too long: unlock() hands the mutex over and nobody else may take it. Implies kLocked: it
-//              is set by a woken waiter that queues again, in the step that finds the mutex locked, and cleared by a
-//              waiter that had it handed over
+//   kAwake     one agent is on its way to take the mutex or to queue, so unlock() need not wake another. The agent is
+//              an unlocker from the moment it decides to wake, then the waiter it wakes; or an arrival that spins while
+//              others wait. Whoever answers for the bit clears it in the step in which it takes the mutex or queues
+//   kStarving  a waiter waited too long: unlock() hands the mutex over and nobody else may take it. Implies kLocked. A
+//              woken waiter that queues again sets it, in the step that finds the mutex locked; a waiter that had the
+//              mutex handed over clears it
 //
-// No wake-up is lost: a locker queues under queue_mutex_, after one compare-and-swap that finds kLocked set and sets
+// No wake-up is lost. A locker queues under queue_mutex_, after one compare-and-swap that finds kLocked set and sets
 // kWaiters. The holder's unlock is a later step of the same word, so it finds kWaiters, and either
-//   - kAwake is clear: the same step that clears kLocked sets it, and the unlocker takes queue_mutex_, behind the
-//     locker, and wakes the first waiter; or
-//   - kAwake is set: whoever answers for it takes the mutex, and unlocks it in turn, or finds it locked by somebody
-//     else who will.
-// Hence: kWaiters without kLocked implies kAwake. Since kAwake belongs to one agent at a time, and only a woken waiter
-// sets kStarving, nobody but the unlocker pops while it answers for kAwake, and in starvation nobody does but the
-// holder.
+//   - kAwake is clear: the same step that clears kLocked sets it; the unlocker takes queue_mutex_ after the locker, and
+//     wakes the first waiter; or
+//   - kAwake is set: whoever answers for it takes the mutex and unlocks it in turn, or finds it locked by somebody else
+//     who will unlock it.
+// Hence kWaiters without kLocked implies kAwake. kAwake belongs to one agent at a time, and only a woken waiter sets
+// kStarving. So while the unlocker answers for kAwake, nobody else pops; and in starvation mode nobody but the holder
+// does.
 //
-// What the last holder did happens before the next lock returns: unlock's compare-and-swap releases, every later step
-// of the word is a read-modify-write and so carries that on, and the one that sets kLocked acquires. A hand-over is
-// ordered by queue_mutex_ and wake().
+// What the last holder did happens before the next lock returns: the compare-and-swap of unlock() releases, every later
+// step of the word is a read-modify-write and so carries that on, and the step that sets kLocked acquires. A hand-over
+// is ordered by queue_mutex_ and wake().
 //
 // The bits above these are an RWMutex's readers (sync/rw_mutex.h). Nothing here reads or writes them: every change of
-// the word keeps them, and where they are not 0, or other bits are set, the fast paths fail over to the slow ones.
+// the word keeps them. Where they are not 0, or other bits are set, the fast paths go on to the slow ones.
 //
-// A template over its atomics and its waiting: tests/model/mutex_test.cc explores it.
+// The mutex is a template over its atomics and its waiting, so that tests/model/mutex_test.cc can explore it.
 #pragma once
 
 #include "runtime/src/base/fatal.h"

@@ -1,22 +1,23 @@
-// OwnedSlot: a place for one pointer, which its owner fills and empties without a locked instruction, and which another
-// thread may empty now and then. SlotGate: what that one closes first, for any number of slots.
+// OwnedSlot: a place for one pointer. Its owner fills and empties it without a locked instruction, and another thread,
+// the emptier, may empty it now and then. SlotGate: what the emptier closes first, for any number of slots.
 //
 //   in_use_    the owner is inside take() or put(). The owner alone writes it
 //   closed_    (the gate's) the owners must leave their slots alone. The emptier alone writes it
-//   item_      the owner's while in_use_ is set and it has found the gate open; else the emptier's while it has the gate closed
+//   item_      the owner's while in_use_ is set and the owner has found the gate open; else the emptier's while it has
+//              the gate closed
 //
-// Owner against emptier. The owner comes by all the time and must not pay; the emptier comes once a minute or so.
+// Owner and emptier. The owner comes by all the time and must not pay; the emptier comes once a minute or so.
 //   owner: take(), put()                       emptier: close(), empty()
 //     1. in_use_ = true                          1. closed_ = true
 //     2. light barrier                           2. heavy barrier
 //     3. read closed_; set: hands off            3. read in_use_; set: hands off
 //     4. use item_                               4. use item_
 //     5. in_use_ = false                         5. closed_ = false (open())
-// Each writes before it reads what the other wrote, so at least one sees the other and stays away. Who reads what the other
-// wrote last at 5 (release) acquires what it did with item_.
+// Each writes before it reads what the other wrote, so at least one sees the other and stays away. Whoever reads what
+// the other wrote last, at 5 (release), acquires what the other did with item_.
 //
-// There is one owner at a time, and each comes after the one before it. There is one emptier at a time.
-// A template over the atomics, so that a model checker can run the same source.
+// There is one owner at a time, and each owner comes after the one before it. There is one emptier at a time. The slot
+// is a template over the atomics, so that a model checker can run the same source.
 #pragma once
 
 #include <atomic>
@@ -38,7 +39,7 @@ struct OwnedSlotAtomics {
 template <typename Atomics = OwnedSlotAtomics>
 class SlotGate {
  public:
-  // False where the kernel has no heavy barrier: then the slots must be left alone.
+  // Returns false where the kernel has no heavy barrier; then the slots must be left alone.
   bool close() noexcept {
     closed_.store(true, std::memory_order_relaxed);
     return Atomics::heavy_barrier();
@@ -56,7 +57,7 @@ class OwnedSlot {
   using Gate = SlotGate<Atomics>;
 
   // --- the owner ---
-  // What was in the slot; null when nothing was, and while the gate is closed.
+  // Returns what was in the slot; null when nothing was, and while the gate is closed.
   Item* take(const Gate& gate) noexcept {
     Item* taken = nullptr;
     if (enter(gate)) {
@@ -66,7 +67,7 @@ class OwnedSlot {
     leave();
     return taken;
   }
-  // False when the slot is full, and while the gate is closed.
+  // Returns false when the slot is full, and while the gate is closed.
   bool put(const Gate& gate, Item* item) noexcept {
     bool put = false;
     if (enter(gate) && static_cast<Item*>(item_) == nullptr) {
@@ -78,7 +79,7 @@ class OwnedSlot {
   }
 
   // --- the emptier, after close() returned true ---
-  // What was in the slot; null when nothing was, or when the owner is just using it.
+  // Returns what was in the slot; null when nothing was, or when the owner is just using it.
   Item* empty() noexcept {
     if (in_use_.load(std::memory_order_acquire)) return nullptr;
     Item* const taken = item_;

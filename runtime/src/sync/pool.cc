@@ -1,30 +1,31 @@
 // PoolCore: what lies in a pool lies in
 //
 //   slots      one item for each machine, for the use of whoever runs on it: no lock, no locked instruction
-//   and for each processor (and for plain threads, some) a shard, with
-//   fresh      a list of items that came back since the last trim: the shard's users put and take at the front, others take
-//              at the back
+//   and in shards, one for each processor (and some for plain threads), each of which has
+//   fresh      a list of items that came back since the last trim: the shard's users put and take at the front, others
+//              take at the back
 //   victims    a list of those that came back before that, and were not taken since
 //
-// take() looks in this order: the machine's slot, the shard's fresh, everybody's fresh, the shard's victims, everybody's
-// victims. put() fills the slot, else fresh. A trim destroys the victims and makes victims of the rest. So an item is
-// destroyed by the second trim after it came back.
+// take() looks in this order: the machine's slot, the shard's fresh, everybody's fresh, the shard's victims,
+// everybody's victims. put() fills the slot, else fresh. A trim destroys the victims and makes victims of the rest. So
+// an item is destroyed by the second trim after it came back.
 //
-// Whose is a slot. The machine's, not the processor's: sysmon takes the processor of a goroutine that computes, at any
-// instruction, but a goroutine leaves its machine at scheduling points only, of which take() and put() have none, and a
-// machine is one thread at a time. (rt::Pin would hold the processor; a goroutine that uses pools all the time would then
-// keep it for ever, since no taker finds it in user mode for long enough.) Slots go by the machine's number in the process,
-// not in its runtime: a goroutine that still computes when run() returns goes on using the pool on its old machine, beside
-// those of the next runtime. Trims empty the slots of all machines, sleeping ones too, by the protocol of
-// sync/owned_slot.h. An item in a slot that is in use at that very moment is not idle, and stays. Where the kernel has no
-// heavy barrier slots are left alone: one item for each machine stays until it is taken, or the pool goes.
+// Slots and machines. A slot belongs to a machine, not to a processor. sysmon takes the processor of a goroutine that
+// computes, at any instruction. But a goroutine leaves its machine at scheduling points only, of which take() and put()
+// have none, and a machine is one thread at a time. (rt::Pin would hold the processor. But a goroutine that uses pools
+// all the time would then keep it for ever, since no taker finds it in user mode for long enough.) Slots go by the
+// machine's number in the process, not in its runtime: a goroutine that still computes when run() returns goes on using
+// the pool on its old machine, beside the goroutines of the next runtime. Trims empty the slots of all machines, also
+// of sleeping ones, by the protocol of sync/owned_slot.h. An item in a slot that is in use at that very moment is not
+// idle, and stays. Where the kernel has no heavy barrier, slots are left alone: one item for each machine stays until
+// it is taken, or the pool goes.
 //
-// Time. Callers with a processor compare with the processor's clock, which costs them nothing and is some scheduling rounds
-// old. Whoever finds a period over moves next_trim on, by compare-and-swap, and trims; when two are over, twice.
-// One trims at a time; who comes meanwhile leaves it to that one: periods that end together are one. Nobody waits for a
-// trim, which looks at every slot and sends a barrier to every thread: a lock that spins would be held for too long, and a
-// goroutine that outlives its runtime can't wake those of the next one from a park.
-// Items are destroyed when all locks are released.
+// Time. Callers with a processor compare with the processor's clock, which costs them nothing and is some scheduling
+// rounds old. Whoever finds that a period is over moves next_trim on, by compare-and-swap, and trims; when two periods
+// are over, it trims twice. One caller trims at a time. Others that come meanwhile leave the trim to that one: periods
+// that end together are one. Nobody waits for a trim, because it looks at every slot and sends a barrier to every
+// thread: a lock that spins would be held for too long, and a goroutine that outlives its runtime can't wake those of
+// the next one from a park. Items are destroyed when all locks are released.
 #include "weft/detail/pool_core.h"
 
 #include <atomic>
@@ -43,10 +44,10 @@
 namespace weft::detail {
 namespace {
 
-// All but empty() under the owner's lock.
+// Everything but empty() needs the owner's lock.
 class PoolList {
  public:
-  // Without the lock it may be a moment old.
+  // Without the lock the answer may be a moment old.
   bool empty() const noexcept { return first_.load(std::memory_order_relaxed) == nullptr; }
 
   void push_front(PoolItem* item) noexcept {
@@ -74,7 +75,7 @@ class PoolList {
     }
     return item;
   }
-  // All of `other`, in front of these.
+  // Moves all items of `other` to the front of this list.
   void prepend(PoolList& other) noexcept {
     PoolItem* const first = other.first_.load(std::memory_order_relaxed);
     if (first == nullptr) return;
@@ -99,7 +100,7 @@ struct PoolShard {
 
 using PoolSlot = rt::OwnedSlot<PoolItem>;
 
-// Machines beyond have none. As many as a Sharded holds.
+// Machines with this number or a higher one have no slot. A Sharded holds as many shards.
 constexpr int kMaxSlots = static_cast<int>(kThreadShards << 8);
 
 }  // namespace
@@ -110,7 +111,7 @@ struct PoolCore::State {
         period(trim_period.count()),
         next_trim(period > 0 ? rt::saturating_add(rt::now(), period) : rt::kNever) {}
 
-  // The machine's; null on a plain thread, and when there is no memory for it.
+  // Returns the machine's slot; null on a plain thread, and when there is no memory for it.
   PoolSlot* slot_of(const rt::Machine* machine) noexcept {
     if (machine == nullptr || machine->number_in_process() >= kMaxSlots) return nullptr;
     try {
@@ -119,7 +120,7 @@ struct PoolCore::State {
       return nullptr;
     }
   }
-  // The caller's; null when there is no memory for it.
+  // Returns the caller's shard; null when there is no memory for it.
   PoolShard* shard() noexcept {
     try {
       return &shards.get();
@@ -127,7 +128,7 @@ struct PoolCore::State {
       return nullptr;
     }
   }
-  // Any processor's clock will do: the machine may have lost the one that it thinks of.
+  // Returns whether a trim is due. Any processor's clock will do: the machine may have lost the one that it thinks of.
   bool due(rt::Machine* machine) const noexcept {
     const rt::Processor* const p = machine != nullptr ? machine->processor() : nullptr;
     const rt::Nanos t = p != nullptr ? p->clock.load(std::memory_order_relaxed) : rt::now();
@@ -136,7 +137,7 @@ struct PoolCore::State {
 
   PoolItem* find_in(PoolList PoolShard::*list, PoolShard* mine) noexcept;
   void trim_if_due() noexcept;
-  // So many periods have ended.
+  // Trims for so many periods that have ended.
   void trim(int periods) noexcept;
   void end_period(PoolShard* mine, PoolList& dead) noexcept;
   void destroy_all(PoolList& dead) noexcept {
@@ -146,7 +147,8 @@ struct PoolCore::State {
   const Destroy destroy;
   const rt::Nanos period;
   std::atomic<rt::Nanos> next_trim;
-  // Who makes it true trims, and passes on by false what it did: the gate and the emptiers' part of the slots are its own.
+  // Whoever makes it true trims, and passes on what it did by making it false. Until then, the gate and the emptier's
+  // part of the slots belong to it.
   std::atomic<bool> trimming{false};
   rt::SlotGate<> gate;
   Sharded<PoolSlot> slots;  // by the machines' numbers
@@ -156,7 +158,7 @@ struct PoolCore::State {
 PoolCore::PoolCore(std::chrono::nanoseconds trim_period, Destroy destroy)
     : state_(std::make_unique<State>(trim_period, destroy)) {}
 
-// Nobody else is here any more.
+// Nobody else uses the pool any more.
 PoolCore::~PoolCore() {
   PoolList dead;
   state_->slots.range([&](PoolSlot& slot) {
@@ -189,7 +191,7 @@ PoolItem* PoolCore::take() noexcept {
 void PoolCore::put(PoolItem* item) noexcept {
   State& state = *state_;
   rt::Machine* machine = rt::current_machine();
-  // Before the item is in the pool: it has just been used.
+  // This comes before the item is in the pool, because the item has just been used.
   if (state.due(machine)) [[unlikely]] {
     state.trim_if_due();
     machine = rt::current_machine();  // destructors may have parked
@@ -230,7 +232,7 @@ void PoolCore::State::trim_if_due() noexcept {
 }
 
 void PoolCore::State::trim(int periods) noexcept {
-  // Allocates, so before others are kept off.
+  // This allocates, so it comes before others are kept off.
   PoolShard* const mine = shard();
   if (trimming.exchange(true, std::memory_order_acquire)) return;
   PoolList dead;

@@ -1,5 +1,5 @@
-// RWMutex. Its word is that of a BasicMutex (sync/mutex.h), which the writers lock among themselves, with the number of
-// readers in the bits above. The rest lies under mutex_:
+// RWMutex. Its word is that of a BasicMutex (sync/mutex.h), which the writers lock among themselves. The bits above
+// hold the number of readers. The rest lies under mutex_:
 //
 //   word's kLocked    a writer holds the lock, or waits until the readers before it have left
 //   word's readers    who holds the lock for reading, and who waits to: a reader counts itself first and then looks
@@ -9,22 +9,23 @@
 //   leaving_          how many readers the writer with kLocked waits for, less how many have left since it set kLocked
 //   waiting_writer_   that writer, while it sleeps
 //
-// Readers against writers. Both change one word, so of a reader that counts itself and a writer that sets kLocked one
+// Readers and writers. Both change one word. So when a reader counts itself and a writer sets kLocked, one of them
 // comes first, and the later one knows: the writer finds the reader in the count and waits for it, or the reader finds
 // kLocked and waits. The writer unlocks in one step that clears kLocked and tells the number of readers that have come
-// meanwhile: all of them wait, or are about to, and it admits so many. One that is still on its way to mutex_ takes an
-// admission instead of queueing; whether it is the one that was counted does not matter, the number does.
+// meanwhile. All of them wait, or are about to, and the writer admits so many. A reader that is still on its way to
+// mutex_ takes an admission instead of queueing. Whether it is one of those that were counted does not matter, but the
+// number does.
 //
-// A reader that leaves and finds kLocked set was counted by that writer, so it takes itself off leaving_; who takes it to
-// zero wakes the writer. It may come before the writer has added its count, and leaving_ is below zero in between: the
-// writer adds what it found in the word, and sleeps unless that makes zero. Both are under mutex_, so one of them sees
-// the zero, and not both.
+// A reader that leaves and finds kLocked set was counted by that writer, so it takes itself off leaving_. Whoever takes
+// leaving_ to zero wakes the writer. The reader may come before the writer has added its count, and leaving_ is below
+// zero in between. The writer adds what it found in the word, and sleeps unless that makes zero. Both are under mutex_,
+// so one of them sees the zero, and not both.
 //
-// In starvation mode a writer has kLocked handed over, and nobody cleared it: the new owner itself counts and admits
+// In starvation mode a writer has kLocked handed over, and nobody cleared it. So the new owner itself counts and admits
 // the readers that have come, as an unlock does, and waits for them, as a lock does.
 //
-// Lifetime: the step that lets others in is the last one that touches the object, unless somebody waits in it: a
-// writer that unlocks goes on only for readers that it counted, or writers that queue; a reader that leaves only while
+// Lifetime: the step that lets others in is the last one that touches the object, unless somebody waits in it. A writer
+// that unlocks goes on only for readers that it counted, or writers that queue. A reader that leaves goes on only while
 // a writer waits for it.
 #pragma once
 

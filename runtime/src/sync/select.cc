@@ -41,7 +41,7 @@ void ChanPolicy::block_select(std::span<WaitNode> nodes, bool (*unlock)(void* ar
 std::size_t select_ops(std::span<const ChanOp> ops, bool has_default) {
   static_assert(std::is_trivially_destructible_v<WaitNode>);
   if (ops.size() <= kSmall) {
-    alignas(WaitNode) std::array<std::byte, kSmall * sizeof(WaitNode)> nodes;  // not made yet
+    alignas(WaitNode) std::array<std::byte, kSmall * sizeof(WaitNode)> nodes;  // the nodes are not made yet
     std::array<std::uint32_t, kSmall> order;
     std::array<ChanCore*, kSmall> chans;
     return Select<ChanPolicy>(ops, {reinterpret_cast<WaitNode*>(nodes.data()), order.data(), chans.data()})

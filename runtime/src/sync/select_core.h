@@ -1,24 +1,25 @@
 // select: one operation out of several, on several channels, decided at one moment.
 //
-// Three passes (Go's selectgo, with one more in front):
-//   1. one case at a time, in random order, under its channel's mutex: the first that can be carried out is. Which
-//      it is, is uniform among those that are ready throughout. Cases that show without the mutex that they would wait
-//      are passed over.
-//   2. When none could: all mutexes, in the order of their addresses, so that selects don't deadlock. With all of them
-//      held, the cases are tried again in the same order. If none can be carried out now there is one moment at which
-//      none is ready: only then the default is taken.
-//   3. Without a default: a node in each channel's queue, all with one Selection, and the wait. The mutexes are released
-//      once the waiter may be woken. Who takes a node out of a queue has to claim it, so that exactly one does.
+// There are three passes (Go's selectgo, with one more in front):
+//   1. The cases are tried one at a time, in random order, each under its channel's mutex. The first that can be
+//      carried out is carried out. The choice is uniform among the cases that are ready throughout. Cases that show
+//      without the mutex that they would wait are passed over.
+//   2. When none could be carried out, select takes all mutexes, in the order of their addresses, so that selects don't
+//      deadlock. With all of them held, the cases are tried again in the same order. If none can be carried out now,
+//      there is one moment at which none is ready: only then is the default taken.
+//   3. Without a default, select puts a node into each channel's queue, all with one Selection, and waits. The mutexes
+//      are released once the waiter may be woken. Whoever takes a node out of a queue has to claim it, so that exactly
+//      one does.
 //
-// The woken goroutine against the release of the mutexes. The release (commit, on the scheduler stack) walks a list on
-// the waiter's stack, and whoever claims a node behind a mutex that was released may wake the waiter while the walk goes
-// on. The waiter comes back here before its frame goes, and takes each mutex of a node that has lost. The winner's
-// mutex had been released when its node was claimed, and those before it in the walk, too; those behind it are mutexes
-// of losers only. So when the waiter has had them all, the walk has released its last one, behind which it reads
-// nothing.
+// The woken goroutine and the release of the mutexes. The release (the commit, on the scheduler stack) walks a list on
+// the waiter's stack. Whoever claims a node after its mutex was released may wake the waiter while the walk goes on.
+// The waiter comes back here before its frame goes, and takes each mutex of a node that has lost. The winner's mutex
+// had been released when its node was claimed, and so had those before it in the walk. Those after it in the walk are
+// mutexes of losers only. So when the waiter has had them all, the walk has released its last mutex, and after that it
+// reads nothing.
 //
-// A select that has both a send and a receive on one channel does not meet itself: pass 2 finds nobody of its own,
-// and the nodes of pass 3 are for others to take.
+// A select that has both a send and a receive on one channel does not meet itself: pass 2 finds nobody of its own, and
+// the nodes of pass 3 are for others to take.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +34,8 @@
 
 namespace weft::detail {
 
-// Memory for a select while it works: for each of its operations one of each. The nodes are made only when it waits.
+// Memory for a select while it works: one of each for each of its operations. The nodes are made only when the select
+// waits.
 template <typename Policy>
 struct SelectScratch {
   BasicWaitNode<typename Policy::Waits>* nodes;
@@ -74,7 +76,7 @@ class SelectChans {
  private:
   static constexpr std::size_t kFew = 8;
 
-  // By insertion, which for a few is less than half of the instructions of std::sort.
+  // Sorts by insertion, which for a few takes less than half of the instructions of std::sort.
   void sort_few() noexcept {
     for (std::size_t i = 1; i < size_; ++i) {
       BasicChanCore<Policy>* const chan = list_[i];
@@ -102,7 +104,7 @@ class Select {
       if (!ops_[i].would_block() && try_alone(ops_[i])) return i;
     }
     if (order_.empty() && !has_default) Policy::block_forever();
-    if (order_.size() <= 1 && has_default) return kNoOp;  // of one operation pass 1 knows enough
+    if (order_.size() <= 1 && has_default) return kNoOp;  // for one operation, pass 1 knows enough
     SelectChans<Policy> chans(ops_, scratch_.chans);
     chans.lock();
     for (const std::uint32_t i : order_) {
@@ -163,7 +165,8 @@ class Select {
     BasicSelection<typename Policy::Waits> selection;
     const std::span<Node> nodes(scratch_.nodes, ops_.size());
     std::uninitialized_value_construct(nodes.begin(), nodes.end());
-    // In random order: of several operations on one channel each is as likely to be the first in its queue.
+    // The nodes are queued in random order, so that of several operations on one channel each is as likely to be the
+    // first in its queue.
     for (const std::uint32_t i : order_) {
       const Op& op = ops_[i];
       nodes[i].element = op.element;
@@ -175,7 +178,7 @@ class Select {
     }
     Policy::block_select(nodes, &SelectChans<Policy>::unlock_committed, &chans);
 
-    // Relaxed: the winner's wake() happens before.
+    // Relaxed is enough: the winner's wake() happens before this load.
     const Node* const winner = selection.winner.load(std::memory_order_relaxed);
     for (const std::uint32_t i : order_) {
       if (&nodes[i] != winner) leave(ops_[i], nodes[i]);

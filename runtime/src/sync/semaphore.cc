@@ -1,12 +1,12 @@
-// Semaphore: the number of units taken and a queue, under a spin mutex. Who releases grants units to the first waiters
-// that they are enough for, and marks their nodes with `success`; so a waiter that wakes has its units.
+// Semaphore: the number of units taken and a queue, under a spin mutex. Whoever releases units grants them to the first
+// waiters that they are enough for, and marks their nodes with `success`; so a waiter that wakes has its units.
 //
-// A context may end a wait at any time from attach() on. Its hook and those who grant decide under mutex_: a waiter is
-// taken out of the queue once, by one of them. A hook that comes before the waiter is in the queue leaves a mark,
-// `canceled`, which the waiter looks at under mutex_ before it queues. A waiter that was granted its units and finds the
-// context done gives them back.
+// A context may end a wait at any time from attach() on. Its hook and those who grant units decide under mutex_: a
+// waiter is taken out of the queue once, by one of them. A hook that comes before the waiter is in the queue leaves a
+// mark, `canceled`, which the waiter looks at under mutex_ before it queues. A waiter that was granted its units and
+// finds the context done gives them back.
 //
-// The waiter detaches its hook before it returns, so the hook's Waiter and the semaphore are there while it runs. A
+// The waiter detaches its hook before it returns, so the hook's Waiter and the semaphore exist while the hook runs. A
 // granter touches nothing of the semaphore after it has released mutex_.
 #include "weft/semaphore.h"
 
@@ -23,7 +23,7 @@ void check_weight(std::int64_t n) {
 
 }  // namespace
 
-// Under the semaphore's mutex_.
+// A waiter; everything in it is guarded by the semaphore's mutex_.
 struct Semaphore::Waiter : detail::WaitNode {
   Waiter(Semaphore& s, std::int64_t units) noexcept : semaphore(s), n(units) {}
 
@@ -36,7 +36,7 @@ struct Semaphore::Waiter : detail::WaitNode {
 
 Semaphore::Semaphore(std::int64_t size) : size_(size) { check_weight(size); }
 
-// Those that wait come first.
+// Takes `n` units if they are free and nobody waits; those that wait come first.
 bool Semaphore::take_locked(std::int64_t n) noexcept {
   if (n > size_ - taken_ || !waiters_.empty()) return false;
   taken_ += n;
@@ -98,7 +98,7 @@ Error Semaphore::acquire_until(detail::WaitStop& stop, std::int64_t n) {
     waiter.success = true;
     mutex_.unlock();
   } else {
-    // One that wants more than there is would never be granted anything, nor would those behind it.
+    // A waiter that wants more than there is would never be granted anything, nor would those after it.
     waiter.queued = n <= size_;
     if (waiter.queued) waiters_.push_back(waiter);
     waiter.waits = true;
@@ -124,7 +124,7 @@ void Semaphore::cancel(void* arg) noexcept {
     if (waiter.queued) {
       semaphore.waiters_.remove(waiter);
       waiter.queued = false;
-      granted = semaphore.grant_locked();  // there may be enough for those behind it
+      granted = semaphore.grant_locked();  // there may be enough for those after it
     }
   }
   semaphore.mutex_.unlock();

@@ -12,7 +12,7 @@ namespace {
 // kMaxProcs processors and the threads' shards fit in the blocks of a Sharded.
 static_assert(kThreadShards + rt::kMaxProcs <= kThreadShards << 8);
 
-// Not inlined: the scheduler's own threads come here too, with and without a processor.
+// Not inlined, because the scheduler's own threads come here too, with and without a processor.
 [[gnu::noinline]] std::size_t thread_shard() noexcept {
   static std::atomic<std::size_t> threads{0};
   thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed) % kThreadShards;

@@ -1,12 +1,12 @@
-// WaitGroup: counter and number of waiters in one word, so that whoever takes the counter to zero learns in the same
-// step whether anybody waits.
+// WaitGroup: the counter and the number of waiters in one word, so that whoever takes the counter to zero learns in the
+// same step whether anybody waits.
 //
-// wait() and the add() that reaches zero: wait() raises the number of waiters by compare-and-swap from a word whose
-// counter is not zero, with queue_mutex_ held until its node is queued. The add() that reaches zero is a later step of
-// the word, so it sees the waiter, and takes queue_mutex_ behind it. From then on the word may not change (an add would
-// be misuse, a wait sees the counter zero and returns), so it is set to zero and everybody in the queue is woken. The
-// last done() without waiters touches nothing after its step of the word, with waiters nothing after it released
-// queue_mutex_: the first waiter to go on may destroy the group.
+// wait() and the add() that reaches zero. wait() raises the number of waiters by compare-and-swap from a word whose
+// counter is not zero, and holds queue_mutex_ until its node is queued. The add() that reaches zero is a later step of
+// the word, so it sees the waiter, and takes queue_mutex_ after it. From then on the word may not change (an add would
+// be misuse, and a wait sees the counter zero and returns). So the word is set to zero, and everybody in the queue is
+// woken. Without waiters, the last done() touches nothing after its step of the word. With waiters, it touches nothing
+// after it has released queue_mutex_, because the first waiter to go on may destroy the group.
 #include "weft/wait_group.h"
 
 #include "runtime/src/sync/block.h"
@@ -16,7 +16,7 @@ namespace weft {
 
 void WaitGroup::add(int delta) {
   const std::uint64_t change = static_cast<std::uint64_t>(static_cast<std::int64_t>(delta)) << kCounterShift;
-  // Releases what this done() must order before the waits; acquires what the earlier ones released.
+  // Releases what this done() must order before the waits; acquires what the earlier calls of done() released.
   const std::uint64_t state = state_.fetch_add(change, std::memory_order_acq_rel) + change;
   const auto counter = static_cast<std::int32_t>(state >> kCounterShift);
   const auto waiters = static_cast<std::uint32_t>(state);

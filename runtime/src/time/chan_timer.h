@@ -1,14 +1,14 @@
-// ChanTimer: the clockwork behind the channel of a Timer or a Ticker (Go 1.23's).
+// ChanTimer: the clockwork of the channel of a Timer or a Ticker (Go 1.23's).
 //
-// It lies beside the channel's state, in its memory and under its mutex:
+// It lies beside the channel's state, in the same memory and under the channel's mutex:
 //
-//   when    of the next tick; kNever: stopped, or ticked for the last time
+//   when    the time of the next tick; kNever: it is stopped, or has ticked for the last time
 //   period  of a ticker; 0: it ticks once
 //
 // A tick goes to the receiver that waits longest, else into the buffer of one, else nowhere. The heap holds the timer
-// only while somebody waits on the channel. When nobody does, whoever comes to receive looks at the clock first: a timer
-// that is stopped in time, as most are, costs no more than its memory. A tick in the buffer is not yet received, so
-// stop() and reset() take it back.
+// only while somebody waits on the channel. When nobody does, whoever comes to receive looks at the clock first: a
+// timer that is stopped in time, as most are, costs no more than its memory. A tick in the buffer is not yet received,
+// so stop() and reset() take it back.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@
 
 namespace weft::rt {
 
-// Policy: that of timers, that of channels, and the caller's clock: its time, and whose it is.
+// The policy has the policies of timers and of channels, and the caller's clock: its time, and whose clock it is.
 template <typename Policy>
 class BasicChanTimer {
  public:
@@ -28,7 +28,7 @@ class BasicChanTimer {
   BasicChanTimer(Chan& chan, Nanos when, Nanos period) noexcept
       : chan_(chan), when_(when), period_(period), timer_(&on_fire, &on_drop, this) {}
 
-  // True: a tick was still to come, or to be received. Neither will be.
+  // Return true when a tick was still to come, or to be received. That tick is not received any more.
   bool stop() noexcept { return set(kNever, 0); }
   bool reset(Nanos when, Nanos period) noexcept { return set(when, period); }
 
@@ -69,7 +69,7 @@ class BasicChanTimer {
     return active;
   }
 
-  // Ticks that are late are dropped, but for the first of them; the next one keeps to the grid.
+  // Ticks that are late are dropped, except the first of them; the next one keeps to the grid.
   void tick_locked(Nanos t, typename Chan::Token& partner) noexcept {
     const Nanos due = when_;
     when_ = period_ == 0 ? kNever : saturating_add(due, period_ * (1 + (t - due) / period_));
@@ -91,14 +91,14 @@ class BasicChanTimer {
     timer_.fired();
     if (when_ <= t) tick_locked(t, partner);
     run_for_waiters_locked();
-    chan_.mutex.unlock();  // nothing of the channel is touched behind it
+    chan_.mutex.unlock();  // after this, nothing of the channel is touched
     if (partner) Policy::ChanPolicy::wake(partner);
   }
 
   Chan& chan_;
   Nanos when_;
   Nanos period_;
-  const ClockId clock_ = Policy::clock();  // that when_ is a time of
+  const ClockId clock_ = Policy::clock();  // the clock that when_ is a time of
   GuardedTimer<typename Policy::TimerPolicy> timer_;
 };
 

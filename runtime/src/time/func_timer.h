@@ -1,12 +1,12 @@
-// FuncTimer: what after_func(duration, fn) made.
+// FuncTimer: what after_func(duration, fn) makes.
 //
-// `when_`, under mutex_, is when the function is to run next; kNever: it is not. So who sets it to kNever first, stop()
-// or the timer that fires, decides.
+// `when_`, under mutex_, is when the function is to run next; kNever: it is not to run. So whoever sets it to kNever
+// first, stop() or the timer that fires, decides.
 //
-// References: one for each handle, one while the timer is in a heap or its callback is on its way (GuardedTimer's
-// in_heap), one for each goroutine that runs the function. The callback never gives its reference back itself, for the
-// last one ends the function's captures, which may do anything, and it runs on a scheduler stack: it passes it on to the
-// goroutine that it starts.
+// References: there is one for each handle, one while the timer is in a heap or its callback is on its way
+// (GuardedTimer's in_heap), and one for each goroutine that runs the function. The callback runs on a scheduler stack.
+// It never drops its reference itself, because the last one ends the function's captures, which may do anything.
+// Instead the callback passes the reference on to the goroutine that it starts.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,7 @@ namespace weft::detail {
 
 class FuncTimer {
  public:
-  // Takes over what is made of `from`. Throws std::bad_alloc, and what making it throws.
+  // Makes a timer with the function that is made of `from`. Throws std::bad_alloc, and what making the function throws.
   static FuncTimer* make(const TimerFunction& function, void* from, const SourceLocation& where) {
     const std::size_t offset = function_offset(function);
     void* const memory = allocate(function, offset + function.size);
@@ -37,9 +37,9 @@ class FuncTimer {
     return ::new (memory) FuncTimer(function, where);
   }
 
-  // Of a new one, which nobody else has.
+  // Starts a new timer, which nobody else has.
   void start(rt::Nanos when) noexcept {
-    references_.store(2, std::memory_order_relaxed);  // the heap's, too
+    references_.store(2, std::memory_order_relaxed);  // one is the heap's
     mutex_.lock();
     when_ = when;
     timer_.run_at(when);
@@ -48,7 +48,7 @@ class FuncTimer {
     if (!held) references_.store(1, std::memory_order_relaxed);  // no runtime runs
   }
 
-  // True: the function was still to run.
+  // Sets the time of the next run, and returns true when the function was still to run.
   bool set(rt::Nanos when) noexcept {
     if (when != rt::kNever) rt::check_caller_clock(clock_);
     mutex_.lock();
@@ -72,7 +72,7 @@ class FuncTimer {
  private:
   FuncTimer(const TimerFunction& function, const SourceLocation& where) noexcept : function_(function), where_(where) {}
 
-  // True: it was the last.
+  // Drops a reference, and returns true when it was the last.
   bool drop_reference() noexcept {
     return references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
@@ -84,7 +84,7 @@ class FuncTimer {
     free(function, this);
   }
 
-  // The function lies behind the timer.
+  // Returns where the function lies, which is after the timer.
   static std::size_t function_offset(const TimerFunction& function) noexcept {
     return (sizeof(FuncTimer) + function.alignment - 1) / function.alignment * function.alignment;
   }
@@ -103,7 +103,7 @@ class FuncTimer {
 
   static void on_fire(void* self, rt::Nanos now) noexcept { static_cast<FuncTimer*>(self)->fire(now); }
 
-  // No runtime will run it any more. Not unref(), which waits for this call.
+  // Called when no runtime will run the timer any more. It does not call unref(), which waits for this call.
   static void on_drop(void* self) noexcept {
     auto* const timer = static_cast<FuncTimer*>(self);
     timer->mutex_.lock();
@@ -135,7 +135,7 @@ class FuncTimer {
   rt::GuardedTimer<rt::TimerPolicy> timer_{&on_fire, &on_drop, this};
   const TimerFunction& function_;  // a constant of its type
   const SourceLocation where_;
-  const rt::ClockId clock_ = rt::caller_clock();  // that when_ is a time of
+  const rt::ClockId clock_ = rt::caller_clock();  // the clock that when_ is a time of
 };
 
 }  // namespace weft::detail

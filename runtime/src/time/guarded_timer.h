@@ -1,17 +1,17 @@
-// GuardedTimer: a runtime timer that is run, moved and stopped under a mutex of its owner, by anybody, while it may be
+// GuardedTimer: a runtime timer that anybody may run, move and stop under a mutex of its owner, also while it is
 // firing.
 //
-// The callback of a timer that fires comes without that mutex, and may find when it has it that the timer was stopped or
-// moved meanwhile. So the owner's `when` decides, which the mutex guards, and the callback does, under the mutex:
-// fired(); what is due, if anything is; run_at() of what is wanted now. When the heap is given back, `dropped` is called
-// instead, which does the first of these.
+// The callback of a timer that fires comes without that mutex. When it has taken the mutex, it may find that the timer
+// was stopped or moved meanwhile. So the owner's `when`, which the mutex guards, decides. The callback does the
+// following under the mutex: fired(); what is due, if anything is; run_at() of what is wanted now. When the heap is
+// given back, `dropped` is called instead, which does the first of these.
 //
-//   in_heap_  the timer is in a heap, or its callback is on its way to the mutex. Set where it is started, cleared where
-//             stop() finds it in the heap, and by fired().
+//   in_heap_  the timer is in a heap, or its callback is on its way to the mutex. It is set where the timer is started,
+//             and cleared where stop() finds the timer in the heap, and by fired().
 //
-// While a callback is on its way the timer is not started again: run_at() leaves that to the callback. So there is one
-// callback at a time that can touch the owner, and end() knows the heap it comes from. What a callback does after it
-// released the mutex uses nothing of the owner's.
+// While a callback is on its way, the timer is not started again: run_at() leaves that to the callback. So there is one
+// callback at a time that can touch the owner, and end() knows the heap it comes from. After it has released the mutex,
+// a callback uses nothing of the owner's.
 #pragma once
 
 #include "runtime/src/base/clock.h"
@@ -29,7 +29,7 @@ class GuardedTimer {
 
   // --- with the owner's mutex held ---
 
-  // kNever: not at all. Nor does it run while no runtime does.
+  // Runs the timer at `when`; kNever: not at all. The timer does not run while no runtime does.
   void run_at(Nanos when) noexcept {
     if (in_heap_) {
       if (when == set_for_ || !timer_.stop()) return;

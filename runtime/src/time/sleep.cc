@@ -7,7 +7,7 @@
 namespace weft {
 namespace {
 
-// Lies on the sleeper's stack, which the timer's callback gives back to the sleeper.
+// Lies on the sleeper's stack. The timer's callback gives that stack back to the sleeper.
 struct Sleep {
   rt::Waiter waiter;
   rt::Bubble* bubble;
@@ -26,7 +26,7 @@ struct Sleep {
     if (s->bubble == nullptr) {
       s->timer.start_at(s->until);
     } else {
-      s->timer.start_in(s->bubble->timers(), s->until);  // nobody is current on the scheduler stack
+      s->timer.start_in(s->bubble->timers(), s->until);  // no goroutine is current on the scheduler stack
     }
     return true;
   }

@@ -26,7 +26,7 @@ rt::Nanos time_after(std::chrono::nanoseconds duration) noexcept {
   return std::min(rt::saturating_add(rt::caller_now(), ahead), rt::kEndOfClock);
 }
 
-// A function is not told when it was due: what is due at once needs no look at the clock.
+// A function is not told when it was due, so what is due at once needs no look at the clock.
 rt::Nanos func_time_after(std::chrono::nanoseconds duration) noexcept {
   return duration <= std::chrono::nanoseconds::zero() ? 0 : time_after(duration);
 }
@@ -41,7 +41,7 @@ namespace {
 
 using TickChan = ChanState<TimePoint>;
 
-// One allocation: the channel's state, the slot behind it, and the clockwork.
+// Makes the channel's state, the slot after it, and the clockwork in one allocation.
 RecvChan<TimePoint> make_timer_chan(rt::Nanos when, rt::Nanos period) {
   constexpr std::size_t kOffset =
       (TickChan::bytes_for(1) + alignof(ChanTimer) - 1) / alignof(ChanTimer) * alignof(ChanTimer);

@@ -1,28 +1,28 @@
 // Not part of the API: the state behind Chan<T>, SendChan<T> and RecvChan<T>, with its hot path. sync/chan.cc has the
-// rest, weft/detail/select_state.h what waits on several channels.
+// rest, and weft/detail/select_state.h has what waits on several channels.
 //
 // Invariants, under `mutex`:
 //   - receivers wait only while the buffer is empty, senders only while it is full (with capacity 0 it is both);
-//   - senders and receivers that can still be woken are not both there, but for those of one select;
-//   - after `closed` nobody waits.
-// `closed`, `count` and the queues' heads are written under `mutex` alone, and are atomic so that try_send() and
+//   - senders and receivers that can still be woken are never there together, except those of one select;
+//   - after `closed` is set, nobody waits.
+// `closed`, `count` and the queues' heads are written under `mutex` alone. They are atomic so that try_send() and
 // try_recv() can fail without it. Everything else is touched under `mutex` only; `capacity` and `timer` never change.
 //
 // Elements move from stack to stack: a waiting receiver's node points to its std::optional<T>, a waiting sender's to
-// its T. Moves and the destructors of moved-from elements run under `mutex`, which is why T must not throw there, and
+// its T. Elements are moved, and moved-from elements destroyed, under `mutex`. That is why T must not throw there, and
 // must not block or use the channel there either. wake() is called after the mutex was released.
 //
 // Failing without the mutex. There must have been one moment between call and return at which the channel was open and
-// not ready. Both try forms first load "not ready", then `closed`: a channel never opens again, so if the second load
-// says open, it was open at the first. The first load is an acquire, so that the second is not made before it; and
-// close() empties the queues, by a release store, after it set `closed`, so that who finds no waiter because of a close
-// also finds the channel closed. When try_recv finds it closed, something may have been sent between the two loads, but
-// nothing can be any more: a third load tells whether it is drained. Receiving the end of a channel happens after its
-// close: `closed` is stored with release, loaded with acquire. (The node of a select that is over may still be queued;
-// then a try form takes the mutex and finds nobody.)
+// not ready. Both try functions first load "not ready", then `closed`. A channel never opens again, so if the second
+// load says open, the channel was open at the first. The first load is an acquire, so that the second is not made
+// before it. close() sets `closed` and then empties the queues by a release store, so that whoever finds no waiter
+// because of a close also finds the channel closed. When try_recv() finds the channel closed, something may have been
+// sent between its two loads, but nothing can be sent any more: a third load tells whether the channel is drained. A
+// close happens before a receive of the channel's end, because `closed` is stored with release and loaded with acquire.
+// (The node of a select that is over may still be queued. Then a try function takes the mutex and finds nobody.)
 //
-// A timer's channel (time/chan_timer.h) has a buffer of one, which nobody may see: its tick can be taken back. Whether
-// it is due is looked at when somebody receives; the timer runs only while somebody waits.
+// A timer's channel (time/chan_timer.h) has a buffer of one, which nobody may see, because its tick can be taken back.
+// Whether the tick is due is looked at when somebody receives; the timer runs only while somebody waits.
 #pragma once
 
 #include <atomic>
@@ -53,7 +53,7 @@ struct BasicChanCore {
   const std::size_t capacity;
   typename Policy::Timer* const timer;  // null for all but timers' channels
   std::size_t head = 0;                 // slot of the oldest element
-  std::size_t tail = 0;                 // slot of the next one
+  std::size_t tail = 0;                 // slot for the next element
   BasicWaitQueue<typename Policy::Waits> receivers;
   typename Policy::template Atomic<bool> closed{false};
   BasicWaitQueue<typename Policy::Waits> senders;
@@ -63,13 +63,14 @@ struct BasicChanCore {
   }
   bool empty() const noexcept { return capacity == 0 ? senders.empty() : count.load(std::memory_order_acquire) == 0; }
 
-  // Whether a send, or a receive, now would only wait: one moment between call and return at which it was so.
+  // Return whether a send, or a receive, would only wait: there was one moment between call and return at which it
+  // would.
   bool send_would_block() const noexcept { return full() && !closed.load(std::memory_order_acquire); }
   bool recv_would_block() const noexcept {
     return timer == nullptr && empty() && !closed.load(std::memory_order_acquire);
   }
 
-  // Without the mutex. False: it was closed before.
+  // Closes the channel; the caller does not hold the mutex. Returns false when the channel was closed before.
   bool close() noexcept {
     mutex.lock();
     if (closed.load(std::memory_order_relaxed)) {
@@ -77,7 +78,7 @@ struct BasicChanCore {
       return false;
     }
     closed.store(true, std::memory_order_release);
-    // Their nodes' success stays false: receivers return nothing, senders panic.
+    // `success` of their nodes stays false: receivers return nothing, senders panic.
     Node* const claimed_receivers = receivers.claim_all();
     Node* const claimed_senders = senders.claim_all();
     mutex.unlock();
@@ -93,20 +94,20 @@ struct ChanPolicy : WaitPolicy {
   using Waits = WaitPolicy;
   using Timer = ChanTimer;
 
-  // With core.mutex held, which they release: wait in a queue until an element was taken from, or put into, `element`;
-  // false when the channel was closed instead.
+  // Called with core.mutex held, which they release. They wait in a queue until an element was taken from `element`, or
+  // put into it. They return false when the channel was closed instead.
   static bool wait_to_send(BasicChanCore<ChanPolicy>& core, void* element) noexcept;
   static bool wait_to_recv(BasicChanCore<ChanPolicy>& core, void* element) noexcept;
 
-  // With the mutex of a timer's channel held. A tick that is due goes into the buffer, if nobody waits.
+  // Called with the mutex of a timer's channel held. Puts a tick that is due into the buffer, if nobody waits.
   static void look_at_timer(BasicChanCore<ChanPolicy>& core) noexcept;
   // Lets the timer run if somebody waits, and only then.
   static void run_timer_for_waiters(BasicChanCore<ChanPolicy>& core) noexcept;
-  // Nobody has the channel any more.
+  // Called when nobody has the channel any more.
   static void end_timer(BasicChanCore<ChanPolicy>& core) noexcept;
 
-  // For select: a uniformly random number below n; and the wait of a goroutine that has queued `nodes`. unlock(arg)
-  // releases what it holds, as soon as it may be woken.
+  // For select. random_below() returns a uniformly random number below n. block_select() is the wait of a goroutine
+  // that has queued `nodes`; unlock(arg) releases what the goroutine holds, as soon as it may be woken.
   static std::uint32_t random_below(std::uint32_t n) noexcept;
   static void block_select(std::span<WaitNode> nodes, bool (*unlock)(void* arg), void* arg) noexcept;
   [[noreturn]] static void block_forever() noexcept;  // a select of nothing
@@ -147,7 +148,7 @@ class BasicChanState : public BasicChanCore<Policy> {
   using Core::tail;
   using Core::timer;
 
-  // The slots lie behind the state, in one allocation.
+  // Makes a channel. Its slots lie after the state, in the same allocation.
   static BasicChanState* make(std::size_t capacity) {
     constexpr std::size_t kMaxBytes = std::numeric_limits<std::ptrdiff_t>::max();
     if (capacity > (kMaxBytes - kSlotsOffset) / sizeof(T)) panic_chan_size();
@@ -161,7 +162,8 @@ class BasicChanState : public BasicChanCore<Policy> {
     return make_in(memory, capacity, nullptr);
   }
 
-  // In memory from operator new that has room for the slots behind the state, and in which `ticks` lies, if there is any.
+  // Makes a channel in memory from operator new that has room for the slots after the state. `ticks`, if there is any,
+  // lies in that memory too.
   static BasicChanState* make_in(void* memory, std::size_t capacity, typename Policy::Timer* ticks) noexcept {
     return ::new (memory) BasicChanState(capacity, ticks);
   }
@@ -173,8 +175,9 @@ class BasicChanState : public BasicChanCore<Policy> {
     if (handles.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
 
-  // The last handle destroys what is left in the buffer. Nobody can be waiting: a waiter holds a handle. Not inlined:
-  // GCC 12 doesn't know that a count is above one, and would warn of every use of another handle (-Wuse-after-free).
+  // The last handle destroys what is left in the buffer. Nobody can be waiting, because a waiter holds a handle. Not
+  // inlined: GCC 12 doesn't know that a count is above one, and would warn of every use of another handle
+  // (-Wuse-after-free).
   [[gnu::noinline]] void destroy() noexcept {
     if (timer != nullptr) Policy::end_timer(*this);
     clear_buffer();
@@ -240,8 +243,8 @@ class BasicChanState : public BasicChanCore<Policy> {
     return result;
   }
 
-  // With the mutex held. done: the value is moved away; to `partner`, who is to be woken when the mutex was released, if
-  // there is one.
+  // Called with the mutex held. `done` means that the value is moved away. If it went to a waiting receiver, `partner`
+  // is that receiver, who is to be woken after the mutex is released.
   TryResult offer(T&& value, Token& partner) noexcept {
     if (closed.load(std::memory_order_relaxed)) return TryResult::closed;
     if (Node* const receiver = receivers.claim_front()) {
@@ -257,7 +260,8 @@ class BasicChanState : public BasicChanCore<Policy> {
     return TryResult::done;
   }
 
-  // With the mutex held. done: `out` has the value; `partner` as above.
+  // Called with the mutex held. `done` means that `out` has the value; `partner` is then the waiting sender, if there
+  // was one.
   TryResult take(std::optional<T>& out, Token& partner) noexcept {
     const std::size_t n = count.load(std::memory_order_relaxed);
     if (n != 0) {
@@ -283,7 +287,7 @@ class BasicChanState : public BasicChanCore<Policy> {
     return closed.load(std::memory_order_relaxed) ? TryResult::closed : TryResult::would_block;
   }
 
-  // With the mutex held: what is in the buffer is destroyed.
+  // Called with the mutex held. Destroys what is in the buffer.
   void clear_buffer() noexcept {
     for (std::size_t n = count.load(std::memory_order_relaxed); n > 0; --n) {
       element(head).~T();
@@ -313,7 +317,7 @@ class BasicChanState : public BasicChanCore<Policy> {
 template <typename T>
 using ChanState = BasicChanState<T, ChanPolicy>;
 
-// A counted pointer to a ChanState, or null: what the handles hold.
+// A counted pointer to a ChanState, or null. The handles hold one.
 template <typename T>
 class ChanRef {
  public:
@@ -349,7 +353,7 @@ class ChanRef {
     return value;
   }
   bool try_send(T&& value) const { return state_ != nullptr && state_->try_send(std::move(value)); }
-  // Copies only when there seems to be room.
+  // Copies the value only when there seems to be room.
   bool try_send(const T& value) const {
     return state_ != nullptr && !state_->send_would_block() && state_->try_send(T(value));
   }

@@ -1,7 +1,7 @@
 // Not part of the API: what Mutex and RWMutex are made of.
 //
-// BasicMutex: the word and the queue of a Mutex, and of an RWMutex's writers. A template over what it is made of, so
-// that tests/model can explore the interleavings of the same source; sync/mutex.h has the protocol and the slow paths.
+// BasicMutex: the word and the queue of a Mutex, and of an RWMutex's writers. It is a template over its policy, so that
+// tests/model can explore the interleavings of the same source. sync/mutex.h has the protocol and the slow paths.
 #pragma once
 
 #include <atomic>
@@ -51,20 +51,20 @@ class BasicMutex {
  private:
   friend class BasicRWMutex<Policy>;
 
-  // Bits of word_. Those from kUnused on are 0 but in an RWMutex.
+  // Bits of word_. Those from kUnused on are 0, except in an RWMutex.
   static constexpr std::uint32_t kLocked = 1;
   static constexpr std::uint32_t kWaiters = 2;
   static constexpr std::uint32_t kAwake = 4;
   static constexpr std::uint32_t kStarving = 8;
   static constexpr std::uint32_t kUnused = 16;
 
-  // How lock_slow() came to the mutex: it found `word` unlocked and locked it, or had it handed over.
+  // How lock_slow() came to the mutex: it found `word` unlocked and locked it, or the mutex was handed over to it.
   struct Taken {
     std::uint32_t word;
     bool handed_over;
   };
   Taken lock_slow() noexcept;
-  // The locked word that it unlocked; 0 when it handed the mutex over.
+  // Returns the locked word that it unlocked; 0 when it handed the mutex over.
   std::uint32_t unlock_slow() noexcept;
   WaitNode& pop_waiter_locked() noexcept;
 

@@ -6,7 +6,7 @@
 
 namespace weft::detail {
 
-// The head of what lies in a pool; whoever has the item owns it.
+// The head of an object that lies in a pool; whoever has the item owns it.
 struct PoolItem {
   PoolItem* next = nullptr;
   PoolItem* prev = nullptr;
@@ -21,7 +21,7 @@ class PoolCore {
   PoolCore(const PoolCore&) = delete;
   PoolCore& operator=(const PoolCore&) = delete;
 
-  // Null when the pool has none.
+  // Returns an item; null when the pool has none.
   PoolItem* take() noexcept;
   void put(PoolItem* item) noexcept;
   void trim() noexcept;

@@ -1,7 +1,7 @@
 // Not part of the API.
 //
-// BasicRWMutex: an RWMutex's word and queues. Its writers are those of a BasicMutex, whose word also counts the readers.
-// A template, as BasicMutex is; sync/rw_mutex.h has the protocol and the slow paths.
+// BasicRWMutex: the word and the queues of an RWMutex. Its writers are those of a BasicMutex, whose word also counts
+// the readers. It is a template, as BasicMutex is; sync/rw_mutex.h has the protocol and the slow paths.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Not part of the API: what weft/select.h and the template behind it (sync/select_core.h) share.
+// Not part of the API: what weft/select.h and the template that carries it out (sync/select_core.h) share.
 #pragma once
 
 #include <cstddef>
@@ -11,14 +11,14 @@ namespace weft::detail {
 // One operation of a select.
 template <typename Policy>
 struct BasicChanOp {
-  enum class Kind : unsigned char { none, send, recv };  // none: never ready, as an operation on a nil channel
+  enum class Kind : unsigned char { none, send, recv };  // none: never ready, like an operation on a nil channel
 
-  // offer() or take() of the channel's type, with its mutex held.
+  // Calls offer() or take() of the channel's type, with the channel's mutex held.
   using Attempt = TryResult (*)(BasicChanCore<Policy>& chan, void* element, typename Policy::Token& partner) noexcept;
 
   Kind kind = Kind::none;
   BasicChanCore<Policy>* chan = nullptr;  // kept alive by the caller
-  void* element = nullptr;  // send: the T, moved from when it is the one chosen; recv: the std::optional<T>
+  void* element = nullptr;  // send: the T, moved from when this operation is chosen; recv: the std::optional<T>
   Attempt attempt = nullptr;
 
   bool would_block() const noexcept {
@@ -49,8 +49,8 @@ using ChanOp = BasicChanOp<ChanPolicy>;
 
 inline constexpr std::size_t kNoOp = static_cast<std::size_t>(-1);
 
-// The index of the one that was carried out. With `has_default` kNoOp, at once, when none can be. Panics when the one
-// chosen is a send on a closed channel.
+// Returns the index of the operation that was carried out. With `has_default`, returns kNoOp, at once, when none can
+// be. Panics when the operation that was chosen is a send on a closed channel.
 std::size_t select_ops(std::span<const ChanOp> ops, bool has_default);
 
 }  // namespace weft::detail

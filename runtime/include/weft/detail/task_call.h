@@ -15,7 +15,7 @@ inline constexpr bool kTakesContext = std::is_invocable_v<Fn&, Context>;
 template <typename Fn>
 inline constexpr bool kIsTask = kTakesContext<Fn> || std::is_invocable_v<Fn&>;
 
-// fn(context), or fn() when it takes no context.
+// Returns fn(context), or fn() when fn takes no context.
 template <typename Fn>
 decltype(auto) call_task(Fn& fn, const Context& context) {
   if constexpr (kTakesContext<Fn>) {
@@ -33,7 +33,7 @@ inline constexpr bool kIsResult = false;
 template <typename T>
 inline constexpr bool kIsResult<Result<T>> = true;
 
-// The same; of a function that returns nothing or a value, no error.
+// Calls fn in the same way and returns its error. A function that returns nothing or a value has no error.
 template <typename Fn>
 Error task_error(Fn& fn, const Context& context) {
   using Return = TaskReturn<Fn>;

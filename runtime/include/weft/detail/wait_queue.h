@@ -1,22 +1,22 @@
 // Not part of the API: what the templates of weft/chan.h and its neighbours are made of.
 //
-// WaitNode and WaitQueue: goroutines and plain threads that wait for one thing, first come first served. Selection: one
-// that waits for several things, with a node in the queue of each.
+// WaitNode and WaitQueue are for goroutines and plain threads that wait for one thing; the first to come is the first
+// served. Selection is for one that waits for several things, with a node in the queue of each.
 //
-// A waiter lays a WaitNode on its own stack, queues it under the lock of the thing, and blocks; blocking releases the
+// A waiter has a WaitNode on its own stack, queues it under the lock of the thing, and blocks; blocking releases the
 // lock once the waiter may be woken (sync/block.h). A waker, under the same lock, takes the node out, does what the
-// waiter waited for (moves an element, sets `success`), copies the token and releases the lock; then it calls
+// waiter waited for (moves an element, sets `success`), copies the token and releases the lock. Then it calls
 // wake(token). The node belongs to
 //   the waiter         until it is queued, and again after it was woken;
 //   the lock's holder  while it is queued;
 //   the waker          from taking it out until wake(); not after, since the waiter's frame may be gone then, which is
 //                      why the token is copied.
-// Exactly one waker takes a node out, so a waiter is woken exactly once and its wait never ends for nothing.
+// Exactly one waker takes a node out, so a waiter is woken exactly once, and its wait never ends without a reason.
 //
-// With a Selection the nodes lie in several queues under several locks, and wakers meet. The first to set `winner`, from
-// null to the node that it took out, has won: it goes on as above, and only it wakes. The others leave the node alone,
-// out of the queue, marked as `dequeued`, and look for another waiter. The waiter takes out what is still queued, each
-// under its lock, before its frame goes.
+// With a Selection, the nodes lie in several queues under several locks, and several wakers may come at the same time.
+// The first one to set `winner`, from null to the node that it took out, has won: it goes on as above, and only it
+// wakes. The others leave the node alone, out of the queue and marked as `dequeued`, and look for another waiter. The
+// waiter takes out the nodes that are still queued, each under its lock, before its frame goes.
 #pragma once
 
 #include <atomic>
@@ -30,8 +30,8 @@ struct G;
 
 namespace weft::detail {
 
-// Whom to wake: a goroutine in the park that `key` counts, or, when g is null, the thread that sleeps on the futex word
-// at address `key`. No key: nobody.
+// Whom to wake: a goroutine in its park number `key`, or, when g is null, the thread that sleeps on the futex word at
+// address `key`. Without a key: nobody.
 struct WaitToken {
   rt::G* g = nullptr;
   std::uint64_t key = 0;
@@ -39,11 +39,11 @@ struct WaitToken {
   explicit operator bool() const noexcept { return key != 0; }
 };
 
-// Lets the waiter go on. Everything before it happens before the waiter's return from block(). Call it without locks;
-// any thread.
+// Lets the waiter go on. Everything before the call happens before the waiter's return from block(). Call it without
+// locks, from any thread.
 void wake(WaitToken token) noexcept;
 
-// What waiting is made of; tests/model explores channels, select and the queue with another one.
+// The policy of waiting; tests/model explores channels, select and the queue with another one.
 struct WaitPolicy {
   template <typename T>
   using Atomic = std::atomic<T>;
@@ -56,7 +56,7 @@ struct WaitPolicy {
 template <typename Policy>
 struct BasicWaitNode;
 
-// On the stack of the waiter.
+// Lies on the stack of the waiter.
 template <typename Policy>
 struct BasicSelection {
   typename Policy::template Atomic<BasicWaitNode<Policy>*> winner{nullptr};
@@ -64,11 +64,11 @@ struct BasicSelection {
 
 template <typename Policy>
 struct BasicWaitNode {
-  // By a waker that took the node out: whether it may go on, because nobody was faster.
+  // Called by a waker that took the node out. Returns whether the waker may go on, because nobody was faster.
   bool claim() noexcept {
     if (selection == nullptr) return true;
     BasicWaitNode* none = nullptr;
-    // Relaxed is enough: the winner tells the waiter by wake(), the losers by the locks of their queues.
+    // Relaxed is enough: the winner tells the waiter by wake(), the losers tell it by the locks of their queues.
     if (selection->winner.compare_exchange_strong(none, this, std::memory_order_relaxed, std::memory_order_relaxed))
       return true;
     dequeued = true;
@@ -78,13 +78,14 @@ struct BasicWaitNode {
   BasicWaitNode* next = nullptr;
   BasicWaitNode* prev = nullptr;
   typename Policy::Token token;
-  void* element = nullptr;                      // a channel's: the T to take from, or the std::optional<T> to fill
+  void* element = nullptr;                      // for a channel: the T to take from, or the std::optional<T> to fill
   BasicSelection<Policy>* selection = nullptr;  // null: the waiter's only node
   bool success = false;   // written by the waker: the wait ended as it should, not because of a close
-  bool dequeued = false;  // by a waker that came too late; under the queue's lock
+  bool dequeued = false;  // set by a waker that came too late; under the queue's lock
 };
 
-// Doubly linked, because a waiter may have to leave from the middle. Everything but empty() needs the owner's lock.
+// A doubly linked list, because a waiter may have to leave from the middle. Everything but empty() needs the owner's
+// lock.
 template <typename Policy>
 class BasicWaitQueue {
  public:
@@ -94,7 +95,8 @@ class BasicWaitQueue {
   BasicWaitQueue(const BasicWaitQueue&) = delete;
   BasicWaitQueue& operator=(const BasicWaitQueue&) = delete;
 
-  // Any thread. Without the lock the answer may be a moment old; what the caller loads after it, it loads later.
+  // Any thread may call it. Without the lock the answer may be a moment old; what the caller loads after this call is
+  // not loaded before it.
   bool empty() const noexcept { return first_.load(std::memory_order_acquire) == nullptr; }
 
   void push_back(Node& node) noexcept {
@@ -116,14 +118,14 @@ class BasicWaitQueue {
     first_.store(&node, std::memory_order_relaxed);
   }
 
-  // The one that waits longest; null when nobody does.
+  // Takes out the node that waits longest and returns it; null when nobody waits.
   Node* pop_front() noexcept {
     Node* const node = first_.load(std::memory_order_relaxed);
     if (node != nullptr) remove(*node);
     return node;
   }
 
-  // The one that waits longest and may be woken; null when there is none.
+  // Takes out the node that waits longest and may be woken, and returns it; null when there is none.
   Node* claim_front() noexcept {
     Node* node = pop_front();
     while (node != nullptr && !node->claim()) node = pop_front();
@@ -139,8 +141,8 @@ class BasicWaitQueue {
     (node.next != nullptr ? node.next->prev : last_) = node.prev;
   }
 
-  // All of them, the oldest first, chained through `next`. A release store: who finds the queue empty because of it,
-  // without the lock, also sees what its taker did before.
+  // Takes all nodes out and returns them, the oldest first, chained through `next`. The store is a release: whoever
+  // finds the queue empty because of it, without the lock, also sees what the taker did before.
   Node* take_all() noexcept {
     Node* const first = first_.load(std::memory_order_relaxed);
     first_.store(nullptr, std::memory_order_release);
@@ -148,7 +150,7 @@ class BasicWaitQueue {
     return first;
   }
 
-  // The same, without those that may not be woken.
+  // Does the same, without the nodes that may not be woken.
   Node* claim_all() noexcept {
     Node* claimed = nullptr;
     Node** end = &claimed;
@@ -169,7 +171,7 @@ class BasicWaitQueue {
   Node* last_ = nullptr;
 };
 
-// Wakes a chain that take_all() or claim_all() gave, in its order.
+// Wakes the waiters of a chain that take_all() or claim_all() returned, in its order.
 template <typename Policy>
 void wake_all(BasicWaitNode<Policy>* chain) noexcept {
   while (chain != nullptr) {
