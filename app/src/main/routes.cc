@@ -40,7 +40,7 @@ void hello(http::ResponseWriter& w, http::Request& r) {
   answer(w, text);
 }
 
-// Reads all of the body before it answers, so that a client that writes before it reads can't get stuck.
+// Reads the whole body before it answers, so that a client that writes before it reads can't get stuck.
 void echo(http::ResponseWriter& w, http::Request& r) {
   const Result<std::string> body = r.read_body(kMaxEcho);
   if (!body) {
@@ -70,7 +70,7 @@ void sleep_a_while(http::ResponseWriter& w, http::Request& r) {
   auto [ctx, cancel] = with_timeout(r.context(), std::chrono::milliseconds(ms));
   (void)ctx.done().recv();
   cancel();
-  if (r.context().err()) throw http::AbortHandler();  // nobody is there to be told
+  if (r.context().err()) throw http::AbortHandler();  // nobody is there to receive an answer
   answer(w, "slept " + std::to_string(ms) + " ms\n");
 }
 
