@@ -42,7 +42,7 @@ using weft::testing::body_of;
 using weft::testing::get;
 using weft::testing::refused;
 
-// What happened, in order; any goroutine.
+// Records what happened, in order. Any goroutine may add to it.
 class Record {
  public:
   void add(std::string event) {
@@ -83,7 +83,7 @@ class Lines {
   std::shared_ptr<spdlog::logger> logger_;
 };
 
-// A server without sockets, which the tests make fail where they like.
+// A server without sockets. The tests make it fail where they like.
 struct FakeServer final : Server {
   FakeServer(std::string server_name, Record& r) : name_(std::move(server_name)), record(r) {}
 
@@ -122,7 +122,8 @@ struct FakeServer final : Server {
   std::atomic<bool> done{false};
 };
 
-// An app that logs into `lines`. What is to stop by itself has time for it, however slow the machine.
+// Returns options for an app that logs into `lines`. What is to stop by itself has enough time, however slow the
+// machine.
 AppOptions quiet(Lines& lines) {
   AppOptions options;
   options.name = "test";
@@ -135,7 +136,7 @@ http::Handler hello() {
   return [](http::ResponseWriter& w, http::Request&) { (void)w.write("hello\n"); };
 }
 
-// A goroutine beside the app. It has left the app when the test lets go of that.
+// Runs a goroutine beside the app. The destructor waits, so that the goroutine no longer uses the app when that ends.
 class Beside {
  public:
   template <typename F>
@@ -438,7 +439,7 @@ WEFT_MATRIX_TEST(App, ServersStopAtTheSameTime) {
     auto server = std::make_shared<FakeServer>(name, record);
     server->on_stop = [&](const Context&) {
       all.done();
-      all.wait();  // none gets past before all are here
+      all.wait();  // no stop gets past this point before all have reached it
       return Error();
     };
     app.add(server);
@@ -468,7 +469,7 @@ WEFT_MATRIX_TEST(App, ReadinessTurnsBeforeTheServersStop) {
     app.stop();
     while (app.ready()) sleep(milliseconds(1));
     const std::string body = body_of(get(server.address(), "/"));
-    // Where the machine was too slow to ask during the delay the servers may have stopped.
+    // Where the machine was too slow to ask during the delay, the servers may have stopped.
     EXPECT_TRUE(body == "draining" || since_stop() >= options.drain_delay) << body;
   });
   app.before_stop([&](const Context&) {
@@ -492,8 +493,8 @@ WEFT_MATRIX_TEST(App, PastTheStopTimeoutItTellsWhatHangsAndCloses) {
   const Server& server = app.serve(
       [&](http::ResponseWriter&, http::Request& r) {
         entered.send(1);
-        (void)r.context().done().recv();  // the force cancels it
-        (void)leave.recv();               // and this one never notices
+        (void)r.context().done().recv();  // the stop by force cancels it
+        (void)leave.recv();               // this receive never notices
         handler.done();
       },
       {.address = kAnyPort});
@@ -621,7 +622,7 @@ WEFT_MATRIX_TEST(App, WithoutSignalsItHooksNone) {
   EXPECT_EQ(app.run(), 0);
 }
 
-// Runs an app in which `then` runs once it is stopping.
+// Runs an app in which `then` runs once the app is stopping.
 void stop_and(const std::function<void()>& then) {
   Lines lines;
   App app(quiet(lines));
