@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stacks on a kernel without MADV_GUARD_INSTALL (before 6.13): guards by mprotect, until there are no more mappings."""
+"""Stacks on a kernel without MADV_GUARD_INSTALL (before 6.13): mprotect makes the guards, until no mapping is left."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import unittest
 DENY = (os.environ["WEFT_DENY"], "guard_install")
 PROGRAM = os.environ["WEFT_MANY_STACKS"]
 PATIENCE = 300.0
-# What a goroutine may cost at most: pages of its stack and of page tables, two mappings, room.
+# The most that a goroutine may cost: pages of its stack and of page tables, two mappings, and some room.
 BYTES_PER_GOROUTINE = 12 * 1024
 
 
@@ -56,7 +56,7 @@ class Guards(unittest.TestCase):
 
     def test_an_overflow_meets_the_guard(self):
         done = run("overflow")
-        if sanitizer():  # they make the report
+        if sanitizer():  # the sanitizers print the report
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("Sanitizer: stack-overflow", done.stderr)
             return
