@@ -37,8 +37,9 @@ LIVE = [PROGRAM, "-ex", f"set args {CUSTOMER}", "-ex", "break everyone_is_parked
 def gdb(*arguments, program=()):
     """Returns the output and errors of a gdb that runs the script and then the commands."""
     commands = [part for command in arguments for part in ("-ex", command)]
-    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", f"source {SCRIPT}", *program, *commands], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=240, check=False)
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", f"source {SCRIPT}", *program, *commands],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", timeout=240, check=False)
     return done.stdout
 
 
@@ -97,9 +98,10 @@ class Gdb(unittest.TestCase):
             # The stack goes through the function to the very start. The frames above the function depend on the
             # optimisation.
             self.assertRegex(stack, rf"(?s)#0 .* in .*\n#\d+ .*\b{function}\b.*\n#\d+ .*goroutine_main.*"
-                                    r"\n#\d+ .*weft_start_context[^\n]*\ncreated by .+ at \S*gdb_parked\.cc:\d+ in goroutine 1\n")
-        self.assertRegex(stacks[0], r"(?s)^goroutine 1 \[running, on thread \d+\]:\n#0 .*everyone_is_parked.*weft_start_context"
-                                    r".*created outside goroutines\n")
+                                    r"\n#\d+ .*weft_start_context[^\n]*\n"
+                                    r"created by .+ at \S*gdb_parked\.cc:\d+ in goroutine 1\n")
+        self.assertRegex(stacks[0], r"(?s)^goroutine 1 \[running, on thread \d+\]:\n#0 .*everyone_is_parked"
+                                    r".*weft_start_context.*created outside goroutines\n")
 
     def test_live_process(self):
         self.check_table(self.section("goroutines"), live=True)
@@ -171,8 +173,8 @@ class Gdb(unittest.TestCase):
     @with_cores
     def test_core_that_may_not_hold_stacks(self):
         core = os.path.join(self.directory.name, "filtered-core")
-        text = gdb("python open(f'/proc/{gdb.selected_inferior().pid}/coredump_filter', 'w').write('0')", f"weft gcore {core}",
-                   program=LIVE)
+        text = gdb("python open(f'/proc/{gdb.selected_inferior().pid}/coredump_filter', 'w').write('0')",
+                   f"weft gcore {core}", program=LIVE)
         self.assertRegex(text, "weft: the core has no room for the stack at 0x[0-9a-f]+: gdb left its mapping out\n")
 
     @with_cores

@@ -21,8 +21,8 @@ def sanitizer():
 
 def run(*arguments, wrapper=DENY):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WEFT_")}
-    return subprocess.run([*wrapper, PROGRAM, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, errors="replace", timeout=PATIENCE, check=False)
+    return subprocess.run([*wrapper, PROGRAM, *arguments], env=environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
 
 
 def most_mappings():
@@ -45,7 +45,8 @@ class Guards(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done.stderr)
         told = [line for line in done.stderr.splitlines() if "vm.max_map_count" in line]
         self.assertEqual(len(told), 1, done.stderr)
-        self.assertTrue(told[0].startswith("fatal error: no room for another guarded stack: raise vm.max_map_count"), told)
+        self.assertTrue(told[0].startswith("fatal error: no room for another guarded stack: raise vm.max_map_count"),
+                        told)
         self.assertNotIn("incomplete", done.stderr)
         self.assertNotIn("SIGSEGV", done.stderr)
 

@@ -297,7 +297,8 @@ class Ends:
             self.assertEqual(server.lines()[-1], "weft: second signal: exit at once")
 
     def test_the_stop_timeout_forces_the_end(self):
-        with self.serve("--stop-timeout", "200ms") as server, self.request_in_flight(server, self.LONG_REQUEST) as client:
+        with (self.serve("--stop-timeout", "200ms") as server,
+              self.request_in_flight(server, self.LONG_REQUEST) as client):
             start = time.monotonic()
             server.signal()
             self.assertEqual(client.rest(), b"")
