@@ -74,7 +74,7 @@ TEST_F(SchedTraceDeathTest, ALineEveryPeriod) {
   }
 }
 
-// The period is kept: as many lines as fit in, by the times that they bear.
+// The period is kept: the number of lines fits the times that they bear.
 TEST_F(SchedTraceDeathTest, NoMoreLinesThanPeriods) {
   EXPECT_EXIT(run_with("schedtrace=100", 2, 1500ms), ::testing::ExitedWithCode(0),
               says("times at least a period apart, on the average", [](const std::string& text) {
