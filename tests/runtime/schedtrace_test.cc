@@ -58,7 +58,8 @@ void run_with(const char* setting, int procs, std::chrono::milliseconds length) 
 }
 
 constexpr const char* kLine =
-    R"(SCHED \d+ms: gomaxprocs=\d+ idleprocs=\d+ threads=\d+ spinningthreads=\d+ needspinning=0 idlethreads=\d+ runqueue=\d+)";
+    R"(SCHED \d+ms: gomaxprocs=\d+ idleprocs=\d+ threads=\d+ spinningthreads=\d+ needspinning=0 idlethreads=\d+)"
+    R"( runqueue=\d+)";
 
 TEST_F(SchedTraceDeathTest, ALineEveryPeriod) {
   for (const int procs : {1, 2, 4}) {
