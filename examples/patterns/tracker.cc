@@ -40,7 +40,7 @@ class Tracker {
 
   // Waits until everything that was accepted is stored, however long that takes.
   ~Tracker() {
-    (void)shutdown(weft::background());
+    static_cast<void>(shutdown(weft::background()));
     storing_.wait();
   }
 

@@ -95,7 +95,7 @@ struct FakeServer final : Server {
   }
   Error serve() override {
     record.add(name_ + " serve");
-    (void)ended.recv();
+    static_cast<void>(ended.recv());
     return serve_error;
   }
   Error stop(const Context& ctx) override {
@@ -133,7 +133,7 @@ AppOptions quiet(Lines& lines) {
 }
 
 http::Handler hello() {
-  return [](http::ResponseWriter& w, http::Request&) { (void)w.write("hello\n"); };
+  return [](http::ResponseWriter& w, http::Request&) { static_cast<void>(w.write("hello\n")); };
 }
 
 // Runs a goroutine beside the app. The destructor waits, so that the goroutine no longer uses the app when that ends.
@@ -193,7 +193,7 @@ WEFT_MATRIX_TEST(App, StopEndsItFromAnywhere) {
   EXPECT_EQ(app.run(), 0);
   EXPECT_FALSE(app.ready());
   EXPECT_NE(lines.text().find("stopping reason=\"stop requested\""), std::string::npos) << lines.text();
-  EXPECT_THROW((void)app.run(), Panic);
+  EXPECT_THROW(static_cast<void>(app.run()), Panic);
 }
 
 WEFT_MATRIX_TEST(App, StepsComeInOrder) {
@@ -407,16 +407,16 @@ WEFT_MATRIX_TEST(App, WhatIsInFlightIsFinished) {
   const Server& server = app.serve(
       [&](http::ResponseWriter& w, http::Request& r) {
         entered.send(1);
-        (void)leave.recv();
+        static_cast<void>(leave.recv());
         EXPECT_FALSE(r.context().err());
-        (void)w.write("done\n");
+        static_cast<void>(w.write("done\n"));
       },
       {.address = kAnyPort});
   std::string answer;
   WaitGroup client;
   app.after_start([&](const Context&) {
     client.go([&] { answer = get(server.address(), "/"); });
-    (void)entered.recv();
+    static_cast<void>(entered.recv());
     ::raise(SIGTERM);
     client.go([&] {
       while (!refused(server.address())) sleep(milliseconds(1));
@@ -456,9 +456,9 @@ WEFT_MATRIX_TEST(App, ReadinessTurnsBeforeTheServersStop) {
   AppOptions options = quiet(lines);
   options.drain_delay = milliseconds(100);
   App app(options);
-  const Server& server =
-      app.serve([&](http::ResponseWriter& w, http::Request&) { (void)w.write(app.ready() ? "ready" : "draining"); },
-                {.address = kAnyPort});
+  const Server& server = app.serve(
+      [&](http::ResponseWriter& w, http::Request&) { static_cast<void>(w.write(app.ready() ? "ready" : "draining")); },
+      {.address = kAnyPort});
   WaitGroup client;
   steady_clock::time_point stopped;
   const auto since_stop = [&] { return steady_clock::now() - stopped; };
@@ -493,8 +493,8 @@ WEFT_MATRIX_TEST(App, PastTheStopTimeoutItTellsWhatHangsAndCloses) {
   const Server& server = app.serve(
       [&](http::ResponseWriter&, http::Request& r) {
         entered.send(1);
-        (void)r.context().done().recv();  // the stop by force cancels it
-        (void)leave.recv();               // this receive never notices
+        static_cast<void>(r.context().done().recv());  // the stop by force cancels it
+        static_cast<void>(leave.recv());               // this receive never notices
         handler.done();
       },
       {.address = kAnyPort});
@@ -502,7 +502,7 @@ WEFT_MATRIX_TEST(App, PastTheStopTimeoutItTellsWhatHangsAndCloses) {
   WaitGroup client;
   app.after_start([&](const Context&) {
     client.go([&] { answer = get(server.address(), "/"); });
-    (void)entered.recv();
+    static_cast<void>(entered.recv());
     app.stop();
     return Error();
   });
@@ -535,7 +535,7 @@ WEFT_MATRIX_TEST(App, AHookThatHangsDoesNotOutliveTheTimeout) {
   WaitGroup hook;
   hook.add(1);
   app.before_stop([&](const Context&) {
-    (void)leave.recv();
+    static_cast<void>(leave.recv());
     return Error();
   });
   app.after_stop([&](const Context&) {
@@ -641,7 +641,7 @@ TEST(AppDeathTest, TheSecondSignalEndsItAtOnce) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(stop_and([] {
                 ::raise(SIGTERM);
-                (void)make_chan<int>().recv();
+                static_cast<void>(make_chan<int>().recv());
               }),
               ::testing::ExitedWithCode(128 + SIGTERM), "(^|\n)test: second signal: exit at once\n");
 }

@@ -23,7 +23,7 @@ inline std::string ask(const std::string& address, const std::string& request) {
     const IoResult got = conn->read(buffer);
     answer.append(buffer.data(), got.n);
     if (!got.ec) continue;
-    (void)conn->close();
+    static_cast<void>(conn->close());
     if (got.ec != make_error_condition(Condition::eof)) answer += "[" + got.ec.message() + "]";
     return answer;
   }

@@ -193,13 +193,13 @@ WEFT_MATRIX_TEST(NotifyContext, IsDoneWithItsParent) {
 }
 
 WEFT_PROCS_TEST(Signal, MisusePanics) {
-  EXPECT_THROW((void)notify(SendChan<int>(), {SIGUSR1}), Panic);
+  EXPECT_THROW(static_cast<void>(notify(SendChan<int>(), {SIGUSR1})), Panic);
   const auto channel = make_chan<int>(1);
-  EXPECT_THROW((void)notify(channel, {SIGKILL}), Panic);
-  EXPECT_THROW((void)notify(channel, {SIGUSR1, SIGSTOP}), Panic);
-  EXPECT_THROW((void)notify(channel, {0}), Panic);
-  EXPECT_THROW((void)notify(channel, {65}), Panic);
-  EXPECT_THROW((void)notify_context(background(), {-1}), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {SIGKILL})), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {SIGUSR1, SIGSTOP})), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {0})), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {65})), Panic);
+  EXPECT_THROW(static_cast<void>(notify_context(background(), {-1})), Panic);
 }
 
 WEFT_MATRIX_TEST(Signal, TheLastHandleEndsTheSubscription) {
@@ -234,7 +234,7 @@ TEST(Signal, NamesAreThoseOfTheShell) {
 
 TEST(SignalDeathTest, AfterStopTheSignalEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_EXIT((void)weft::run([] {
+  EXPECT_EXIT(static_cast<void>(weft::run([] {
                 const auto [ctx, stop] = notify_context(background(), {SIGTERM});
                 ::raise(SIGTERM);
                 ctx.done().recv();
@@ -242,7 +242,7 @@ TEST(SignalDeathTest, AfterStopTheSignalEndsTheProcess) {
                 sleep(milliseconds(20));
                 stop();
                 ::raise(SIGTERM);
-              }),
+              })),
               ::testing::KilledBySignal(SIGTERM), "");
 }
 

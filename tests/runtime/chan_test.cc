@@ -86,8 +86,9 @@ WEFT_PROCS_TEST(Chan, BlockedSendersPanicAtClose) {
 }
 
 TEST(Chan, SizeOutOfRangePanics) {
-  EXPECT_EQ(panic_text([] { (void)make_chan<int>(static_cast<std::size_t>(-1)); }), "makechan: size out of range");
-  EXPECT_EQ(panic_text([] { (void)make_chan<std::array<char, 4096>>(std::size_t{1} << 52); }),
+  EXPECT_EQ(panic_text([] { static_cast<void>(make_chan<int>(static_cast<std::size_t>(-1))); }),
+            "makechan: size out of range");
+  EXPECT_EQ(panic_text([] { static_cast<void>(make_chan<std::array<char, 4096>>(std::size_t{1} << 52)); }),
             "makechan: size out of range");
 }
 

@@ -306,8 +306,8 @@ WEFT_PROCS_TEST(Semaphore, MisuseThrows) {
   semaphore.acquire(2);
   EXPECT_EQ(message([&] { semaphore.release(3); }), "semaphore: released more than held");
   EXPECT_EQ(message([&] { semaphore.acquire(-1); }), "semaphore: negative weight");
-  EXPECT_EQ(message([&] { (void)semaphore.acquire(background(), -1); }), "semaphore: negative weight");
-  EXPECT_EQ(message([&] { (void)semaphore.try_acquire(-1); }), "semaphore: negative weight");
+  EXPECT_EQ(message([&] { static_cast<void>(semaphore.acquire(background(), -1)); }), "semaphore: negative weight");
+  EXPECT_EQ(message([&] { static_cast<void>(semaphore.try_acquire(-1)); }), "semaphore: negative weight");
   EXPECT_EQ(message([&] { semaphore.release(-1); }), "semaphore: negative weight");
   EXPECT_EQ(message([] { const Semaphore negative(-1); }), "semaphore: negative weight");
   EXPECT_TRUE(semaphore.try_acquire(1));  // nothing is taken: the calls above had no effect

@@ -72,7 +72,7 @@ int App::Life::run() {
     start_failed(Error(e.code(), "signal"));
     return 1;
   }
-  if (start() == Start::serving) (void)run_context_.done().recv();
+  if (start() == Start::serving) static_cast<void>(run_context_.done().recv());
   return finish();
 }
 
@@ -162,7 +162,7 @@ int App::Life::finish() {
     for (const auto& member : members) member->server->close();
     const auto [grace, cancel_grace] = with_timeout(background(), kForceGrace);
     const StopFunc disarm_grace = after_func(grace, [ends] { ends.send(false); });
-    (void)ends.recv();
+    static_cast<void>(ends.recv());
     disarm_grace();
     cancel_grace();
   }
