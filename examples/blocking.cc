@@ -1,4 +1,4 @@
-// Calls that block their threads, beside goroutines that go on.
+// Calls block their threads, and other goroutines go on.
 // [blocking]
 #include <weft/chan.h>
 #include <weft/go.h>
@@ -13,7 +13,8 @@ int main() {
     for (const char* const name : {"127.0.0.1", "::1"}) {
       weft::go([=]() mutable {
         addrinfo* found = nullptr;
-        // getaddrinfo() may wait for a name server. Its thread waits; another one runs the other goroutines meanwhile.
+        // getaddrinfo() may wait for a name server. Its thread waits; another thread runs the other goroutines
+        // meanwhile.
         const int error = weft::blocking([&] { return ::getaddrinfo(name, "http", nullptr, &found); });
         if (error == 0) ::freeaddrinfo(found);
         errors.send(error);

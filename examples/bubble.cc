@@ -11,7 +11,7 @@
 
 using namespace std::chrono_literals;
 
-// The code under test: tries until it works, with longer and longer pauses.
+// The code under test: it tries until an attempt works, with longer and longer pauses.
 template <typename Attempt>
 bool with_retries(Attempt attempt) {
   for (auto pause = 1s; pause < 1min; pause *= 2) {
@@ -29,7 +29,7 @@ int main() {
       const bool worked = with_retries([&] { return ++attempts == 6; });
       const std::chrono::seconds took = std::chrono::duration_cast<std::chrono::seconds>(weft::now() - start);
       std::printf("%s after %d attempts and %d s\n", worked ? "worked" : "failed", attempts,
-                  static_cast<int>(took.count()));  // 1 + 2 + 4 + 8 + 16 s, at once
+                  static_cast<int>(took.count()));  // 1 + 2 + 4 + 8 + 16 s, which pass at once
     });
 
     weft::testing::bubble([] {
@@ -40,7 +40,7 @@ int main() {
         told = true;
       });
       weft::sleep(5s - 1ns);
-      weft::testing::wait();  // until the others can do no more at this time
+      weft::testing::wait();  // returns when the others can do no more at this time
       std::printf("%s, ", told ? "too early" : "not yet");
       weft::sleep(1ns);
       weft::testing::wait();

@@ -1,4 +1,4 @@
-// The toolkit beside channels: select, timers, locks, and what goroutines share. docs/concurrency.md shows its parts.
+// The toolkit around channels: select, timers, locks, and what goroutines share. docs/concurrency.md shows its parts.
 #include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/go.h>
@@ -20,12 +20,12 @@
 using namespace std::chrono_literals;
 
 // [select]
-// Takes numbers and gives their squares, until the context ends; when nothing comes for a minute it says so.
+// Receives numbers and sends their squares, until the context ends. Says so when nothing comes for a minute.
 void square_until(const weft::Context& ctx, weft::RecvChan<int> numbers, weft::SendChan<int> squares) {
   for (bool open = true; open;) {
     weft::select(weft::on_recv(numbers,
                                [&](std::optional<int> n) {
-                                 open = n &&  // nothing: closed and drained
+                                 open = n &&  // nothing means closed and drained
                                         weft::select(weft::on_send(squares, *n * *n), weft::on_recv(ctx.done())) == 0;
                                }),
                  weft::on_recv(weft::after(1min), [] { std::puts("nothing to do"); }),
@@ -35,14 +35,14 @@ void square_until(const weft::Context& ctx, weft::RecvChan<int> numbers, weft::S
 // [select]
 
 // [try_select]
-// Never waits: tells whether there was room.
+// Never waits. Returns whether there was room.
 bool offer(weft::SendChan<std::string> log, std::string line) {
   return weft::select(weft::on_send(log, std::move(line)), weft::on_default()) == 0;
 }
 // [try_select]
 
 // [list]
-// The first value from any of the channels, and which one it was.
+// Receives the first value from any of the channels. Returns the index of that channel, and the value.
 std::pair<std::size_t, std::optional<int>> first_of(const std::vector<weft::Chan<int>>& chans) {
   std::optional<int> value;
   std::vector<weft::SelectCase> cases;
@@ -62,7 +62,7 @@ void count_ticks() {
 
   auto done = weft::make_chan<int>();
   const weft::Timer alarm = weft::after_func(1h, [] { std::puts("never"); });
-  weft::after_func(1ms, [=] { done.send(1); });  // in a goroutine of its own
+  weft::after_func(1ms, [=] { done.send(1); });  // runs in a goroutine of its own
   done.recv();
   std::printf("ticked: %s, the alarm was stopped: %s\n", ticks > 0 ? "yes" : "no", alarm.stop() ? "yes" : "no");
 }
@@ -77,7 +77,7 @@ class Inventory {
     arrived_.broadcast();
   }
   int count(const std::string& item) const {
-    const std::shared_lock lock(mutex_);  // beside other readers
+    const std::shared_lock lock(mutex_);  // shared with other readers
     const auto at = items_.find(item);
     return at == items_.end() ? 0 : at->second;
   }
@@ -109,13 +109,13 @@ int shared_things() {
 
   weft::Pool<std::vector<char>> buffers([] { return std::vector<char>(4096); });
   weft::ConcurrentMap<int, int> squares;
-  weft::SingleFlight<int, int> queries;  // of those who ask for one key at a time, one works
-  weft::Semaphore at_once(3);            // no more than three of them
+  weft::SingleFlight<int, int> queries;  // among those who ask for one key at the same time, one works
+  weft::Semaphore at_once(3);            // no more than three goroutines at once
   weft::WaitGroup group;
   for (int i = 0; i < 100; ++i) {
     group.go([&, i] {
       const auto unit = at_once.hold();   // given back at the end of the scope
-      const auto buffer = buffers.get();  // so is this
+      const auto buffer = buffers.get();  // given back there, too
       buffer->front() = greeting().front();
       const int n = i % config.load()->limit;
       squares.store(n, queries.do_call(n, [n] { return n * n; }).value);

@@ -1,4 +1,4 @@
-// A TCP echo server: one goroutine per connection, which blocks like ordinary code and costs a page.
+// A TCP echo server. Each connection has a goroutine, which blocks like ordinary code and costs a page.
 // [echo]
 #include <weft/go.h>
 #include <weft/net/address.h>
@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
         for (;;) {
           c.set_deadline(std::chrono::steady_clock::now() + std::chrono::minutes(1));
           auto [n, ec] = c.read(buffer);
-          if (ec || c.write({buffer, n}).ec) return;  // the last handle closes
+          if (ec || c.write({buffer, n}).ec) return;  // the last handle closes the connection
         }
       });
     }

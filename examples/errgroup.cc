@@ -1,4 +1,4 @@
-// One request that needs two answers: the first failure ends the other search.
+// One request needs two answers: the first failure ends the other search.
 // [errgroup]
 #include <weft/context.h>
 #include <weft/errgroup.h>
@@ -11,7 +11,7 @@
 
 using namespace std::chrono_literals;
 
-// Stands for a call over the network: it takes its time, and ends early when nobody wants the answer any more.
+// Stands for a call over the network: it takes some time, and ends early when nobody wants the answer any more.
 weft::Error ask(const weft::Context& ctx, std::chrono::milliseconds time, std::string& answer) {
   const auto [arrival, cancel] = weft::with_timeout(ctx, time);
   arrival.done().recv();

@@ -1,4 +1,4 @@
-// A goroutine with a thread of its own, for what the kernel or a library keeps per thread.
+// A goroutine has a thread of its own, for what the kernel or a library keeps per thread.
 // [own_thread]
 #include <weft/chan.h>
 #include <weft/go.h>
@@ -13,7 +13,7 @@ int main() {
     auto sum = weft::make_chan<int>();
     weft::go([=]() mutable {
       weft::lock_os_thread();              // for good: when the goroutine ends, its thread ends, too
-      ::setpriority(PRIO_PROCESS, 0, 10);  // of this thread; nobody else's work gets slow
+      ::setpriority(PRIO_PROCESS, 0, 10);  // of this thread only: the other goroutines do not get slower
       int total = 0;
       for (int number : numbers) total += number;
       sum.send(total);

@@ -1,4 +1,4 @@
-// A goroutine that belongs to an object: it ends before the object does.
+// A goroutine belongs to an object: it ends before the object does.
 // [task_group]
 #include <weft/context.h>
 #include <weft/go.h>
@@ -17,7 +17,7 @@
 
 using namespace std::chrono_literals;
 
-// Lines are written out every ten milliseconds, and what is left of them at the end.
+// Writes lines out every ten milliseconds, and writes what is left of them at the end.
 class Journal {
  public:
   explicit Journal(std::size_t& written) : written_(written) {
@@ -43,7 +43,7 @@ class Journal {
   std::size_t& written_;
   weft::Mutex mutex_;
   std::vector<std::string> lines_;
-  weft::TaskGroup writer_;  // the last member, so that it ends while the others are there
+  weft::TaskGroup writer_;  // the last member, so that its goroutine ends while the other members still exist
 };
 
 int main() {

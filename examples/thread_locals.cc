@@ -1,4 +1,4 @@
-// errno in a goroutine: taken where the call was made, handed on as a value.
+// errno in a goroutine: it is read where the call was made, and handed on as a value.
 #include <weft/go.h>
 #include <weft/wait_group.h>
 
@@ -12,10 +12,10 @@
 // [errno]
 struct Opened {
   int fd;
-  int error;  // errno, when fd is -1
+  int error;  // errno, if fd is -1
 };
 
-// Not inlined: the caller parks between its calls, and this looks up the address of errno anew each time.
+// Not inlined: the caller parks between its calls, and this function looks up the address of errno anew in each call.
 [[gnu::noinline]] Opened open_for_reading(const char* path) {
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
   return {fd, fd < 0 ? errno : 0};

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Proves `./dev serve` on a machine that has nothing: in a clean Debian 12 root it installs its packages, builds, and answers curl.
-# Root only. Takes minutes; no part of the test suite.
+# Proves `./dev serve` on a machine that has nothing: in a clean Debian 12 root it installs its packages, builds, and
+# answers curl. Needs root and takes minutes; it is not part of the test suite.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -24,11 +24,11 @@ mount_root "$work/root"
 
 say "running ./dev serve in it"
 start=$SECONDS
-# From a directory that isn't the checkout's.
+# Starts it from a directory that is not the checkout.
 (in_root "$work/root" root /tmp /src/dev serve --address "127.0.0.1:$port") >"$work/serve.log" 2>&1 &
 serve=$!
 answers() {
-  # Ended early: no need to wait for the rest of the time.
+  # When it has ended early, there is no need to wait for the rest of the time.
   kill -0 "$serve" || fail "./dev serve ended"
   curl -fsS --max-time 5 "http://127.0.0.1:$port/healthz"
 }

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A call over the network, as a stand-in: it takes its time, and ends early when ctx does.
+// Stands for a call over the network: it takes some time, and ends early when ctx does.
 weft::Error call(const weft::Context& ctx, std::chrono::milliseconds takes) {
   if (weft::select(weft::on_recv(weft::after(takes)), weft::on_recv(ctx.done())) == 0) return {};
   return weft::cause(ctx);
@@ -45,7 +45,7 @@ struct Part {
 };
 constexpr std::array kParts{Part{"flight", book_flight}, Part{"room", book_room}, Part{"car", rent_car}};
 
-// All parts, or none. The error is what went wrong first: a part that can't be had, or the end of `parent`.
+// Books all parts, or none. The error is what went wrong first: a part that can't be had, or the end of `parent`.
 weft::Error book_trip(const weft::Context& parent) {
   std::array<weft::Error, kParts.size()> errors;
   weft::ErrGroup booking(parent);
@@ -54,7 +54,7 @@ weft::Error book_trip(const weft::Context& parent) {
   }
   if (!booking.wait()) return {};
 
-  // Undoing has to work although the context is done. So that it ends at some time, it has a limit of its own.
+  // Undoing has to work although the context is done. It has a limit of its own, so that it ends at some time.
   auto [cleanup, stop] = weft::with_timeout(weft::without_cancel(parent), 1s);
   for (std::size_t i = 0; i < kParts.size(); ++i) {
     if (!errors[i]) errors[i] = undo(cleanup) ? weft::Error::text("lost") : weft::Error::text("undone");
@@ -69,7 +69,7 @@ weft::Error book_trip(const weft::Context& parent) {
 
 int main() {
   return weft::run([] {
-    // On a clock that jumps, so that the program prints the same however slow the machine is.
+    // The bubble's clock jumps, so that the program prints the same however slow the machine is.
     weft::testing::bubble([] {
       for (const auto patience : {1000ms, 12ms, 5ms}) {
         std::printf("a trip within %d ms\n", static_cast<int>(patience.count()));

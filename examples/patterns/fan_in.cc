@@ -1,4 +1,4 @@
-// Fan-out, fan-in: several goroutines take work from one channel, and what they make is merged into one.
+// Fan-out, fan-in: several goroutines take work from one channel, and their results are merged into one channel.
 #include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/go.h>
@@ -17,7 +17,7 @@ struct Chain {
   int steps = 0;
 };
 
-// From `start` to 1: half of it if it is even, else thrice it and one, and so on.
+// Goes from `start` to 1: halves an even number, multiplies an odd one by three and adds one, and so on.
 Chain chain_from(int start) {
   Chain chain{start, 0};
   for (long n = start; n != 1; ++chain.steps) n = n % 2 == 0 ? n / 2 : 3 * n + 1;
@@ -36,7 +36,7 @@ weft::RecvChan<int> numbers(weft::TaskGroup& all, int limit) {
 }
 
 // [fan_in]
-// One worker. Any number of them may share `in`: each number goes to one that is free.
+// Starts one worker. Any number of workers may share `in`: each number goes to one that is free.
 weft::RecvChan<Chain> work(weft::TaskGroup& all, const weft::RecvChan<int>& in) {
   auto out = weft::make_chan<Chain>();
   all.go([=](const weft::Context& ctx) {
@@ -48,7 +48,7 @@ weft::RecvChan<Chain> work(weft::TaskGroup& all, const weft::RecvChan<int>& in) 
   return out;
 }
 
-// What comes out of any of `ins`, until all are closed.
+// Returns a channel of what comes out of any of `ins`, until all of them are closed.
 template <typename T>
 weft::RecvChan<T> merge(weft::TaskGroup& all, const std::vector<weft::RecvChan<T>>& ins) {
   auto out = weft::make_chan<T>();
@@ -68,9 +68,9 @@ weft::RecvChan<T> merge(weft::TaskGroup& all, const std::vector<weft::RecvChan<T
 }
 // [fan_in]
 
-// Some number below `limit` whose chain has more than `steps` steps; 0 if there is none.
+// Returns some number below `limit` whose chain has more than `steps` steps, or 0 if there is none.
 int find_longer_than(int steps, int limit) {
-  weft::TaskGroup all;  // ends, with the goroutines that still run, when this function returns
+  weft::TaskGroup all;  // ends when this function returns, with the goroutines that still run
   const auto jobs = numbers(all, limit);
   std::vector<weft::RecvChan<Chain>> workers(4);
   for (auto& worker : workers) worker = work(all, jobs);

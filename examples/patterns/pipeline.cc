@@ -1,4 +1,4 @@
-// A pipeline: stages joined by channels, each a goroutine, that can be stopped at any moment.
+// A pipeline: its stages are goroutines joined by channels, and it can be stopped at any moment.
 #include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/go.h>
@@ -10,12 +10,12 @@
 namespace {
 
 // [stages]
-// Sends, unless ctx ends first; says whether it did.
+// Sends, unless ctx ends first. Returns whether it sent.
 bool send(const weft::Context& ctx, const weft::SendChan<int>& to, int value) {
   return weft::select(weft::on_send(to, value), weft::on_recv(ctx.done())) == 0;
 }
 
-// The first stage: 1, 2, 3 and so on, for as long as somebody wants them.
+// The first stage sends 1, 2, 3 and so on, for as long as somebody wants them.
 weft::RecvChan<int> count(weft::TaskGroup& stages) {
   auto out = weft::make_chan<int>();
   stages.go([out](const weft::Context& ctx) {
@@ -26,7 +26,7 @@ weft::RecvChan<int> count(weft::TaskGroup& stages) {
   return out;
 }
 
-// A stage in the middle. It need not look at ctx when it receives: the stage before it closes its channel then.
+// A stage in the middle. It need not watch ctx when it receives: when ctx ends, the stage before it closes its channel.
 weft::RecvChan<int> square(weft::TaskGroup& stages, const weft::RecvChan<int>& in) {
   auto out = weft::make_chan<int>();
   stages.go([in, out](const weft::Context& ctx) {
@@ -40,7 +40,7 @@ weft::RecvChan<int> square(weft::TaskGroup& stages, const weft::RecvChan<int>& i
 // [stages]
 
 // [use]
-// The fourth powers up to `limit`.
+// Prints the fourth powers up to `limit`.
 void print_fourth_powers(int limit) {
   weft::TaskGroup stages;
   for (const int n : square(stages, square(stages, count(stages)))) {
@@ -48,7 +48,7 @@ void print_fourth_powers(int limit) {
     std::printf("%d\n", n);
   }
   stages.cancel();  // without it, each stage would wait for ever to send what nobody receives
-  stages.wait();    // none is left
+  stages.wait();    // now no stage is left
 }
 // [use]
 

@@ -1,4 +1,4 @@
-// The prime sieve: a chain of goroutines that grows by one with each prime, until it is cancelled.
+// The prime sieve: a chain of goroutines grows by one with each prime, until it is cancelled.
 #include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/go.h>
@@ -14,7 +14,7 @@ bool send(const weft::Context& ctx, const weft::SendChan<int>& to, int value) {
 }
 
 // [sieve]
-// 2, 3, 4 and so on.
+// Sends 2, 3, 4 and so on.
 weft::RecvChan<int> numbers(weft::TaskGroup& links) {
   auto out = weft::make_chan<int>();
   links.go([out](const weft::Context& ctx) {
@@ -25,7 +25,7 @@ weft::RecvChan<int> numbers(weft::TaskGroup& links) {
   return out;
 }
 
-// Those that `prime` does not divide.
+// Lets through the numbers that `prime` does not divide.
 weft::RecvChan<int> filter(weft::TaskGroup& links, const weft::RecvChan<int>& in, int prime) {
   auto out = weft::make_chan<int>();
   links.go([in, out, prime](const weft::Context& ctx) {
@@ -41,11 +41,11 @@ void print_primes(int how_many) {
   weft::TaskGroup links;
   weft::RecvChan<int> left = numbers(links);
   for (int i = 0; i < how_many; ++i) {
-    const int prime = left.recv().value();  // what all filters let through
+    const int prime = left.recv().value();  // the first number that all filters let through
     std::printf("%d\n", prime);
     left = filter(links, left, prime);
   }
-}  // cancels the links, and waits for them
+}  // the end of the scope cancels the links, and waits for them
 // [sieve]
 
 }  // namespace

@@ -21,10 +21,10 @@ namespace {
 
 struct Replica {
   std::string name;
-  std::chrono::milliseconds latency;  // of the stand-in for a network
+  std::chrono::milliseconds latency;  // of the simulated network
 };
 
-// Asks one replica; gives up when ctx ends.
+// Asks one replica. Gives up when ctx ends.
 weft::Result<std::string> ask(const weft::Context& ctx, const Replica& replica) {
   const bool replied = weft::select(weft::on_recv(weft::after(replica.latency)), weft::on_recv(ctx.done())) == 0;
   if (!replied) return weft::Unexpected(ctx.err());
@@ -32,10 +32,10 @@ weft::Result<std::string> ask(const weft::Context& ctx, const Replica& replica) 
 }
 
 // [first_reply]
-// The first reply of the replicas; an error when there is none in time, or when every replica fails.
+// Returns the first reply of the replicas, or an error when none comes in time or every replica fails.
 weft::Result<std::string> first_reply(const weft::Context& parent, const std::vector<Replica>& replicas,
                                       std::chrono::nanoseconds timeout) {
-  // Room for every reply: nobody waits to send one that is not wanted any more.
+  // There is room for every reply, so that nobody waits to send a reply that is not wanted any more.
   const auto replies = weft::make_chan<weft::Result<std::string>>(replicas.size());
   weft::TaskGroup asking(weft::with_timeout(parent, timeout).first);
   for (const Replica& replica : replicas) {
@@ -51,14 +51,14 @@ weft::Result<std::string> first_reply(const weft::Context& parent, const std::ve
     error = reply->error();
   }
   return weft::Unexpected(error);
-}  // whoever is still being asked learns that it need not go on, and is waited for
+}  // a goroutine that still asks learns that it need not go on, and the group waits for it
 // [first_reply]
 
 }  // namespace
 
 int main() {
   return weft::run([] {
-    // On a clock that jumps, so that the program prints the same however slow the machine is.
+    // The bubble's clock jumps, so that the program prints the same however slow the machine is.
     weft::testing::bubble([] {
       const std::vector<Replica> replicas{{"paris", 30ms}, {"oslo", 10ms}, {"rome", 50ms}};
       for (const auto timeout : {20ms, 5ms}) {

@@ -1,4 +1,5 @@
-// An event tracker that loses nothing at shutdown: what it accepted is stored, and who is not accepted learns it.
+// An event tracker that loses nothing at shutdown: it stores what it accepted, and a sender that is not accepted is
+// told.
 #include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/error.h>
@@ -23,9 +24,10 @@ namespace {
 // [tracker]
 using Event = int;
 
-// Stores events behind their senders' backs, one after the other, in a goroutine of its own.
+// Stores events in the background, one after the other, in a goroutine of its own.
 //
-// Thread safety: any number of goroutines may call track() and shutdown(). They have returned before it is destroyed.
+// Thread safety: any number of goroutines may call track() and shutdown(). All their calls must have returned before
+// the tracker is destroyed.
 class Tracker {
  public:
   // At most `room` events wait to be stored.
@@ -36,14 +38,14 @@ class Tracker {
     });
   }
 
-  // Waits, however long it takes, until what was accepted is stored.
+  // Waits until everything that was accepted is stored, however long that takes.
   ~Tracker() {
-    (void)shutdown(weft::background());
+    static_cast<void>(shutdown(weft::background()));
     storing_.wait();
   }
 
-  // Waits for room, and accepts the event: it will be stored. An error when ctx ends first, or when shutdown() was
-  // called before: it will not.
+  // Waits for room and accepts the event, which will then be stored. Returns an error when ctx ends first, or when
+  // shutdown() was called before; then the event will not be stored.
   weft::Error track(const weft::Context& ctx, Event event) {
     {
       const std::lock_guard lock(mutex_);
@@ -56,8 +58,8 @@ class Tracker {
     return accepted ? weft::Error() : ctx.err();
   }
 
-  // Lets no more events in, and returns when those accepted are stored. An error when ctx ends first: the storing goes
-  // on, and shutdown() may be called again.
+  // Lets no more events in, and returns when the accepted ones are stored. Returns an error when ctx ends first; then
+  // the storing goes on, and shutdown() may be called again.
   weft::Error shutdown(const weft::Context& ctx) {
     {
       const std::lock_guard lock(mutex_);
@@ -67,14 +69,14 @@ class Tracker {
   }
 
  private:
-  // A send on a closed channel is a panic, so the last one out closes: events_ is closed by whoever makes it true that
-  // stopping_ is set and nobody is inside, which stays true and happens once.
+  // A send on a closed channel is a panic, so the last one out closes events_: whoever makes it true that stopping_ is
+  // set and nobody is inside. This happens once, for nobody enters after stopping_ is set.
   weft::Mutex mutex_;
   bool stopping_ = false;
-  int inside_ = 0;  // calls of track() between their two locks
+  int inside_ = 0;  // calls of track() that are between their two locks
 
   const weft::Chan<Event> events_;
-  const weft::Chan<std::monostate> stored_ = weft::make_chan<std::monostate>();  // closed when all is stored
+  const weft::Chan<std::monostate> stored_ = weft::make_chan<std::monostate>();  // closed when everything is stored
   weft::WaitGroup storing_;
 };
 // [tracker]

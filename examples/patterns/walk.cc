@@ -1,4 +1,4 @@
-// Leave concurrency to the caller: the library's function does its work and calls back; a caller who wants several
+// Leave concurrency to the caller: the library's function does its work and calls back. A caller who wants several
 // things at once says so in a few lines, and knows when they end.
 #include <weft/chan.h>
 #include <weft/context.h>
@@ -22,10 +22,10 @@ namespace fs = std::filesystem;
 namespace {
 
 // [walk]
-// Calls visit(path) for each file in the tree below root, until it returns false. Knows nothing of goroutines.
+// Calls visit(path) for each file in the tree below root, until visit() returns false. Knows nothing of goroutines.
 std::error_code walk(const fs::path& root, const std::function<bool(const fs::path&)>& visit) {
   std::error_code error;
-  std::error_code unknown;  // what can't be looked at is no file
+  std::error_code unknown;  // what can't be looked at does not count as a file
   for (fs::recursive_directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
     if (it->is_regular_file(unknown) && !visit(it->path())) break;
   }
@@ -40,7 +40,7 @@ std::string contents(const fs::path& path) {
   });
 }
 
-// A caller who needs no more than that.
+// This caller needs no more than a plain callback.
 int count_files(const fs::path& root) {
   int files = 0;
   const std::error_code error =
@@ -49,17 +49,17 @@ int count_files(const fs::path& root) {
 }
 
 // [find]
-// A caller who reads four files at a time, and ends the walk as soon as one of them has the word.
+// This caller reads four files at a time, and ends the walk as soon as one of them contains the word.
 weft::Result<fs::path> find(const weft::Context& parent, const fs::path& root, const std::string& word) {
   const auto paths = weft::make_chan<fs::path>();
   const auto found = weft::make_chan<fs::path>(1);
   weft::Error error;
   weft::TaskGroup searching(parent);
   searching.go([&](const weft::Context& ctx) {
-    // It waits for the disk; the sends inside wait for readers.
+    // The walk waits for the disk; the sends inside it wait for readers.
     error = weft::blocking([&] {
       return walk(root, [&](const fs::path& path) {
-        // A select of several that are ready takes any. So that nothing is read once ctx has ended, it is asked first.
+        // A select takes any of the ready cases, so ctx is asked first: nothing is read once it has ended.
         return !ctx.err() && weft::select(weft::on_send(paths, path), weft::on_recv(ctx.done())) == 0;
       });
     });
@@ -82,7 +82,7 @@ weft::Result<fs::path> find(const weft::Context& parent, const fs::path& root, c
 }
 // [find]
 
-// Three directories of five files, one of which has the word "needle".
+// Makes three directories of five files each; one file contains the word "needle".
 class Haystack {
  public:
   Haystack() : root_(fs::temp_directory_path() / ("weft_walk_" + std::to_string(::getpid()))) {

@@ -42,7 +42,7 @@ using weft::testing::body_of;
 using weft::testing::get;
 using weft::testing::refused;
 
-// What happened, in order; any goroutine.
+// Records what happened, in order. Any goroutine may add to it.
 class Record {
  public:
   void add(std::string event) {
@@ -83,7 +83,7 @@ class Lines {
   std::shared_ptr<spdlog::logger> logger_;
 };
 
-// A server without sockets, which the tests make fail where they like.
+// A server without sockets. The tests make it fail where they like.
 struct FakeServer final : Server {
   FakeServer(std::string server_name, Record& r) : name_(std::move(server_name)), record(r) {}
 
@@ -95,7 +95,7 @@ struct FakeServer final : Server {
   }
   Error serve() override {
     record.add(name_ + " serve");
-    (void)ended.recv();
+    static_cast<void>(ended.recv());
     return serve_error;
   }
   Error stop(const Context& ctx) override {
@@ -122,7 +122,8 @@ struct FakeServer final : Server {
   std::atomic<bool> done{false};
 };
 
-// An app that logs into `lines`. What is to stop by itself has time for it, however slow the machine.
+// Returns options for an app that logs into `lines`. What is to stop by itself has enough time, however slow the
+// machine.
 AppOptions quiet(Lines& lines) {
   AppOptions options;
   options.name = "test";
@@ -132,10 +133,10 @@ AppOptions quiet(Lines& lines) {
 }
 
 http::Handler hello() {
-  return [](http::ResponseWriter& w, http::Request&) { (void)w.write("hello\n"); };
+  return [](http::ResponseWriter& w, http::Request&) { static_cast<void>(w.write("hello\n")); };
 }
 
-// A goroutine beside the app. It has left the app when the test lets go of that.
+// Runs a goroutine beside the app. The destructor waits, so that the goroutine no longer uses the app when that ends.
 class Beside {
  public:
   template <typename F>
@@ -192,7 +193,7 @@ WEFT_MATRIX_TEST(App, StopEndsItFromAnywhere) {
   EXPECT_EQ(app.run(), 0);
   EXPECT_FALSE(app.ready());
   EXPECT_NE(lines.text().find("stopping reason=\"stop requested\""), std::string::npos) << lines.text();
-  EXPECT_THROW((void)app.run(), Panic);
+  EXPECT_THROW(static_cast<void>(app.run()), Panic);
 }
 
 WEFT_MATRIX_TEST(App, StepsComeInOrder) {
@@ -406,16 +407,16 @@ WEFT_MATRIX_TEST(App, WhatIsInFlightIsFinished) {
   const Server& server = app.serve(
       [&](http::ResponseWriter& w, http::Request& r) {
         entered.send(1);
-        (void)leave.recv();
+        static_cast<void>(leave.recv());
         EXPECT_FALSE(r.context().err());
-        (void)w.write("done\n");
+        static_cast<void>(w.write("done\n"));
       },
       {.address = kAnyPort});
   std::string answer;
   WaitGroup client;
   app.after_start([&](const Context&) {
     client.go([&] { answer = get(server.address(), "/"); });
-    (void)entered.recv();
+    static_cast<void>(entered.recv());
     ::raise(SIGTERM);
     client.go([&] {
       while (!refused(server.address())) sleep(milliseconds(1));
@@ -438,7 +439,7 @@ WEFT_MATRIX_TEST(App, ServersStopAtTheSameTime) {
     auto server = std::make_shared<FakeServer>(name, record);
     server->on_stop = [&](const Context&) {
       all.done();
-      all.wait();  // none gets past before all are here
+      all.wait();  // no stop gets past this point before all have reached it
       return Error();
     };
     app.add(server);
@@ -455,9 +456,9 @@ WEFT_MATRIX_TEST(App, ReadinessTurnsBeforeTheServersStop) {
   AppOptions options = quiet(lines);
   options.drain_delay = milliseconds(100);
   App app(options);
-  const Server& server =
-      app.serve([&](http::ResponseWriter& w, http::Request&) { (void)w.write(app.ready() ? "ready" : "draining"); },
-                {.address = kAnyPort});
+  const Server& server = app.serve(
+      [&](http::ResponseWriter& w, http::Request&) { static_cast<void>(w.write(app.ready() ? "ready" : "draining")); },
+      {.address = kAnyPort});
   WaitGroup client;
   steady_clock::time_point stopped;
   const auto since_stop = [&] { return steady_clock::now() - stopped; };
@@ -468,7 +469,7 @@ WEFT_MATRIX_TEST(App, ReadinessTurnsBeforeTheServersStop) {
     app.stop();
     while (app.ready()) sleep(milliseconds(1));
     const std::string body = body_of(get(server.address(), "/"));
-    // Where the machine was too slow to ask during the delay the servers may have stopped.
+    // Where the machine was too slow to ask during the delay, the servers may have stopped.
     EXPECT_TRUE(body == "draining" || since_stop() >= options.drain_delay) << body;
   });
   app.before_stop([&](const Context&) {
@@ -492,8 +493,8 @@ WEFT_MATRIX_TEST(App, PastTheStopTimeoutItTellsWhatHangsAndCloses) {
   const Server& server = app.serve(
       [&](http::ResponseWriter&, http::Request& r) {
         entered.send(1);
-        (void)r.context().done().recv();  // the force cancels it
-        (void)leave.recv();               // and this one never notices
+        static_cast<void>(r.context().done().recv());  // the stop by force cancels it
+        static_cast<void>(leave.recv());               // this receive never notices
         handler.done();
       },
       {.address = kAnyPort});
@@ -501,7 +502,7 @@ WEFT_MATRIX_TEST(App, PastTheStopTimeoutItTellsWhatHangsAndCloses) {
   WaitGroup client;
   app.after_start([&](const Context&) {
     client.go([&] { answer = get(server.address(), "/"); });
-    (void)entered.recv();
+    static_cast<void>(entered.recv());
     app.stop();
     return Error();
   });
@@ -534,7 +535,7 @@ WEFT_MATRIX_TEST(App, AHookThatHangsDoesNotOutliveTheTimeout) {
   WaitGroup hook;
   hook.add(1);
   app.before_stop([&](const Context&) {
-    (void)leave.recv();
+    static_cast<void>(leave.recv());
     return Error();
   });
   app.after_stop([&](const Context&) {
@@ -621,7 +622,7 @@ WEFT_MATRIX_TEST(App, WithoutSignalsItHooksNone) {
   EXPECT_EQ(app.run(), 0);
 }
 
-// Runs an app in which `then` runs once it is stopping.
+// Runs an app in which `then` runs once the app is stopping.
 void stop_and(const std::function<void()>& then) {
   Lines lines;
   App app(quiet(lines));
@@ -640,7 +641,7 @@ TEST(AppDeathTest, TheSecondSignalEndsItAtOnce) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(stop_and([] {
                 ::raise(SIGTERM);
-                (void)make_chan<int>().recv();
+                static_cast<void>(make_chan<int>().recv());
               }),
               ::testing::ExitedWithCode(128 + SIGTERM), "(^|\n)test: second signal: exit at once\n");
 }

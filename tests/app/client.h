@@ -1,4 +1,4 @@
-// A client for tests: whole exchanges over a connection of their own.
+// A client for tests: each exchange has a connection of its own.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace weft::testing {
 
-// Everything the server sends after `request`, until it closes the connection.
+// Returns everything that the server sends after `request`, until it closes the connection.
 inline std::string ask(const std::string& address, const std::string& request) {
   Result<net::Conn> conn = net::dial(background(), "tcp", address);
   if (!conn) return "no connection: " + conn.error().message();
@@ -23,7 +23,7 @@ inline std::string ask(const std::string& address, const std::string& request) {
     const IoResult got = conn->read(buffer);
     answer.append(buffer.data(), got.n);
     if (!got.ec) continue;
-    (void)conn->close();
+    static_cast<void>(conn->close());
     if (got.ec != make_error_condition(Condition::eof)) answer += "[" + got.ec.message() + "]";
     return answer;
   }
@@ -38,7 +38,7 @@ inline std::string body_of(const std::string& response) {
   return end == std::string::npos ? "no response: " + response : response.substr(end + 4);
 }
 
-// True when nobody listens there.
+// Returns true when nobody listens at the address.
 inline bool refused(const std::string& address) {
   const Result<net::Conn> conn = net::dial(background(), "tcp", address);
   return !conn && conn.error() == std::errc::connection_refused;

@@ -15,7 +15,7 @@
 namespace weft::app {
 namespace {
 
-// A logger that writes to `out` in weft's format.
+// Returns a logger that writes to `out` in weft's format.
 std::shared_ptr<spdlog::logger> logger_to(std::ostream& out, const std::string& pattern = kLogPattern) {
   auto logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
   logger->set_formatter(make_log_formatter(pattern));

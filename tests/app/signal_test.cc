@@ -26,7 +26,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What the channel brings within thirty seconds.
+// Returns what the channel brings within thirty seconds.
 std::optional<int> receive(const Chan<int>& channel) {
   const auto end = std::chrono::steady_clock::now() + seconds(30);
   for (;;) {
@@ -59,7 +59,7 @@ WEFT_MATRIX_TEST(Signal, EachSubscriptionGetsItsSignals) {
   stop_second();
 }
 
-// The runtime dumps every goroutine at SIGQUIT, but not for a program that wants the signal.
+// At SIGQUIT the runtime dumps every goroutine, but not in a program that wants the signal itself.
 WEFT_MATRIX_TEST(Signal, QuitGoesToItsSubscriber) {
   const SigHandler before = disposition(SIGQUIT);
   const auto channel = make_chan<int>(1);
@@ -70,7 +70,7 @@ WEFT_MATRIX_TEST(Signal, QuitGoesToItsSubscriber) {
   EXPECT_EQ(disposition(SIGQUIT), before);
 }
 
-// The child ends by its own alarm unless a deadlock is reported, which takes a fraction of that.
+// The child ends by its own alarm, unless a deadlock is reported, which takes a fraction of that time.
 TEST(SignalDeathTest, ASubscriptionIsNoDeadlock) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto wait_for_signal = [](const char* poller, int procs) {
@@ -149,7 +149,7 @@ WEFT_MATRIX_TEST(Signal, OneThatCameTooLateIsNotDeliveredToTheNextSubscription) 
 
 WEFT_MATRIX_TEST(Signal, SubscriptionsComeAndGoWhileSignalsArrive) {
   const auto steady = make_chan<int>(1);
-  const SignalStop stop = notify(steady, {SIGUSR1});  // else one of them would end the process
+  const SignalStop stop = notify(steady, {SIGUSR1});  // otherwise one of the signals would end the process
   WaitGroup group;
   for (int i = 0; i < 4; ++i) {
     group.go([] {
@@ -193,13 +193,13 @@ WEFT_MATRIX_TEST(NotifyContext, IsDoneWithItsParent) {
 }
 
 WEFT_PROCS_TEST(Signal, MisusePanics) {
-  EXPECT_THROW((void)notify(SendChan<int>(), {SIGUSR1}), Panic);
+  EXPECT_THROW(static_cast<void>(notify(SendChan<int>(), {SIGUSR1})), Panic);
   const auto channel = make_chan<int>(1);
-  EXPECT_THROW((void)notify(channel, {SIGKILL}), Panic);
-  EXPECT_THROW((void)notify(channel, {SIGUSR1, SIGSTOP}), Panic);
-  EXPECT_THROW((void)notify(channel, {0}), Panic);
-  EXPECT_THROW((void)notify(channel, {65}), Panic);
-  EXPECT_THROW((void)notify_context(background(), {-1}), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {SIGKILL})), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {SIGUSR1, SIGSTOP})), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {0})), Panic);
+  EXPECT_THROW(static_cast<void>(notify(channel, {65})), Panic);
+  EXPECT_THROW(static_cast<void>(notify_context(background(), {-1})), Panic);
 }
 
 WEFT_MATRIX_TEST(Signal, TheLastHandleEndsTheSubscription) {
@@ -234,7 +234,7 @@ TEST(Signal, NamesAreThoseOfTheShell) {
 
 TEST(SignalDeathTest, AfterStopTheSignalEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_EXIT((void)weft::run([] {
+  EXPECT_EXIT(static_cast<void>(weft::run([] {
                 const auto [ctx, stop] = notify_context(background(), {SIGTERM});
                 ::raise(SIGTERM);
                 ctx.done().recv();
@@ -242,7 +242,7 @@ TEST(SignalDeathTest, AfterStopTheSignalEndsTheProcess) {
                 sleep(milliseconds(20));
                 stop();
                 ::raise(SIGTERM);
-              }),
+              })),
               ::testing::KilledBySignal(SIGTERM), "");
 }
 

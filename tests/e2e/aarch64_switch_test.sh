@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The aarch64 context switch, cross-compiled and run under emulation (natively on an aarch64 machine).
+# Cross-compiles the aarch64 context switch and runs it under emulation (on an aarch64 machine, natively).
 set -euo pipefail
 
 : "${WEFT_SOURCE_DIR:?is set by ctest to the checkout}"

@@ -1,6 +1,6 @@
-// Runs a program from which the kernel keeps something, by a seccomp filter.
+// Runs a program from which the kernel withholds something, by a seccomp filter.
 //
-//   deny io_uring PROGRAM [ARGUMENT...]         io_uring_setup fails with EPERM, as a container's profile forbids it
+//   deny io_uring PROGRAM [ARGUMENT...]         io_uring_setup fails with EPERM, as if a container's profile forbade it
 //   deny guard_install PROGRAM [ARGUMENT...]    madvise(MADV_GUARD_INSTALL) fails with EINVAL, as before Linux 6.13
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -41,7 +41,7 @@ constexpr sock_filter refuse(unsigned error) {
 }
 constexpr sock_filter kAllow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 
-// Only calls of this architecture are refused; everything else passes.
+// Refuses only calls of this architecture. Everything else passes.
 Filter io_uring_filter() {
   return {load(offsetof(seccomp_data, arch)),
           skip_unless(kArchitecture, 3),
@@ -56,7 +56,7 @@ Filter guard_install_filter() {
           skip_unless(kArchitecture, 5),
           load(offsetof(seccomp_data, nr)),
           skip_unless(__NR_madvise, 3),
-          load(offsetof(seccomp_data, args[2])),  // its low half: both architectures are little-endian
+          load(offsetof(seccomp_data, args[2])),  // the low half of the argument: both architectures are little-endian
           skip_unless(kGuardInstall, 1),
           refuse(EINVAL),
           kAllow};

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Every C++ block in README.md and docs/ is a region of an example that is compiled and run here.
 
-A block stands below a line `<!-- examples/FILE.cc [REGION] -->`, and repeats what stands between the two `// [REGION]` lines there.
+A block stands below a line `<!-- examples/FILE.cc [REGION] -->`. It repeats what stands between the two
+`// [REGION]` lines of that file.
 """
 import os
 import pathlib

@@ -1,5 +1,6 @@
-// The program that gdb_test.py looks into: goroutines that wait in different ways, one that yields for ever, one that may not have started
-// yet. When all are where they belong, main calls everyone_is_parked(), where a breakpoint stops it.
+// The program that gdb_test.py looks into. Its goroutines wait in different ways; one yields for ever, and one may not
+// have started yet. When all are where they belong, main calls everyone_is_parked(), where a breakpoint stops the
+// program.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The gdb script on a program whose goroutines wait in known places, live and in a core file."""
+"""Runs the gdb script on a program whose goroutines wait in known places, live and in a core file."""
 import os
 import pathlib
 import re
@@ -14,7 +14,7 @@ SCRIPT = pathlib.Path(os.environ["WEFT_SOURCE_DIR"]) / "runtime/gdb/weft-gdb.py"
 PROGRAM = os.environ["WEFT_GDB_PARKED"]
 CUSTOMER = "4711"
 
-# Wait reason and function of the goroutines that wait.
+# The wait reason and the function of each goroutine that waits.
 WAITING = {
     "chan receive": "receive_an_order",
     "sleep": "sleep_long",
@@ -28,17 +28,18 @@ def sanitized():
         return any(re.match(r"WEFT_SANITIZE:\w+=\w", line) for line in cache)
 
 
-# Cores of sanitized programs hold the shadow memory: terabytes, which gdb goes through byte by byte.
+# Cores of sanitized programs hold the shadow memory: terabytes, which gdb reads byte by byte.
 with_cores = unittest.skipIf(sanitized(), "gdb can't write the core of a sanitized program in any useful time")
 
 LIVE = [PROGRAM, "-ex", f"set args {CUSTOMER}", "-ex", "break everyone_is_parked", "-ex", "run"]
 
 
 def gdb(*arguments, program=()):
-    """Output and errors of a gdb that runs the script and then the commands."""
+    """Returns the output and errors of a gdb that runs the script and then the commands."""
     commands = [part for command in arguments for part in ("-ex", command)]
-    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", f"source {SCRIPT}", *program, *commands], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=240, check=False)
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", f"source {SCRIPT}", *program, *commands],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", timeout=240, check=False)
     return done.stdout
 
 
@@ -68,7 +69,7 @@ class Gdb(unittest.TestCase):
         return gdb(*commands, program=[PROGRAM, self.core])
 
     def rows(self, table):
-        """{function: (id, line)} of the table that `weft goroutines` prints."""
+        """Returns {function: (id, line)} for the table that `weft goroutines` prints."""
         rows = {}
         for line in table.splitlines():
             match = re.match(r"(\d+) +(\d+) +\w+.*?(\w+) at \S+gdb_parked\.cc:\d+", line)
@@ -85,7 +86,7 @@ class Gdb(unittest.TestCase):
             self.assertRegex(rows[function][1], rf"^\d+ +1 +waiting +{re.escape(reason)}{since}")
         self.assertRegex(rows["everyone_is_parked"][1], r"^1 +0 +running \(thread \d+\) ")
         self.assertRegex(rows["yield_for_ever"][1], r"^\d+ +1 +run(nable|ning) ")
-        # The last one has perhaps not run yet.
+        # The last goroutine may not have run yet.
         self.assertRegex(table, r"\n\d+ +1 +runnable +not started: .*main::.*\n|(yield_for_ever.*\n[^$]*){2}")
 
     def check_backtraces(self, text):
@@ -94,11 +95,13 @@ class Gdb(unittest.TestCase):
         for reason, function in WAITING.items():
             stack = next((s for s in stacks if f" [{reason}" in s), None)
             self.assertIsNotNone(stack, text)
-            # Through the function to the very start. What lies above depends on the optimisation.
+            # The stack goes through the function to the very start. The frames above the function depend on the
+            # optimisation.
             self.assertRegex(stack, rf"(?s)#0 .* in .*\n#\d+ .*\b{function}\b.*\n#\d+ .*goroutine_main.*"
-                                    r"\n#\d+ .*weft_start_context[^\n]*\ncreated by .+ at \S*gdb_parked\.cc:\d+ in goroutine 1\n")
-        self.assertRegex(stacks[0], r"(?s)^goroutine 1 \[running, on thread \d+\]:\n#0 .*everyone_is_parked.*weft_start_context"
-                                    r".*created outside goroutines\n")
+                                    r"\n#\d+ .*weft_start_context[^\n]*\n"
+                                    r"created by .+ at \S*gdb_parked\.cc:\d+ in goroutine 1\n")
+        self.assertRegex(stacks[0], r"(?s)^goroutine 1 \[running, on thread \d+\]:\n#0 .*everyone_is_parked"
+                                    r".*weft_start_context.*created outside goroutines\n")
 
     def test_live_process(self):
         self.check_table(self.section("goroutines"), live=True)
@@ -170,8 +173,8 @@ class Gdb(unittest.TestCase):
     @with_cores
     def test_core_that_may_not_hold_stacks(self):
         core = os.path.join(self.directory.name, "filtered-core")
-        text = gdb("python open(f'/proc/{gdb.selected_inferior().pid}/coredump_filter', 'w').write('0')", f"weft gcore {core}",
-                   program=LIVE)
+        text = gdb("python open(f'/proc/{gdb.selected_inferior().pid}/coredump_filter', 'w').write('0')",
+                   f"weft gcore {core}", program=LIVE)
         self.assertRegex(text, "weft: the core has no room for the stack at 0x[0-9a-f]+: gdb left its mapping out\n")
 
     @with_cores

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stacks on a kernel without MADV_GUARD_INSTALL (before 6.13): guards by mprotect, until there are no more mappings."""
+"""Stacks on a kernel without MADV_GUARD_INSTALL (before 6.13): mprotect makes the guards, until no mapping is left."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import unittest
 DENY = (os.environ["WEFT_DENY"], "guard_install")
 PROGRAM = os.environ["WEFT_MANY_STACKS"]
 PATIENCE = 300.0
-# What a goroutine may cost at most: pages of its stack and of page tables, two mappings, room.
+# The most that a goroutine may cost: pages of its stack and of page tables, two mappings, and some room.
 BYTES_PER_GOROUTINE = 12 * 1024
 
 
@@ -21,8 +21,8 @@ def sanitizer():
 
 def run(*arguments, wrapper=DENY):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WEFT_")}
-    return subprocess.run([*wrapper, PROGRAM, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, errors="replace", timeout=PATIENCE, check=False)
+    return subprocess.run([*wrapper, PROGRAM, *arguments], env=environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
 
 
 def most_mappings():
@@ -45,7 +45,8 @@ class Guards(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done.stderr)
         told = [line for line in done.stderr.splitlines() if "vm.max_map_count" in line]
         self.assertEqual(len(told), 1, done.stderr)
-        self.assertTrue(told[0].startswith("fatal error: no room for another guarded stack: raise vm.max_map_count"), told)
+        self.assertTrue(told[0].startswith("fatal error: no room for another guarded stack: raise vm.max_map_count"),
+                        told)
         self.assertNotIn("incomplete", done.stderr)
         self.assertNotIn("SIGSEGV", done.stderr)
 
@@ -56,7 +57,7 @@ class Guards(unittest.TestCase):
 
     def test_an_overflow_meets_the_guard(self):
         done = run("overflow")
-        if sanitizer():  # they make the report
+        if sanitizer():  # the sanitizers print the report
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("Sanitizer: stack-overflow", done.stderr)
             return

@@ -11,8 +11,8 @@ import unittest
 import weft_program as weft
 
 PROCS = 2
-MARGIN = 200  # descriptors beyond the connections
-# Sanitizers hold far more per goroutine, and TSan knows 8,000 of them at most.
+MARGIN = 200  # descriptors in addition to the connections
+# Sanitizers hold far more memory for each goroutine, and TSan knows at most 8,000 of them.
 CONNECTIONS = 1_000 if weft.sanitizer() else 10_000
 REQUEST = b"GET /hello/idle HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -62,7 +62,7 @@ class Idle:
                 self.assertLessEqual(threads, PROCS + 8)
                 self.assertLessEqual(cpu, 0.1)
 
-            # They still work.
+            # The connections still work.
             for client in clients[:: max(1, CONNECTIONS // 100)]:
                 client.send(REQUEST)
                 self.assertEqual(client.response().body, b"hello, idle\n")

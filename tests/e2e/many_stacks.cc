@@ -1,7 +1,7 @@
 // The program that guards_test.py runs.
 //
 //   many_stacks park N      N goroutines wait at the same time; prints how many mappings they took, and lets them go
-//   many_stacks fill        takes every mapping that may be had, and then wants a stack of a size that there is none of
+//   many_stacks fill        takes every mapping that is left, and then wants a stack of a size of which none is pooled
 //   many_stacks overflow    a goroutine calls itself without end
 #include <sys/mman.h>
 #include <unistd.h>
@@ -45,8 +45,8 @@ int park(long goroutines) {
   return released.load(std::memory_order_relaxed) == goroutines ? 0 : 1;
 }
 
-// Pages beside each other that differ stay mappings of their own. On a plain thread: a goroutine that is slow with it would lose its processor
-// to another thread, and that one needs mappings, too.
+// Adjacent pages that differ stay separate mappings. This runs on a plain thread: a goroutine that is slow with it
+// would lose its processor to another thread, and that thread needs mappings, too.
 void take_every_mapping() {
   weft::go({.stack_size = 128 * 1024}, [] {});  // the first allocation here, for which the allocator takes mappings
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
@@ -66,7 +66,7 @@ int fill() {
   return 1;
 }
 
-// As deep as it is told; main asks for more than any stack holds.
+// Recurses as deep as it is told. main asks for more than any stack holds.
 [[gnu::noinline]] int recurses(int depth) {
   volatile char frame[256];
   frame[0] = static_cast<char>(depth);

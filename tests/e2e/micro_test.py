@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The micro-benchmarks run, do what they say they do, and a program that doesn't is found out. Nothing here is timed.
+"""The micro-benchmarks run and do what they say, and a program that does not is detected. Nothing here is timed.
 
-The program micro_bench is no part of the default build, so it is built here.
+The program micro_bench is not part of the default build, so this test builds it.
 """
 
 import json
@@ -40,7 +40,7 @@ class Micro(unittest.TestCase):
         self.json = os.path.join(self.folder, "micro.json")
 
     def pretender(self, body):
-        """A program in micro_bench's place."""
+        """Makes a program that takes the place of micro_bench."""
         path = os.path.join(self.folder, "pretender")
         with open(path, "w") as f:
             f.write("#!/bin/sh\n" + body)

@@ -1,11 +1,11 @@
-// Included in front of an example, it makes its weft::run() fail when goroutines or timers outlive the main function.
+// Included before an example, this file makes its weft::run() fail when goroutines or timers outlive the main function.
 #pragma once
 
 #include <chrono>
 #include <cstdio>
 #include <utility>
 
-// All that an example may include of weft, so that the macro below renames nothing in it.
+// All headers of weft that an example may include, so that the macro below renames nothing in them.
 #include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/errgroup.h>
@@ -20,7 +20,7 @@
 
 namespace weft::testing {
 
-// Status 3 when something is left. A goroutine may be on its way out when main returns; one that leaks stays.
+// Returns status 3 when something is left. A goroutine may still be about to end when main returns; a leaked one stays.
 template <typename F>
 int run_and_leave_nothing(F&& main) {
   return run([body = std::forward<F>(main)]() mutable {

@@ -24,7 +24,7 @@ cmake -S "$WEFT_SOURCE_DIR/tests/e2e/consumer" -B "$dir/build" -G Ninja -DCMAKE_
   -DCMAKE_PREFIX_PATH="$dir/prefix" -DCMAKE_CXX_FLAGS="$flags"
 cmake --build "$dir/build"
 
-# The installed headers are the ones used.
+# The consumer must use the installed headers.
 if grep -q -F -- "$WEFT_SOURCE_DIR/runtime" "$dir/build/build.ninja"; then
   echo "the consumer refers to the source tree; it must use $dir/prefix alone" >&2
   exit 1

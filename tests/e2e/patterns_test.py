@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every program in examples/patterns prints what it should, on one, two and four processors, and leaves nothing running."""
+"""Every program in examples/patterns prints what it should on 1, 2 and 4 processors, and leaves nothing running."""
 import os
 import pathlib
 import subprocess

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The program `weft`: every route on every poller, its life and its end, and its command line."""
+"""Tests the program `weft`: every route on every poller, its life and its end, and its command line."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ KEYS = {"cmdline", "connections", "descriptors", "goroutines", "hogs", "idle_mac
 
 
 class Routes:
-    """The tests that each poller passes; `poller` is the subclass's."""
+    """The tests that each poller passes. The subclass sets `poller`."""
 
     @classmethod
     def setUpClass(cls):
@@ -107,7 +107,7 @@ class Routes:
         with weft.Client(self.address) as client:
             client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 20000000\r\n\r\n")
             piece = b"x" * 100_000
-            with contextlib.suppress(ConnectionError):  # the server needn't read all of it
+            with contextlib.suppress(ConnectionError):  # the server need not read all of it
                 for _ in range(200):
                     client.send(piece)
             self.assertEqual(client.response().status, 413)
@@ -141,7 +141,7 @@ class Routes:
                 client.send("GET /sleep/600 HTTP/1.1\r\nHost: test\r\n\r\n")
             for client in clients:
                 self.assertEqual(client.response().status, 200)
-        self.assertLess(time.monotonic() - start, 50)  # two at a time would take 60 s
+        self.assertLess(time.monotonic() - start, 50)  # two requests at a time would take 60 s
 
     def test_wrong_paths_and_methods(self):
         self.assertEqual(self.get("/nope").status, 404)
@@ -236,7 +236,7 @@ class RoutesOnEpoll(Routes, unittest.TestCase):
 
 
 class Ends:
-    """How the server ends; `poller` is the subclass's. Stops have a minute, so that no test meets that limit by chance."""
+    """How the server ends. The subclass sets `poller`. A stop has a minute, so no test meets that limit by chance."""
 
     @classmethod
     def setUpClass(cls):
@@ -253,7 +253,7 @@ class Ends:
 
     @contextlib.contextmanager
     def request_in_flight(self, server, request):
-        """A client whose request a handler is at."""
+        """A client whose request is being handled."""
         before = server.vars()["requests"]
         with weft.Client(server.address) as client:
             client.send(request)
@@ -297,7 +297,8 @@ class Ends:
             self.assertEqual(server.lines()[-1], "weft: second signal: exit at once")
 
     def test_the_stop_timeout_forces_the_end(self):
-        with self.serve("--stop-timeout", "200ms") as server, self.request_in_flight(server, self.LONG_REQUEST) as client:
+        with (self.serve("--stop-timeout", "200ms") as server,
+              self.request_in_flight(server, self.LONG_REQUEST) as client):
             start = time.monotonic()
             server.signal()
             self.assertEqual(client.rest(), b"")
@@ -353,7 +354,7 @@ class EndsOnEpoll(Ends, unittest.TestCase):
 
 class CommandLine(unittest.TestCase):
     def fails(self, status, text, *arguments, environment=None):
-        """It ends with that status and one line on stderr with `text` in it."""
+        """Asserts that the program ends with that status and one line on stderr that contains `text`."""
         result = weft.run(*arguments, environment=environment)
         self.assertEqual(result.returncode, status, (arguments, result.stderr))
         self.assertEqual(result.stdout, "", arguments)
@@ -465,7 +466,7 @@ class Check(unittest.TestCase):
         return result.returncode, result.stderr
 
     def reply_with(self, reply):
-        """A server that says `reply` to its first client, after the request, and hangs up. Returns its URL."""
+        """Starts a server that answers its first client's request with `reply` and hangs up. Returns its URL."""
         listener = socket.create_server(("127.0.0.1", 0))
 
         def serve():

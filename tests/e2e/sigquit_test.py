@@ -1,4 +1,4 @@
-"""`weft serve` and SIGQUIT: every goroutine is dumped, status 2; and SIGTERM still drains."""
+"""At SIGQUIT `weft serve` dumps every goroutine and ends with status 2; SIGTERM still drains."""
 
 import re
 import signal

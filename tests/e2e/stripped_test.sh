@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A program without debug information names the functions of its crash all the same; one without symbols still tells where they are.
+# A program without debug information still names the functions of its crash. A program without symbols still tells
+# where they are.
 set -euo pipefail
 
 : "${WEFT_BUILD_DIR:?is set by ctest to the build directory}"
@@ -13,7 +14,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 case=ExceptionThatLeavesAGoroutine
 
-# Runs the test program's case, which prints the child's report when it is not what the case expects.
+# Runs the case of the test program. The case prints the child's report when the report is not what it expects.
 report() {
   "$1" --gtest_filter="CrashDeathTest.${case}*" 2>&1 || true
 }

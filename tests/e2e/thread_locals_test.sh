@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What reads thread-locals is right after every park, also when the whole runtime is compiled as one piece at -O3, by each compiler.
+# The accessors of thread-locals are right after every park, also when each compiler compiles the whole runtime as one
+# piece at -O3.
 set -euo pipefail
 
 : "${WEFT_SOURCE_DIR:?is set by ctest to the checkout}"

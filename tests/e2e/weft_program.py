@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 
 def need(variable):
-    """The value of an environment variable that ctest sets."""
+    """Returns the value of an environment variable that ctest sets."""
     value = os.environ.get(variable)
     if not value:
         sys.exit(f"{os.path.basename(sys.argv[0])}: {variable} is set by ctest; set it to run this by hand")
@@ -26,7 +26,7 @@ WEFT = need("WEFT_BIN")
 
 
 def sanitizer():
-    """The sanitizer of the build: "", "address" or "thread"."""
+    """Returns the sanitizer of the build: "", "address" or "thread"."""
     with open(os.path.join(need("WEFT_BUILD_DIR"), "CMakeCache.txt"), encoding="utf-8") as cache:
         for line in cache:
             if line.startswith("WEFT_SANITIZE:"):
@@ -47,7 +47,7 @@ def run(*arguments, environment=None, wrapper=(), timeout=PATIENCE):
 
 
 class Server:
-    """`weft serve` on ports that the kernel chose; ended when the with-block is."""
+    """`weft serve` on ports that the kernel chose. It ends with the with-block."""
 
     def __init__(self, *arguments, environment=None, wrapper=(), wait=True, preexec=None):
         self._log = tempfile.TemporaryFile(mode="w+b")
@@ -100,7 +100,7 @@ class Server:
         os.kill(self.pid, number)
 
     def wait(self):
-        """The exit status; -N for signal N."""
+        """Returns the exit status; -N for signal N."""
         return self.process.wait(PATIENCE)
 
     def end(self):
@@ -133,7 +133,7 @@ class Response:
 
 
 class Client:
-    """One connection. It trusts nothing: framing is checked as it is read."""
+    """One connection. It trusts nothing: it checks the framing as it reads."""
 
     def __init__(self, address, timeout=PATIENCE):
         self.socket = socket.create_connection(address, timeout=timeout)
@@ -179,7 +179,7 @@ class Client:
         return response
 
     def rest(self):
-        """Everything until the server ends the connection."""
+        """Returns everything until the server ends the connection."""
         data, self.buffer = self.buffer, b""
         while True:
             more = self.socket.recv(65536)
@@ -224,7 +224,7 @@ def get(address, target):
 def refused(address):
     try:
         socket.create_connection(address, timeout=PATIENCE).close()
-    except (ConnectionRefusedError, ConnectionResetError):  # reset: the listener closed in the middle of the handshake
+    except (ConnectionRefusedError, ConnectionResetError):  # a reset: the listener closed during the handshake
         return True
     return False
 
@@ -238,6 +238,6 @@ def wait_until(condition, what):
 
 
 def io_uring_works():
-    """False where the kernel or a seccomp profile forbids io_uring."""
+    """Returns False where the kernel or a seccomp profile forbids io_uring."""
     with Server("--poller", "auto") as server:
         return "poller name=io_uring " in server.log()

@@ -1,5 +1,5 @@
-// Channels, select and the timers of channels for programs of the explorer. What waits sleeps on a wake-up of its
-// thread; each wake-up must find it waiting.
+// Channels, select and the timers of channels, for programs of the explorer. What waits sleeps on a wake-up of its
+// thread. Each wake-up must find its thread waiting.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace weft::model {
 
 struct SentOnClosed {};
 
-// Whom to wake, by thread.
+// Whom to wake: one sleeper for each thread.
 struct ChanSleepers {
   struct Sleeper {
     Sleep sleep;
@@ -29,8 +29,8 @@ struct ChanSleepers {
   Label names{"sleepers", {}, "of thread"};
   std::array<Sleeper, 3> of_thread;
 
-  // A program may let another thread release what the first held when it waits, as a scheduler does when the waiter has left
-  // its stack.
+  // A program may let another thread release what the first one held when it waits. A scheduler does the same when the
+  // waiter has left its stack.
   struct Scheduler {
     Sleep sleep;
     bool (*unlock)(void* arg) = nullptr;
@@ -42,7 +42,7 @@ struct ChanSleepers {
     }
   };
   Scheduler* scheduler = nullptr;
-  bool first_has_selected = false;  // and come back
+  bool first_has_selected = false;  // and has returned from it
 
   static inline ChanSleepers* of_program = nullptr;
   ChanSleepers() { of_program = this; }
@@ -55,7 +55,7 @@ struct NoTimer {
   static void end() noexcept {}
 };
 
-// `Self` replaces what it is to get wrong.
+// `Self` replaces the functions that it is to get wrong.
 template <typename Self>
 struct BasicChanModel : ModelAtomics {
   using Waits = Self;
@@ -115,13 +115,13 @@ struct BasicChanModel : ModelAtomics {
   [[noreturn]] static void panic_send_on_closed() { throw SentOnClosed(); }
   static void block_forever() { require(false, "a select of nothing"); }
 
-  // One order of the cases; programs are explored with each.
+  // Determines the order of the cases. Programs are explored with both orders.
   static inline bool reversed = false;
   static std::uint32_t random_below(std::uint32_t n) { return reversed ? n - 1 : 0; }
 };
 struct ChanModel : BasicChanModel<ChanModel> {};
 
-// With timers, all in one heap, that of the program that runs.
+// With timers. They are all in one heap, that of the running program.
 struct ModelChanTimer;
 struct TimerChanModel : BasicChanModel<TimerChanModel> {
   using Timer = ModelChanTimer;
@@ -137,7 +137,7 @@ struct TimerChanModel : BasicChanModel<TimerChanModel> {
   using TimerPolicy = Heaps;
   using ChanPolicy = TimerChanModel;
 
-  // Thread 2, the machine, is the last to see the time.
+  // Only thread 2, the machine, and the main flow see the time kNow. The other threads see 0.
   static constexpr rt::Nanos kNow = 10;
   static rt::Nanos now() noexcept { return this_thread() == 2 || this_thread() < 0 ? kNow : 0; }
   static rt::ClockId clock() noexcept { return rt::ClockId::real; }
@@ -147,7 +147,7 @@ struct ModelChanTimer : rt::BasicChanTimer<TimerChanModel> {
   using rt::BasicChanTimer<TimerChanModel>::BasicChanTimer;
 };
 
-// Two channels, the addresses of which have an order that is the same each time.
+// Two channels whose addresses have the same order in each execution.
 template <typename P, typename T = int>
 struct Chans {
   using Chan = weft::detail::BasicChanState<T, P>;
@@ -184,7 +184,7 @@ template <typename P, std::size_t kOps>
 std::size_t select(const std::array<weft::detail::BasicChanOp<P>, kOps>& ops, bool has_default = false) {
   std::array<weft::detail::BasicWaitNode<P>, kOps> nodes;
   std::array<std::uint32_t, kOps> order;
-  // Kept, so that who reads it too late is found by more than a crash.
+  // The vectors outlive the call, so that a thread that reads one too late is found by more than a crash.
   static std::array<std::vector<weft::detail::BasicChanCore<P>*>, 3> chans_of_thread;
   auto& chans = chans_of_thread[static_cast<std::size_t>(this_thread())];
   chans.resize(kOps);

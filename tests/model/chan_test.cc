@@ -19,12 +19,12 @@ namespace {
 using weft::detail::recv_op;
 using weft::detail::send_op;
 
-// What happened, by thread; read when all have ended.
+// Records what happened, by thread. It is read when all threads have ended.
 template <typename P>
 struct ChanProgram : Program {
   ChanProgram(std::size_t capacity_of_a, std::size_t capacity_of_b) : chans(capacity_of_a, capacity_of_b) {}
 
-  // False: the channel was closed.
+  // Returns false when the channel was closed.
   bool send(typename Chans<P>::Chan& chan, int value) {
     try {
       chan.send(int{value});
@@ -52,7 +52,7 @@ struct ChanProgram : Program {
 
 // --- close ---
 
-// The receiver takes until the end, which comes.
+// The receiver takes values until the end, and the end comes.
 template <typename P>
 struct CloseBesideSendAndRecv : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -75,7 +75,7 @@ TEST(ChanModel, CloseBesideSendAndRecv) {
   }
 }
 
-// Two receivers, one value, one close: one gets the value, the other the end.
+// Two receivers, one value, one close: one receiver gets the value, the other gets the end.
 template <typename P>
 struct CloseWakesReceivers : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -96,7 +96,7 @@ TEST(ChanModel, CloseWakesReceivers) {
   }
 }
 
-// A try form says "would block" only if there was a moment at which it would.
+// A try form says "would block" only if there was a moment at which it would block.
 template <typename P>
 struct TryRecvBesideClose : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -123,7 +123,7 @@ TEST(ChanModel, TryRecvFindsTheValueBeforeTheEnd) {
 
 // --- select ---
 
-// One select, one sender on each of its channels; what it does not take is received after it.
+// One select waits on two channels, each of which has a sender. What the select does not take is received after it.
 template <typename P>
 struct SelectOfTwo : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -157,7 +157,7 @@ TEST(SelectModel, OneWinner) {
   }
 }
 
-// Two selects that could meet in two ways do in one.
+// Two selects could meet in two ways; they meet in one.
 template <typename P>
 struct CrossedSelects : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -181,7 +181,7 @@ TEST(SelectModel, CrossedSelectsMeetOnce) {
   });
 }
 
-// On one channel, sending and receiving.
+// One select sends and receives on one channel.
 template <typename P>
 struct SelfSelect : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -203,7 +203,7 @@ TEST(SelectModel, OnOneChannelItMeetsAnother) {
   });
 }
 
-// With mutexes that another thread may release.
+// The mutexes may be released by another thread.
 struct HandsOver : BasicChanModel<HandsOver> {
   class Mutex {
    public:
@@ -216,7 +216,7 @@ struct HandsOver : BasicChanModel<HandsOver> {
     }
     void unlock() {
       word_.store(0, std::memory_order_release);
-      // In the same step: nobody else has run since the store.
+      // This look is in the same step as the store: nobody else has run since.
       require(this_thread() != 2 || !ChanSleepers::of_program->first_has_selected,
               "a select has come back while its mutexes are being released");
     }
@@ -226,8 +226,9 @@ struct HandsOver : BasicChanModel<HandsOver> {
   };
 };
 
-// (With a bound: without one, steps that commute are explored in one order, and what the check below looks at is none.)
-// Whoever is woken while the mutexes are still being released must not come back before they are.
+// A waiter that is woken while the mutexes are still being released must not return before they are released. (The
+// tests of this have a bound: without a bound, steps that commute are explored in one order, and what the check above
+// looks at is no step.)
 template <typename P>
 struct SelectWokenEarly : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -237,7 +238,7 @@ struct SelectWokenEarly : ChanProgram<P> {
       this->sleepers.scheduler = &scheduler;
       const std::size_t chosen = select<P, 2>({recv_op(&this->a, value), recv_op(&this->b, value)});
       this->sleepers.scheduler = nullptr;
-      if (scheduler.unlock == nullptr) {  // it did not wait
+      if (scheduler.unlock == nullptr) {  // the select did not wait
         scheduler.unlock = [](void*) { return true; };
         scheduler.sleep.interrupt();
       }
@@ -262,7 +263,7 @@ TEST(SelectModel, WokenBeforeTheMutexesAreReleased) {
   }
 }
 
-// A close of one channel against a send on the other.
+// A close of one channel against a send on the other channel.
 template <typename P>
 struct SelectBesideClose : ChanProgram<P> {
   using ChanProgram<P>::ChanProgram;
@@ -318,7 +319,7 @@ TEST(SelectModel, ASendBesideAClose) {
   });
 }
 
-// One of the two is ready at each moment: b before a is taken.
+// One of the two is ready at each moment: b becomes ready before a is taken.
 template <typename P>
 struct NonblockingSelect : ChanProgram<P> {
   NonblockingSelect(std::size_t capacity_of_a, std::size_t capacity_of_b, bool closes)
@@ -355,7 +356,7 @@ TEST(SelectModel, TheDefaultIsNotTakenWhileOneIsReady) {
 
 constexpr rt::Nanos kSoon = 5;
 
-// A tick is received or taken back by stop() or reset(); and the channel goes while its timer may be firing.
+// A tick is either received, or taken back by stop() or reset(). The channel may end while its timer is firing.
 struct TimerChan : Program {
   using P = TimerChanModel;
   using Chan = weft::detail::BasicChanState<weft::TimePoint, P>;
@@ -392,7 +393,7 @@ struct TimerChan : Program {
   }
   void quiet() override { heap.fire_due(P::kNow); }
 
-  // As the last handle does.
+  // Ends the use, as the last handle does.
   void leave() {
     if (--users > 0) return;
     timer->end();
@@ -425,7 +426,7 @@ TEST(TimerChanModel, ATickComesOrIsTakenBack) {
   }
 }
 
-// A tick that came too late for the select, which had another case, is taken back by stop().
+// A tick came too late for the select, which took another case. stop() takes that tick back.
 struct TickInTheBuffer : Program {
   using P = TimerChanModel;
   using Chan = weft::detail::BasicChanState<weft::TimePoint, P>;
@@ -476,7 +477,7 @@ TEST(TimerChanModel, StopTakesBackATickInTheBuffer) {
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 
-// Nobody has to claim a select's node: two wakers win.
+// Nobody has to claim the node of a select, so two wakers win.
 struct NoClaim : BasicChanModel<NoClaim> {
   template <typename T>
   class Atomic : public model::Atomic<T> {
@@ -510,7 +511,7 @@ struct DoesNotWait : BasicChanModel<DoesNotWait> {
     }
 
    private:
-    // The first thread, once it has been woken.
+    // True for the first thread, once it has been woken.
     static bool leaves() {
       const ChanSleepers& sleepers = *ChanSleepers::of_program;
       return this_thread() == 0 && sleepers.scheduler != nullptr && sleepers.scheduler->unlock != nullptr &&
@@ -526,7 +527,7 @@ TEST(SelectModelFinds, AWaiterThatComesBackTooEarly) {
       "a select has come back while its mutexes are being released");
 }
 
-// What is looked at without the mutex is looked at in the wrong order: closed, then empty.
+// A look without the mutex has the wrong order: first closed, then empty.
 struct RelaxedEmpty : BasicChanModel<RelaxedEmpty> {
   template <typename T>
   class Atomic : public model::Atomic<T> {

@@ -1,5 +1,5 @@
-// Cond: no signal that comes after the unlock is lost, none wakes a waiter twice or for nothing, and the last waiter may free
-// it.
+// Cond: no signal that comes after the unlock is lost, and none wakes a waiter twice or for nothing. The last waiter
+// may free the Cond.
 #include "runtime/src/sync/cond.h"
 
 #include <gtest/gtest.h>
@@ -26,12 +26,12 @@ struct Right {
 };
 
 struct Case {
-  int waiters = 1;  // the first threads
+  int waiters = 1;  // these are the first threads
   bool broadcasts = false;
-  bool holds_lock = false;  // whoever signals
+  bool holds_lock = false;  // the signaller holds the lock
 };
 
-// Each waiter takes an item; one more thread brings them, one by one with a signal, or all with a broadcast.
+// Each waiter takes an item. One more thread brings the items, one by one with a signal, or all with a broadcast.
 template <typename Policy>
 struct Waiting : Program, ChanSleepers {
   explicit Waiting(Case c) : how(c) {}
@@ -46,7 +46,7 @@ struct Waiting : Program, ChanSleepers {
     lock.lock();
   }
 
-  // A waiter that was woken is the last to use the Cond, if it is the only one.
+  // A waiter that was woken is the last user of the Cond, if it is the only waiter.
   void take() {
     bool waited = false;
     lock.lock();
@@ -128,7 +128,7 @@ TEST(CondModelFinds, AWaiterThatUnlocksBeforeItQueues) {
   }
 }
 
-// A waiter that may be taken out after it has looked for the mark and before its token is there.
+// A waiter that may be taken out of the queue after it has looked for the mark and before its token is there.
 struct BlocksLate : Right {
   static void block(Node& node, Mutex& held) {
     held.unlock();

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t kStackSize = 256 * 1024;
 
-// What a thread has seen: per object the index of a value; per thread its clock, which orders accesses to Plains.
+// What a thread has seen. `at` has the index of a value for each object. `clock` has each thread's clock, which orders
+// accesses to Plains.
 struct View {
   std::array<std::int16_t, kMaxThreads> clock{};
   std::array<std::int16_t, kMaxObjects> at{};
@@ -58,10 +59,10 @@ struct Op {
 
 bool is_barrier(const Op& op) noexcept { return op.kind == OpKind::heavy_barrier; }
 bool changes_something(const Op& op) noexcept {
-  return op.object >= 0 && op.kind != OpKind::load;  // a failing compare-exchange does not, which is not known before
+  return op.object >= 0 && op.kind != OpKind::load;  // an exchange that fails changes nothing; this is known only later
 }
 
-// True when `first` then `second` is covered once `second` then `first` is explored.
+// Returns true when `now` then `explored_first` is covered, because `explored_first` then `now` is explored.
 bool covered(const Op& explored_first, const Op& now) noexcept {
   if (is_barrier(explored_first) || is_barrier(now)) return false;
   const bool both_seq_cst = explored_first.seq_cst && now.seq_cst;
@@ -82,10 +83,10 @@ struct Object {
   const char* field = nullptr;
   int index = -1;  // printed when not negative
   bool alive = true;
-  // Atomics.
+  // For atomics.
   std::vector<Message> messages;
   std::size_t count = 0;  // messages in use; the rest are kept for the next execution
-  // Mutexes: the holder. Sleeps: 0 when interrupted.
+  // For mutexes: the holder. For sleeps: 0 when interrupted.
   int holder = -1;
   View view;
 
@@ -105,11 +106,11 @@ struct Event {
   std::memory_order order = std::memory_order_seq_cst;
   std::uint64_t before = 0;
   std::uint64_t after = 0;
-  int older = 0;  // how many newer values there were than the one read
+  int older = 0;  // how many newer values there were than the value read
   bool done = false;
 };
 
-// A branching point of the search: threads in `options`, or `count` values.
+// A branching point of the search: the choice is among the threads in `options`, or among `count` values.
 struct Choice {
   std::array<std::int8_t, kMaxThreads> options{};
   int count = 0;
@@ -125,9 +126,9 @@ struct Thread {
   Op pending;
   bool done = false;
   View view;
-  View acquired;  // by relaxed loads, for an acquire fence
-  View released;  // at the last release fence
-  View seen;      // by pause(): orders nothing
+  View acquired;  // seen by relaxed loads, for an acquire fence
+  View released;  // the view at the last release fence
+  View seen;      // seen by pause(); this orders nothing
   std::int64_t pause_mark = -1;
   bool woken = false;
 };
@@ -169,7 +170,8 @@ class Explorer {
   Explorer(const Explorer&) = delete;
   Explorer& operator=(const Explorer&) = delete;
 
-  // True when the program holds. After false the explorer must not be destroyed: threads are in the middle of their stacks.
+  // Returns true when the program holds. After false the explorer must not be destroyed, because threads are in the
+  // middle of their stacks.
   bool run(Report& report);
 
   [[noreturn]] void stop_here(std::string text);
@@ -245,15 +247,15 @@ class Explorer {
   rt::ExceptionGlobals* const exception_globals_ = rt::thread_exception_globals();
   std::unique_ptr<Program> program_;
 
-  // The search.
+  // The state of the search.
   std::vector<Choice> choices_;
   std::size_t depth_ = 0;  // choices made in this execution
 
-  // One execution.
-  int self_ = -1;     // the thread that runs; -1: none
+  // The state of one execution.
+  int self_ = -1;     // the running thread; -1: none
   int running_ = -1;  // the thread that made the last step
   bool prelude_ = false;
-  bool redundant_ = false;  // the rest of this execution is covered elsewhere: it only runs to its end
+  bool redundant_ = false;  // the rest of this execution is covered elsewhere, so it only runs to its end
   unsigned sleep_ = 0;
   int preemptions_ = 0;
   int steps_ = 0;
@@ -272,7 +274,7 @@ class Explorer {
 
 Explorer* current = nullptr;
 
-// A check that fails inside a template under test aborts the process; the schedule that led there is printed first.
+// A check that fails inside a template under test aborts the process. This prints the schedule that led there first.
 void print_schedule_on_abort(int) {
   if (current != nullptr) {
     const std::string text = current->schedule();
@@ -301,7 +303,7 @@ Explorer::~Explorer() {
   for (Thread& t : threads_) rt::destroy_fiber(t.fiber);
 }
 
-// A fiber serves all executions: it runs the body, hands over, and is resumed for the next execution.
+// One fiber serves all executions: it runs the body, hands over, and is resumed for the next execution.
 void Explorer::thread_entry(void* start) {
   rt::fiber_started();
   Explorer& e = *static_cast<Start*>(start)->explorer;
@@ -443,7 +445,7 @@ unsigned Explorer::enabled_threads() noexcept {
   return set;
 }
 
-// The thread that makes the next step; -1 when none can.
+// Returns the thread that makes the next step, or -1 when no thread can.
 int Explorer::pick() {
   const unsigned enabled = enabled_threads();
   if (enabled == 0) return -1;
@@ -489,7 +491,8 @@ int Explorer::choose_thread(unsigned enabled) {
   return chosen;
 }
 
-// Without a bound, writers go first: loads that follow cover those that come before. With one, the running thread does.
+// Without a bound, writers go first, because loads that follow cover the loads that come before. With a bound, the
+// running thread goes first.
 void Explorer::order_options(Choice& choice, unsigned candidates) const {
   const auto add = [&](unsigned set) {
     for (; set != 0; set &= set - 1)
@@ -507,7 +510,7 @@ void Explorer::order_options(Choice& choice, unsigned candidates) const {
   add(candidates & ~first);
 }
 
-// Threads stay asleep while what was explored for them is not touched by the step that is taken now.
+// A thread stays asleep while the step that is taken now does not touch what was explored for that thread.
 void Explorer::narrow_sleep(unsigned slept, int chosen) {
   const Op& now = threads_[static_cast<std::size_t>(chosen)].pending;
   sleep_ = 0;
@@ -630,7 +633,7 @@ bool Explorer::compare_exchange(int object, std::uint64_t& expected, std::uint64
   point({OpKind::compare_exchange, success == std::memory_order_seq_cst || failure_seq_cst, object});
   const Object& o = at(object);
   const int last = static_cast<int>(o.count) - 1;
-  // It succeeds on the last value only; it may fail on an older one that differs.
+  // A compare-exchange succeeds only on the last value. It may fail on an older value that differs.
   std::array<int, 64> outcomes{};
   int n = 0;
   outcomes[static_cast<std::size_t>(n++)] = 0;
@@ -660,7 +663,7 @@ void Explorer::full_fence(Thread& t) noexcept {
   t.released = t.view;
 }
 
-// Only seq_cst fences are steps; the others concern nobody else.
+// Only seq_cst fences are steps. The other fences concern no other thread.
 void Explorer::fence(std::memory_order order) {
   if (!in_thread()) return;
   Thread& t = me();
@@ -674,7 +677,7 @@ void Explorer::fence(std::memory_order order) {
   note(OpKind::fence, -1, order, 0, 0);
 }
 
-// Every thread passes a fence somewhere between its begin and its end.
+// Every thread passes a fence at some time between the begin and the end of the barrier.
 void Explorer::heavy_barrier() {
   if (!in_thread()) return;
   const int self = self_;
@@ -697,7 +700,7 @@ void Explorer::pause() {
   note(OpKind::pause, -1, std::memory_order_relaxed, 0, 0);
 }
 
-// What the main flow knows between executions' steps: all there is.
+// Returns what the main flow knows between the steps of executions, which is everything.
 View Explorer::everything() const {
   View v;
   for (std::size_t i = 0; i < object_count_; ++i)
@@ -757,13 +760,13 @@ void Explorer::interrupt(int object) {
   note(OpKind::interrupt, object, std::memory_order_release, 0, 0);
 }
 
-// The kernel compares and queues in one step; then there is a second one, when it was woken.
+// The kernel compares and queues in one step. A second step follows when the thread was woken.
 void Explorer::futex_wait(int object, std::uint64_t expected) {
   if (!in_thread()) return;
   point({OpKind::futex_wait, false, object});
   const std::uint64_t value = at(object).messages[at(object).count - 1].value;
   note(OpKind::futex_wait, object, std::memory_order_relaxed, value, expected, 0, value == expected);
-  // The thread's own loads of the word do not go back behind what the kernel read for it.
+  // The thread's own loads of the word do not return anything older than what the kernel read for the thread.
   me().seen.at[static_cast<std::size_t>(object)] = static_cast<std::int16_t>(at(object).count - 1);
   if (value != expected) return;
   me().woken = false;
@@ -959,13 +962,14 @@ std::string Explorer::schedule() const {
   return text;
 }
 
-// The threads of an execution that failed are in the middle of their stacks, which hold pointers to memory that nobody frees.
+// The threads of an execution that failed are in the middle of their stacks. The stacks hold pointers to memory that
+// nobody frees.
 void keep_for_ever(std::unique_ptr<Explorer> explorer) {
   static auto* const failed = new std::vector<std::unique_ptr<Explorer>>;
   failed->push_back(std::move(explorer));
 }
 
-// Explores with few preemptions first, for a schedule that a person can read.
+// Explores with few preemptions first, to get a schedule that a person can read.
 void shorten(Report& report, const std::vector<const char*>& threads,
              const std::function<std::unique_ptr<Program>()>& make, const Options& options) {
   constexpr int kMostPreemptions = 3;

@@ -1,29 +1,35 @@
-// Explorer: runs a small concurrent program under every schedule, and every value that a load may read.
+// Explorer: runs a small concurrent program under every schedule, and with every value that a load may read.
 //
-// A program has two to four threads, each a fiber, which run weft's own templates instantiated with ModelAtomics. Each atomic operation, lock,
-// sleep and wake-up is a scheduling point. explore() runs the program again and again from its start, each time along the next branch of a
-// stack of choices (which thread goes next; which value a load reads), until no branch is left: a stateless, depth-first search.
+// A program has two to four threads. Each thread is a fiber, and the threads run weft's own templates, instantiated
+// with ModelAtomics. Each atomic operation, lock, sleep and wake-up is a scheduling point. explore() runs the program
+// again and again from its start, each time along the next branch of a stack of choices (which thread goes next; which
+// value a load reads), until no branch is left. This is a stateless, depth-first search.
 //
-// Memory model: C++20's, by views. An atomic holds all values that were ever stored to it, in the order of the stores; a thread has a view: how
-// far, per atomic, it has seen. A load may read the last value or any older one that its view allows. A release store takes the view along, an
-// acquire load joins it; relaxed accesses with fences, release sequences, seq_cst accesses and seq_cst fences (a global view) are those of
-// C++20. So a store that has not left the store buffer is a load elsewhere that reads the older value, and everything that x86 (TSO) may do is
-// explored, and with it most of what a weaker machine may do. heavy_barrier() is membarrier(2): a seq_cst fence in each thread, one after the other.
+// Memory model: that of C++20, by views. An atomic holds all values that were ever stored to it, in the order of the
+// stores. A thread has a view, which says for each atomic how far the thread has seen. A load may read the last value,
+// or any older one that the view allows. A release store takes the view along, and an acquire load joins it. Relaxed
+// accesses with fences, release sequences, seq_cst accesses and seq_cst fences (a global view) are those of C++20. So a
+// store that has not left the store buffer is a load elsewhere that reads the older value. The search explores
+// everything that x86 (TSO) may do, and with it most of what a weaker machine may do. heavy_barrier() is membarrier(2):
+// a seq_cst fence in each thread, one after the other.
 //
-// Found: a require() or WEFT_CHECK that fails; a deadlock or lost wake-up (nobody can go on, and quiet() has nobody to wake); a livelock (more than
-// max_steps steps); a race on a Plain (accesses that no happens-before orders); an access to an atomic after its end.
+// The explorer finds: a require() or WEFT_CHECK that fails; a deadlock or lost wake-up (nobody can go on, and quiet()
+// has nobody to wake); a livelock (more than max_steps steps); a race on a Plain (accesses that no happens-before
+// orders); an access to an atomic after its end.
 //
-// Not covered:
-//   - stores to one atomic take their places in its modification order as they are executed (no later store goes before an earlier one),
-//     and no load reads from the future. Of the standard litmus tests that loses 2+2W and load buffering with relaxed stores, which x86 does not show either.
+// It does not cover these:
+//   - Stores to one atomic take their places in its modification order as they are executed (no later store goes before
+//     an earlier one), and no load reads from the future. Of the standard litmus tests, this loses 2+2W and load
+//     buffering with relaxed stores, which x86 does not show either.
 //   - compare_exchange_weak does not fail spuriously; sleep and futex waits are not woken spuriously.
-//   - after pause() a thread sees the latest values, and goes on only when something was written: a loop that polls is not unrolled for ever.
-//   - light_barrier() is nothing: the explorer never reorders as a compiler does.
-//   - sleeping, waking and Mutex are one step each, and order as a release and an acquire do.
+//   - After pause() a thread sees the latest values, and goes on only when something was written. So a loop that polls
+//     is not unrolled for ever.
+//   - light_barrier() does nothing: the explorer never reorders as a compiler does.
+//   - Sleeping, waking and Mutex are one step each, and order as a release and an acquire do.
 //
-// Reduction: sleep sets. Of two steps that commute one order is explored. A load commutes with a store to the same atomic that was explored first,
-// for after the store it may still read the older value (but not when both are seq_cst). With a bound on preemptions the sleep sets are off,
-// because together they would miss schedules.
+// Reduction: sleep sets. Of two steps that commute, only one order is explored. A load commutes with a store to the
+// same atomic that was explored first, because after the store the load may still read the older value (but not when
+// both are seq_cst). With a bound on preemptions the sleep sets are off, because the two together would miss schedules.
 #pragma once
 
 #include <array>
@@ -42,52 +48,53 @@ namespace weft::model {
 inline constexpr int kMaxThreads = 4;
 inline constexpr int kMaxObjects = 60;
 
-// What the threads share, made anew for each execution.
+// What the threads share. It is made anew for each execution.
 class Program {
  public:
   virtual ~Program() = default;
-  // The thread's body; the same operations in the same order whenever what it reads is the same.
+  // The body of the thread. It does the same operations in the same order whenever it reads the same values.
   virtual void run(int thread) = 0;
-  // Nobody can go on: checks that this is as it should be, and wakes those who sleep rightly, so that they end. Waking nobody reports a
-  // deadlock.
+  // Called when nobody can go on. Checks that this is as it should be, and wakes those who sleep rightly, so that they
+  // end. Waking nobody reports a deadlock.
   virtual void quiet() {}
-  // All threads have ended.
+  // Called when all threads have ended.
   virtual void check() {}
 };
 
 struct Options {
   int preemptions = -1;                       // switches away from a thread that could go on; -1: no bound
-  int max_steps = 600;                        // of one execution; more are reported as a livelock
+  int max_steps = 600;                        // steps of one execution; more are reported as a livelock
   std::uint64_t max_executions = 20'000'000;  // more are reported as a failure: the exploration is not complete
 };
 
 struct Report {
   bool holds = false;
-  bool complete = true;  // not ended by max_executions
+  bool complete = true;  // false: max_executions ended the exploration
   std::string failure;   // what is wrong, then the schedule
   std::uint64_t executions = 0;
-  std::uint64_t redundant = 0;  // of them: cut short as equal to others
+  std::uint64_t redundant = 0;  // how many of the executions were cut short as equal to others
   std::uint64_t steps = 0;
 };
 
-// `threads` are their names. On the calling thread, which must not be a goroutine.
+// `threads` are the names of the threads. Runs on the calling thread, which must not be a goroutine.
 Report explore(const std::vector<const char*>& threads, const std::function<std::unique_ptr<Program>()>& make,
                const Options& options = {});
 
-// The program's thread that runs; -1 in constructors, quiet() and check().
+// Returns the running thread of the program, or -1 in constructors, quiet() and check().
 int this_thread() noexcept;
 
 // Ends the execution and the exploration with a report unless `condition` holds.
 void require(bool condition, const char* text);
 
-// A member that names the objects made after it in printed schedules: the first ones by `fields`, those beyond by `rest` and a number. Literals.
+// A member that names the objects made after it in printed schedules. `fields` name the first objects; `rest` and a
+// number name the others. All names are literals.
 struct Label {
   explicit Label(const char* group, std::vector<const char*> fields = {}, const char* rest = "slot");
 };
 
 // --- what the templates under test are made of -----------------------------------------------------------------------
 
-// The machine behind the classes below; values are 64 bits wide.
+// The machine that the classes below call. Values are 64 bits wide.
 namespace detail {
 
 enum class RmwKind : std::uint8_t { exchange, add, sub, bit_or, bit_and };
@@ -97,7 +104,7 @@ int make_object(const char* kind);
 void end_object(int object) noexcept;
 std::uint64_t load(int object, std::memory_order order);
 void store(int object, std::uint64_t value, std::memory_order order);
-// `mask` keeps the width of the type.
+// `mask` keeps the value to the width of the type.
 std::uint64_t rmw(int object, RmwKind kind, std::uint64_t operand, std::uint64_t mask, std::memory_order order);
 bool compare_exchange(int object, std::uint64_t& expected, std::uint64_t desired, std::memory_order success,
                       std::memory_order failure);
@@ -142,7 +149,8 @@ constexpr std::memory_order failure_order(std::memory_order order) noexcept {
 
 }  // namespace detail
 
-// std::atomic's face, in front of the explorer. Outside of a program's threads (constructors, quiet(), check()) it holds the last value.
+// Has the interface of std::atomic, and calls the explorer. Outside the threads of a program (in constructors, quiet()
+// and check()) it holds the last value.
 template <typename T>
 class Atomic {
  public:
@@ -196,7 +204,7 @@ struct ModelAtomics {
   static void pause_long() { detail::pause(); }
 };
 
-// A lock that is right, for what a lock guards beside the protocol under test.
+// A lock that is right. It guards what a lock guards beside the protocol under test.
 class Mutex {
  public:
   Mutex() : object_(detail::make_object("mutex")) {}
@@ -211,7 +219,8 @@ class Mutex {
   int object_;
 };
 
-// A sticky wake-up for one sleeper, as a poller's: an interrupt() that comes first is not lost, and two are one.
+// A sticky wake-up for one sleeper, like that of a poller: an interrupt() that comes first is not lost, and two count
+// as one.
 class Sleep {
  public:
   Sleep() : object_(detail::make_object("sleep")) {}
@@ -225,7 +234,7 @@ class Sleep {
   int object_;
 };
 
-// The futex on an Atomic.
+// Waits on an Atomic as on a futex.
 template <typename T>
 void futex_wait(const Atomic<T>& word, T expected) {
   detail::futex_wait(word.object(), detail::to_bits(expected));
@@ -235,7 +244,8 @@ void futex_wake(const Atomic<T>& word, int threads) {
   detail::futex_wake(word.object(), threads);
 }
 
-// A variable that is not atomic: whoever accesses it must come after the accesses that conflict (C++'s data race).
+// A variable that is not atomic. Each access must come after the accesses that conflict with it; otherwise there is a
+// data race, as in C++.
 template <typename T>
 class Plain {
  public:

@@ -1,4 +1,4 @@
-// The explorer itself, on litmus tests whose outcomes are known.
+// Tests the explorer itself, on litmus tests whose outcomes are known.
 #include "model/explorer.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ constexpr auto kAcquire = std::memory_order_acquire;
 constexpr auto kRelease = std::memory_order_release;
 constexpr auto kSeqCst = std::memory_order_seq_cst;
 
-// Threads on two atomics x and y; what they read lies in r.
+// Threads work on two atomics x and y, and store what they read in r.
 struct Litmus : Program {
   using Body = std::function<void(Litmus&)>;
 
@@ -196,7 +196,8 @@ TEST(Litmus, OfTwoCompareExchangesOneWins) {
   EXPECT_EQ(outcomes({swap(0), swap(1)}), (std::set<Outcome>{{1, 0, 0, 0}, {0, 1, 0, 0}}));
 }
 
-// The reduction loses no outcome: without it (and with more preemptions allowed than there are steps) there are the same.
+// The reduction loses no outcome: without it (and with more preemptions allowed than there are steps) the outcomes are
+// the same.
 TEST(Explorer, SleepSetsLoseNoOutcome) {
   const std::vector<Litmus::Body> bodies = {[](Litmus& l) {
                                               l.x.store(1, kRelease);
@@ -247,7 +248,7 @@ struct Wrong : Program {
         break;
       case Kind::lost_wake:
         if (thread == 0) {
-          // The flag may be set and the wake-up sent between the look and the sleep.
+          // The flag may be set, and the wake-up sent, between the look and the sleep.
           if (flag.load(kAcquire) == 0) futex_wait(word, 0);
         } else {
           flag.store(1, kRelease);
@@ -294,7 +295,8 @@ TEST(Explorer, SaysWhenItIsNotComplete) {
   EXPECT_NE(report.failure.find("not complete"), std::string::npos);
 }
 
-// A check of weft's own that fails in a template under test ends the process; the schedule stands above it.
+// A check of weft's own that fails in a template under test ends the process. The schedule is printed above the check's
+// message.
 struct Aborts : Program {
   void run(int thread) override {
     if (thread == 0) flag.store(1, kRelaxed);

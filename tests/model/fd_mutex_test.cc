@@ -1,5 +1,5 @@
-// FdMutex: operations take turns, each side's after the other; the number is closed once, when nobody uses it and after close(); and close()
-// lets nobody wait for ever.
+// FdMutex: the operations of each side take turns, one after the other. The number is closed once, after close() and
+// when nobody uses it. After close() nobody waits for ever.
 #include "runtime/src/io/fd_mutex.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ struct Right : ModelAtomics {
   using Parking = ModelParking;
 };
 
-// Every thread but the last reads; the last closes.
+// Every thread but the last one reads. The last one closes.
 template <typename Policy>
 struct Closing : Program, Goroutines {
   explicit Closing(int reader_count, rt::Side second_side) : readers(reader_count), second(second_side) {
@@ -72,7 +72,7 @@ TEST(FdMutexModel, AReaderAndAWriterAgainstClose) {
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 
-// The word's changes are relaxed: the order of one operation before the next, and of all before the close, is lost.
+// The changes of the word are relaxed, so two orders are lost: one operation before the next, and all before the close.
 struct Relaxed : ModelAtomics {
   using Mutex = model::Mutex;
   using Parking = ModelParking;
@@ -92,7 +92,7 @@ TEST(FdMutexModelFinds, AWordThatOrdersNothing) {
   expect_finds(explore_program<Closing<Relaxed>>({"reader", "closer"}, {}, 1, rt::Side::read), "data race");
 }
 
-// close() forgets those who wait for their turn.
+// close() forgets the threads that wait for their turn.
 struct ClosesQuietly : ModelAtomics {
   using Mutex = model::Mutex;
   using Parking = ModelParking;

@@ -1,5 +1,5 @@
-// Lease: a machine that enters runtime mode and a taker that wants its processor never both have it; what the machine did before it left runtime
-// mode is visible to who took the processor; and nobody waits for ever.
+// Lease: a machine that enters runtime mode and a taker that wants its processor never both have the processor. What
+// the machine did before it left runtime mode is visible to whoever took the processor. Nobody waits for ever.
 #include "runtime/src/sched/lease.h"
 
 #include <gtest/gtest.h>
@@ -16,13 +16,14 @@ struct Right : ModelAtomics {
   using Mutex = model::Mutex;
 };
 
-// In place of a processor: who holds it uses it.
+// Takes the place of a processor. Whoever holds it uses it.
 struct Processor {
   Plain<int> state{"the processor", 0};
   void use() { state.set(state.get() + 1); }
 };
 
-// Thread 0 is a machine that goes out of runtime mode and back; the others try to take its processor meanwhile, and use it.
+// Thread 0 is a machine that goes out of runtime mode and back. The others try to take its processor meanwhile, and use
+// it.
 template <typename Atomics>
 struct Taking : Program {
   Taking() { lease.hold(&processor); }
@@ -57,7 +58,8 @@ TEST(LeaseModel, TwoTakers) {
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 
-// The taker reads the mode without a barrier: it may miss that the machine is back, which has read its processor before.
+// The taker reads the mode without a barrier. It may miss that the machine is back, which has read its processor
+// before.
 struct NoBarrier : Right {
   static bool heavy_barrier() { return true; }
 };
@@ -90,7 +92,7 @@ TEST(LeaseModelFinds, AMachineThatLeavesWithoutRelease) {
   expect_finds(explore_program<Taking<LeavesRelaxed>>({"machine", "taker"}, {}), "data race");
 }
 
-// It reads its processor before it says that it is back.
+// The machine reads its processor before it says that it is back.
 struct ReadsFirst : rt::Lease<Processor, Right> {
   bool enter() {
     const bool has = observed_processor() != nullptr;

@@ -1,4 +1,5 @@
-// ModelWaiting: the twin of LockWaiting (sync/lock_waiting.h) for the threads of a program. A node's token names its thread.
+// ModelWaiting: the twin of LockWaiting (sync/lock_waiting.h) for the threads of a program. A node's token names its
+// thread.
 #pragma once
 
 #include <array>
@@ -11,7 +12,7 @@
 
 namespace weft::model {
 
-// A base of programs whose threads wait for locks.
+// The base of programs whose threads wait for locks.
 struct LockWaiters {
   Label names{"waiters", {}, "wake-up"};
   std::array<Sleep, kMaxThreads> woken;
@@ -23,10 +24,10 @@ struct ModelWaiting {
   static constexpr rt::WaitReason kLockReason = rt::WaitReason::mutex_lock;
   static constexpr const char* kUnlockOfUnlocked = "sync: unlock of unlocked mutex";
 
-  static inline LockWaiters* waiters = nullptr;  // of the program that runs
-  static inline unsigned impatient = 0;          // a bit per thread: all its waits are long, or none
-  static inline int spins = 0;                   // so often an arrival spins
-  static inline std::uint64_t hand_overs = 0;    // in all executions
+  static inline LockWaiters* waiters = nullptr;  // belongs to the running program
+  static inline unsigned impatient = 0;          // a bit for each thread: all its waits are long, or none
+  static inline int spins = 0;                   // how often an arriving thread spins
+  static inline std::uint64_t hand_overs = 0;    // counted over all executions
 
   static Time now() noexcept { return 0; }
   static bool is_long_since(Time) noexcept { return (impatient >> this_thread() & 1) != 0; }

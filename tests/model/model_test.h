@@ -1,4 +1,4 @@
-// Expectations on explorations; each prints how much was explored.
+// Expectations on explorations. Each prints how much was explored.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace weft::model {
 
-// Sanitizers cost a factor of ten or more: tests that are large choose a smaller program or a bound there.
+// Sanitizers cost a factor of ten or more, so large tests choose a smaller program or a bound there.
 #if defined(WEFT_ASAN) || defined(WEFT_TSAN)
 inline constexpr bool kSanitized = true;
 #else
@@ -30,13 +30,13 @@ inline void print_explored(const Report& report) {
             << " of them cut short as equal to others; " << report.steps << " steps\n";
 }
 
-// The program holds in every interleaving.
+// Expects that the program holds in every interleaving.
 inline void expect_holds(const Report& report) {
   print_explored(report);
   EXPECT_TRUE(report.holds) << report.failure;
 }
 
-// The exploration finds the planted bug, and `text` is in what it says.
+// Expects that the exploration finds the planted bug, and that the report contains `text`.
 inline void expect_finds(const Report& report, const std::string& text) {
   print_explored(report);
   EXPECT_FALSE(report.holds) << "the planted bug was not found";

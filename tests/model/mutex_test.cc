@@ -1,5 +1,5 @@
-// Mutex: it excludes, nobody waits for ever, in either mode and over the changes between them, and the last holder may
-// free it.
+// Mutex: it excludes, and nobody waits for ever, in either mode and over the changes between the modes. The last holder
+// may free the mutex.
 #include "runtime/src/sync/mutex.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ struct Right {
 
 struct Case {
   int threads = 2;
-  int rounds = 1;          // so often the first thread locks; the others, once
+  int rounds = 1;          // how often the first thread locks; the others lock once
   unsigned impatient = 0;  // see ModelWaiting
   int spins = 0;
   bool last_tries = false;  // the last thread only tries, once
@@ -58,11 +58,11 @@ struct Locking : Program, LockWaiters {
   void check() override { require(left == 0, "somebody has not had the mutex"); }
 
   const int rounds;
-  const int trier;  // which thread; -1: none
+  const int trier;  // the thread that only tries; -1: none
   Label names{"mutex", {"word", "queue's mutex"}};
   std::optional<weft::detail::BasicMutex<Policy>> mutex{std::in_place};
   Plain<int> guarded{"what the mutex guards", 0};
-  int left;  // under the mutex
+  int left;  // guarded by the mutex
 };
 
 template <typename Policy>
@@ -95,7 +95,7 @@ TEST(MutexModel, ThreeThreadsThatSpin) {
   }
 }
 
-// It barges, the loser queues again in front, and starvation mode begins and ends.
+// The first thread barges, the loser queues again in front, and starvation mode begins and ends.
 TEST(MutexModel, OneOfThreeComesBack) {
   ModelWaiting::hand_overs = 0;
   for (const unsigned impatient : {1u, 2u, 6u}) {
@@ -105,7 +105,7 @@ TEST(MutexModel, OneOfThreeComesBack) {
   EXPECT_GT(ModelWaiting::hand_overs, 0u);
 }
 
-// It takes a free mutex though others are on their way, and never one that is being handed over.
+// A try takes a free mutex though others are on their way, and never takes one that is being handed over.
 TEST(MutexModel, OneThatTries) {
   for (const unsigned impatient : {0u, 3u}) {
     expect_holds(explore_case<Right>({.threads = 2, .last_tries = true}));
@@ -116,7 +116,7 @@ TEST(MutexModel, OneThatTries) {
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 
-// The word's bits, for bugs that are planted in its steps.
+// The bits of the word, for bugs that are planted in its steps.
 constexpr std::uint32_t kLocked = 1;
 constexpr std::uint32_t kWaiters = 2;
 constexpr std::uint32_t kAwake = 4;
@@ -170,7 +170,7 @@ TEST(MutexModelFinds, AWaiterThatTheHolderDoesNotSee) {
   expect_finds(explore_case<Changed<QueuesInSilence>>({}), "lost wake-up");
 }
 
-// Who was woken takes the mutex and stays awake for ever.
+// A thread that was woken takes the mutex and stays marked as awake for ever.
 struct KeepsAwake : NoChange {
   static std::uint32_t desired(std::uint32_t expected, std::uint32_t desired) {
     return (expected & kLocked) == 0 && (desired & kLocked) != 0 ? desired | (expected & kAwake) : desired;
@@ -181,7 +181,7 @@ TEST(MutexModelFinds, AnOwnerThatStillCountsAsAwake) {
   expect_finds(explore_case<Changed<KeepsAwake>>({.threads = 3}, 3), "lost wake-up");
 }
 
-// A woken waiter that queues again keeps the bit: nobody else is woken.
+// A woken waiter that queues again keeps the bit, so nobody else is woken.
 struct QueuesAwake : NoChange {
   static std::uint32_t desired(std::uint32_t expected, std::uint32_t desired) {
     return (expected & kLocked) != 0 && (desired & kLocked) != 0 ? desired | (expected & kAwake) : desired;
@@ -192,8 +192,8 @@ TEST(MutexModelFinds, AWaiterThatQueuesAgainAndCountsAsAwake) {
   expect_finds(explore_case<Changed<QueuesAwake>>({.rounds = 2}, 4), "lost wake-up");
 }
 
-// Each unlock wakes somebody, whoever is on the way already. The waiter may be gone, and the mutex with it, before the
-// second one has looked for it.
+// Each unlock wakes a waiter, even if another one is on its way already. The waiter may end, and the mutex with it,
+// before the second unlock has looked for the waiter.
 struct NeverAwake : NoChange {
   static std::uint32_t desired(std::uint32_t, std::uint32_t desired) { return desired & ~kAwake; }
 };
@@ -220,7 +220,7 @@ TEST(MutexModelFinds, AHandOverThatWakesNobody) {
   expect_finds(explore_case<HandsOverToNobody>({.rounds = 2, .impatient = 3}, 4), "lost wake-up");
 }
 
-// A hand-over that unlocks, and an owner that locks again when it wakes: somebody comes in between.
+// A hand-over unlocks, and the new owner locks again when it wakes, so that another thread comes in between.
 struct HandsOverUnlocked : Right {
   static inline model::Atomic<std::uint32_t>* word = nullptr;
   template <typename T>

@@ -1,5 +1,5 @@
-// OwnedSlot: its owner and the one who empties it are never both at the item, what one did with it the other sees, and no
-// item is lost or given twice.
+// OwnedSlot: its owner and the thread that empties it never use the item at the same time. Each sees what the other did
+// with the item, and no item is lost or given twice.
 #include "runtime/src/sync/owned_slot.h"
 
 #include <gtest/gtest.h>
@@ -29,8 +29,8 @@ struct Item {
   void use() { uses.set(uses.get() + 1); }
 };
 
-// Thread 0 owns the slot, in which there is an item: it takes it out, uses it and puts it back, twice. Thread 1 empties the
-// slot meanwhile.
+// Thread 0 owns the slot, in which there is an item. It takes the item out, uses it and puts it back, twice. Thread 1
+// empties the slot meanwhile.
 template <typename Atomics, template <typename, typename> typename Slot = rt::OwnedSlot>
 struct Emptying : Program {
   Emptying() { require(slot.put(gate, &item), "the slot is full at first"); }
@@ -66,8 +66,8 @@ struct Emptying : Program {
 
 TEST(OwnedSlotModel, OwnerAndEmptier) { expect_holds(explore_program<Emptying<Right>>({"owner", "emptier"}, {})); }
 
-// The slot goes from one owner to another, who comes after it, as the threads of one machine do, or the machines of one
-// number in runtimes that follow each other.
+// The slot goes from one owner to the next one. The threads of one machine follow each other in this way, and so do
+// machines of the same number in successive runtimes.
 struct TwoOwners : Emptying<Right> {
   void run(int thread) override {
     if (thread == 1) return Emptying<Right>::run(1);
@@ -95,7 +95,7 @@ TEST(OwnedSlotModelFinds, AnEmptierWithoutTheHeavyBarrier) {
   expect_finds(explore_program<Emptying<NoBarrier>>({"owner", "emptier"}, {}), "data race");
 }
 
-// Neither side's last step releases anything.
+// The last step of neither side releases anything.
 struct LeavesRelaxed : Right {
   template <typename T>
   struct Relaxed : model::Atomic<T> {

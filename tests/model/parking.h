@@ -1,5 +1,5 @@
-// ModelParking: park and ready for the goroutines of a program, each of which is one of its threads. The state word is weft's own; in place of
-// run queues there is one wake-up per goroutine.
+// ModelParking: park and ready for the goroutines of a program, each of which is one of its threads. The state word is
+// weft's own. In place of run queues there is one wake-up for each goroutine.
 #pragma once
 
 #include <array>
@@ -19,13 +19,13 @@ struct Goroutine : rt::StateWord<ModelAtomics> {
   bool queued = false;  // in what stands for a run queue
 };
 
-// A base of programs whose threads are goroutines.
+// The base of programs whose threads are goroutines.
 struct Goroutines {
   Label names{"goroutines", {}, "state"};
   std::array<Goroutine, 3> all;
 };
 
-// `kBug` plants one.
+// `kBug` plants one of these.
 enum class ParkingBug { none, commit_first, any_epoch };
 
 template <ParkingBug kBug>
@@ -35,7 +35,7 @@ struct ModelParkingWith {
     std::uint64_t epoch = 0;
   };
 
-  static inline Goroutines* goroutines = nullptr;  // of the program that runs
+  static inline Goroutines* goroutines = nullptr;  // belongs to the running program
 
   static Goroutine& current() noexcept { return goroutines->all[static_cast<std::size_t>(this_thread())]; }
   static Waiter current_waiter() noexcept { return {&current(), current().epoch() + 1}; }

@@ -1,5 +1,5 @@
-// The run queue: every goroutine that the owner pushes is taken once, by the owner or by a thief, whatever the interleaving; and what was
-// written before push() is seen by who takes it.
+// The run queue: every goroutine that the owner pushes is taken once, by the owner or by a thief, whatever the
+// interleaving. Whoever takes it sees what was written before push().
 #include "runtime/src/sched/run_queue.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace weft::model {
 namespace {
 
-// In place of a goroutine.
+// Takes the place of a goroutine.
 struct Item {
   Plain<int> payload{"payload", 0};
   Plain<int> taken{"taken", 0};
@@ -24,7 +24,7 @@ struct Item {
 constexpr std::uint32_t kSlots = 2;
 constexpr std::uint32_t kNearWrap = 0xffffffff;  // the first push takes the tail over the wrap-around
 
-// The owner pushes, spills and pops; one or two thieves steal into a queue of their own and empty it.
+// The owner pushes, spills and pops. One or two thieves steal into a queue of their own and empty that queue.
 template <template <typename> typename Queue, int kPushes>
 struct Stealing : Program {
   explicit Stealing(int thieves) : thief_count(thieves) {}
@@ -81,7 +81,7 @@ TEST(RunQueueModel, TwoThievesWhileTheQueueSpills) {
       explore_program<Stealing<RealQueue, 3>>({"owner", "thief 1", "thief 2"}, {.preemptions = kSanitized ? 1 : 2}, 2));
 }
 
-// A wider ring, in which a thief takes several at once.
+// A wider ring, from which a thief takes several at once.
 template <typename Atomics>
 using WideQueue = rt::RunQueue<Item, 4, Atomics>;
 
@@ -158,7 +158,7 @@ TEST(RunQueueModelFinds, ASlotThatIsReadAfterTheSwap) {
   expect_finds(explore_wrong<Mistake::read_after_swap>(), "data race");
 }
 
-// The thief's read of the slot may pass its swap, so that the owner overwrites the slot first.
+// The thief's read of the slot may move after its swap, so that the owner overwrites the slot first.
 TEST(RunQueueModelFinds, AHeadThatIsMovedWithoutRelease) {
   expect_finds(explore_wrong<Mistake::head_relaxed>(), "data race");
 }

@@ -1,4 +1,4 @@
-// RWMutex: writers exclude everybody, nobody waits for ever, and the last holder may free it.
+// RWMutex: writers exclude everybody, nobody waits for ever, and the last holder may free the RWMutex.
 #include "runtime/src/sync/rw_mutex.h"
 
 #include <gtest/gtest.h>
@@ -22,11 +22,11 @@ struct Right {
 };
 
 struct Case {
-  int writers = 1;  // the first threads
+  int writers = 1;  // these are the first threads
   int readers = 1;
-  int rounds = 1;          // so often the first thread locks; the others, once
+  int rounds = 1;          // how often the first thread locks; the others lock once
   unsigned impatient = 0;  // see ModelWaiting
-  unsigned tries = 0;      // a bit per thread: it only tries, once
+  unsigned tries = 0;      // a bit for each thread: the thread only tries, once
 };
 
 template <typename Policy>
@@ -48,9 +48,9 @@ struct Locking : Program, LockWaiters {
       }
     }
   }
-  // The last user ends the mutex, while others may be about to return from their unlock: for a writer, anybody; for a
-  // reader, the writers, but it knows nothing about the readers beside it until they have returned.
-  // With some that only try the mutex stays.
+  // The last user ends the mutex, while others may be about to return from their unlock. For a writer, these others may
+  // be anybody. For a reader, they may be the writers; but a reader knows nothing about the readers beside it until
+  // they have returned. When some threads only try, the mutex stays.
   void write(bool leaves) {
     mutex->lock();
     guarded.set(guarded.get() + 1);
@@ -125,7 +125,7 @@ TEST(RWMutexModel, TwoWritersAndAReader) {
   }
 }
 
-// The first writer barges, the second one starves and has the lock handed over while the reader waits.
+// The first writer barges. The second one starves, and the lock is handed over to it while the reader waits.
 TEST(RWMutexModel, AHandOverBesideAReader) {
   ModelWaiting::hand_overs = 0;
   expect_holds(explore_case<Right>({.writers = 2, .rounds = 2, .impatient = 3}, kSanitized ? 2 : 3));
@@ -134,7 +134,7 @@ TEST(RWMutexModel, AHandOverBesideAReader) {
 
 TEST(RWMutexModel, TwoWritersAndTwoReaders) { expect_holds(explore_case<Right>({.writers = 2, .readers = 2}, 1)); }
 
-// Whoever tries never waits, never comes in where somebody is, and leaves those who wait their wake-ups.
+// A thread that tries never waits, never comes in where somebody is, and leaves the waiters their wake-ups.
 TEST(RWMutexModel, OneThatTriesToWrite) {
   expect_holds(explore_case<Right>({.tries = 1}));
   expect_holds(explore_case<Right>({.writers = 2, .rounds = 2, .tries = 2}, kSanitized ? 2 : 3));
@@ -158,7 +158,7 @@ TEST(RWMutexModel, OneThatTriesToRead) {
 constexpr std::uint32_t kLocked = 1;
 constexpr std::uint32_t kFlags = 15;
 
-// A word whose readers' count has another order.
+// A word that changes the readers' count with another order.
 template <std::memory_order kAdd, std::memory_order kSub>
 struct Ordered : Right {
   template <typename T>

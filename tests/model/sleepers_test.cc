@@ -14,10 +14,10 @@
 namespace weft::model {
 namespace {
 
-constexpr std::size_t kMost = 2;  // submitters, and machines
+constexpr std::size_t kMost = 2;  // of submitters, and of machines
 
-// Threads 0 .. submitters - 1 submit one piece of work each; the others are machines with a processor of their own that look for work, and
-// sleep when there is none.
+// Threads 0 .. submitters - 1 submit one piece of work each. The others are machines with a processor of their own,
+// which look for work and sleep when there is none.
 template <typename Sleepers>
 struct Submitting : Program {
   Submitting(int submitter_count, int machine_count) : submitters(submitter_count), machines(machine_count) {}
@@ -33,7 +33,7 @@ struct Submitting : Program {
   void wake_if_needed() {
     if (const int id = sleepers.claim(); id >= 0) poller[static_cast<std::size_t>(id)].interrupt();
   }
-  // Machine::run() in small.
+  // A small version of Machine::run().
   void serve(int id) {
     bool searching = false;
     for (;;) {
@@ -101,7 +101,7 @@ struct Submitting : Program {
 
 using Real = rt::Sleepers<ModelAtomics>;
 
-// The first piece of work takes until the second is done, so that a machine must be found for that.
+// The first piece of work takes until the second one is done, so that a machine must be found for the second.
 template <typename Sleepers>
 struct Depending : Submitting<Sleepers> {
   using Submitting<Sleepers>::Submitting;
@@ -159,7 +159,7 @@ TEST(SleepersModelFinds, ASleeperWithoutItsFence) {
   expect_finds(explore_program<Submitting<Wrong>>({"submitter", "machine"}, {}, 1, 1), "work lies in a queue");
 }
 
-// It looks at the queues before it says that it sleeps.
+// The machine looks at the queues before it says that it sleeps.
 struct LooksFirst : Real {
   using Real::Real;
   template <typename AnyWork>
@@ -173,7 +173,7 @@ TEST(SleepersModelFinds, ASleeperThatLooksFirst) {
   expect_finds(explore_program<Submitting<LooksFirst>>({"submitter", "machine"}, {}, 1, 1), "work lies in a queue");
 }
 
-// A searcher that found work wakes nobody, though a submitter may have relied on its searching on.
+// A searcher that found work wakes nobody, though a submitter may have relied on it to go on searching.
 struct WakesNobody : Real {
   using Real::Real;
   bool end_search() {

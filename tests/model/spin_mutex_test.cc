@@ -1,5 +1,5 @@
-// SpinMutex: unlocking is a plain store and a load, without a barrier between them; the sleeper's heavy barrier pays for both. It excludes,
-// nobody sleeps for ever, and the last holder may free it.
+// SpinMutex: unlocking is a plain store and a load, without a barrier between them. The sleeper's heavy barrier makes
+// up for both. The mutex excludes, nobody sleeps for ever, and the last holder may free the mutex.
 #include "runtime/src/base/spin_mutex.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace weft::model {
 namespace {
 
-// There is one mutex and one counter, those of the program that runs.
+// There is one mutex and one counter, those of the running program.
 template <bool kHeavy = true, bool kCounts = true>
 struct Policy {
   template <typename T>
@@ -41,7 +41,7 @@ template <typename P>
 struct Locking : Program {
   explicit Locking(int locking_threads) : left(locking_threads) { P::sleepers = &sleepers; }
 
-  // Each locks once; the last one out ends the mutex.
+  // Each thread locks once. The last one out ends the mutex.
   void run(int) override {
     mutex->lock();
     guarded.set(guarded.get() + 1);
@@ -71,7 +71,7 @@ TEST(SpinMutexModel, ThreeThreads) {
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 
-// The unlocker's load passes its store, and nothing makes up for that.
+// The unlocker's load moves before its store, and nothing makes up for that.
 TEST(SpinMutexModelFinds, ASleeperWithoutTheHeavyBarrier) {
   expect_finds(explore_program<Locking<Policy<false>>>({"first", "second"}, {}, 2), "lost wake-up");
 }

@@ -10,8 +10,9 @@
 namespace weft::model {
 namespace {
 
-// A goroutine (thread 0) waits twice for an event that one waker sends; the other, a deadline, knows the first wait only and comes at any
-// time. Each publishes its waiter under a lock, which its commit releases, as channels and sleeps do.
+// A goroutine (thread 0) waits twice for an event, which one waker sends. The other waker, a deadline, knows only the
+// first wait and comes at any time. Each wait publishes its waiter under a lock, which its commit releases, as channels
+// and sleeps do.
 template <typename Parking>
 struct Waits : Program, Goroutines {
   Waits() { Parking::goroutines = this; }
@@ -30,7 +31,7 @@ struct Waits : Program, Goroutines {
       if (sleeper.g != nullptr && Parking::ready(sleeper)) ++won_by_deadline;
     }
   }
-  // Until an event is there; a wake-up without one is the deadline's.
+  // Waits until an event is there. A wake-up without an event comes from the deadline.
   void wait_for_event(bool with_deadline) {
     mutex.lock();
     if (events > 0) {

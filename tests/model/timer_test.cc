@@ -1,5 +1,5 @@
-// Timers: start and stop against machines that fire. A callback runs once, or never after stop() returned true; stop_and_wait() excludes it; and
-// the heap touches no timer whose callback has ended its life.
+// Timers: start and stop against machines that fire. A callback runs once, or never when stop() returned true.
+// stop_and_wait() excludes the callback. The heap does not touch a timer whose callback has ended the timer's life.
 #include "runtime/src/sched/timer.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace weft::model {
 namespace {
 
-// All timers go to one heap, that of the program that runs.
+// All timers go to one heap, that of the running program.
 template <typename Self>
 struct Policy : ModelAtomics {
   using Mutex = model::Mutex;
@@ -38,7 +38,7 @@ struct Timers : Program {
 
   Timers() { P::heap_of_program = &heap; }
 
-  // Thread 0 uses the timers; the others are machines that fire what is due.
+  // Thread 0 uses the timers. The others are machines that fire what is due.
   void run(int thread) override {
     if (thread == 0) {
       use();
@@ -93,7 +93,7 @@ TEST(TimerModel, EachStartIsStoppedOrFiresOnceWithTwoMachines) {
       explore_program<StopOrFire<Right>>({"user", "machine 1", "machine 2"}, {.preemptions = kSanitized ? 1 : 3}));
 }
 
-// After stop_and_wait() the callback does not run, what it wrote is visible, and the timer may go.
+// After stop_and_wait() the callback does not run, what it wrote is visible, and the timer may be destroyed.
 template <typename P>
 struct StopAndWait : Timers<P> {
   void use() override {
@@ -122,7 +122,7 @@ TEST(TimerModel, StopAndWaitExcludesTheCallbackOnTwoMachines) {
       explore_program<StopAndWait<Right>>({"user", "machine 1", "machine 2"}, {.preemptions = kSanitized ? 1 : 3}));
 }
 
-// As sleep() does: the callback wakes the owner, who ends the timer's life at once.
+// Works as sleep() does: the callback wakes the owner, who ends the timer's life at once.
 template <typename P>
 struct Sleeper : Timers<P> {
   void use() override {
@@ -152,7 +152,7 @@ class Unreleased : public Atomic<T> {
   void store(T value, std::memory_order) { Atomic<T>::store(value, std::memory_order_relaxed); }
 };
 
-// The end of a callback is not released to who waits for it.
+// The end of a callback is not released to the thread that waits for it.
 struct EndNotReleased : Policy<EndNotReleased> {
   template <typename T>
   using Atomic =
@@ -163,7 +163,7 @@ TEST(TimerModelFinds, ACallbackWhoseEndIsNotReleased) {
   expect_finds(explore_program<StopAndWait<EndNotReleased>>({"user", "machine"}, {}), "data race");
 }
 
-// That a timer fires is not released together with its leaving the heap.
+// The fact that a timer fires is not released together with its leaving the heap.
 struct LeavingNotReleased : Policy<LeavingNotReleased> {
   template <typename T>
   using Atomic =
@@ -174,7 +174,7 @@ TEST(TimerModelFinds, ATimerThatLeavesTheHeapUnreleased) {
   expect_finds(explore_program<StopAndWait<LeavingNotReleased>>({"user", "machine"}, {}), "data race");
 }
 
-// Two machines fire from one heap at a time, and there is one word to show what fires.
+// Two machines fire from one heap at the same time, and there is only one word to show what fires.
 struct FiresTogether : Policy<FiresTogether> {
   class Mutex : public model::Mutex {
    public:

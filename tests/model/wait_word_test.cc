@@ -1,4 +1,5 @@
-// WaitWord: an event is not lost, a flag that is stored before interrupt() is not overlooked, and nobody is woken twice.
+// WaitWord: an event is not lost, a flag that is stored before interrupt() is not overlooked, and nobody is woken
+// twice.
 #include "runtime/src/io/wait_word.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +13,8 @@
 namespace weft::model {
 namespace {
 
-// Thread 0 waits for `events` events or the flag; thread 1 is the poller, which sends them; thread 2 stores the flag and interrupts.
+// Thread 0 waits for `events` events or the flag. Thread 1 is the poller, which sends them. Thread 2 stores the flag
+// and interrupts.
 template <typename Atomics, typename Parking, typename Word = rt::BasicWaitWord<Atomics, Parking>>
 struct Waiting : Program, Goroutines {
   explicit Waiting(int n) : events(n) { Parking::goroutines = this; }
@@ -22,7 +24,7 @@ struct Waiting : Program, Goroutines {
       wait();
     } else if (thread == 1) {
       for (int i = 0; i < events; ++i) {
-        sent.fetch_add(1, std::memory_order_acq_rel);  // as under the socket's lock in the kernel
+        sent.fetch_add(1, std::memory_order_acq_rel);  // the kernel does the same under the socket's lock
         word.notify();
       }
     } else {
@@ -30,7 +32,7 @@ struct Waiting : Program, Goroutines {
       word.interrupt();
     }
   }
-  // Events are edges: each says that there may be something to take.
+  // Events are edges: each event says that there may be something to take.
   void wait() {
     for (int taken = 0; taken < events;) {
       taken += sent.exchange(0, std::memory_order_acq_rel);
@@ -75,7 +77,7 @@ TEST(WaitWordModel, AFlagAloneEndsTheWait) {
 
 // --- planted bugs ----------------------------------------------------------------------------------------------------
 
-// What is seq_cst in the word is acquire and release only.
+// What is seq_cst in the word is only acquire and release.
 struct NotSeqCst : ModelAtomics {
   template <typename T>
   class Atomic : public model::Atomic<T> {
@@ -97,7 +99,7 @@ TEST(WaitWordModelFinds, AWordThatIsNotSequentiallyConsistent) {
   expect_finds(explore_program<Interrupted<NotSeqCst>>({"goroutine", "interrupter"}, {}), "lost wake-up");
 }
 
-// The flag is looked at before the word is pending.
+// Looks at the flag before the word is pending.
 struct LooksFirst : rt::BasicWaitWord<ModelAtomics, ModelParking> {
   template <typename Stop>
   bool wait(Stop stop) {

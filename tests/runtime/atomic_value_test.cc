@@ -25,7 +25,7 @@ constexpr int kRounds = 1'000;
 constexpr int kRounds = 10'000;
 #endif
 
-// Counts those that live, and is whole when both halves agree.
+// Counts the living objects. An object is whole when both halves agree.
 struct Config {
   explicit Config(int n) : first(n), second(n) { alive.fetch_add(1, std::memory_order_relaxed); }
   Config(const Config& other) : first(other.first), second(other.second) {
@@ -77,7 +77,7 @@ TEST(AtomicValue, ComparesTheObject) {
   EXPECT_EQ(*expected, 1);
   EXPECT_TRUE(value.compare_exchange(expected, std::make_shared<int>(2)));
   EXPECT_EQ(*value.load(), 2);
-  expected = std::make_shared<int>(2);  // equal, and another object
+  expected = std::make_shared<int>(2);  // equal, but another object
   EXPECT_FALSE(value.compare_exchange(expected, std::make_shared<int>(3)));
   EXPECT_EQ(expected, value.load());
 }
@@ -110,7 +110,7 @@ TEST(AtomicValue, WhatTheUpdateThrowsChangesNothing) {
   EXPECT_EQ(*value.load(), 1);
 }
 
-// Neither the shards nor a copy in them.
+// Neither the shards nor a copy in them can be allocated.
 WEFT_PROCS_TEST(AtomicValue, LoadsWithoutMemory) {
   for (int n = 0; n < 3; ++n) {
     AtomicValue<int> value(1);
@@ -143,7 +143,7 @@ WEFT_PROCS_TEST(AtomicValue, UpdatesLoseNothing) {
   EXPECT_EQ(*value.load(), 8 * (kRounds / 10));
 }
 
-// Whole values, none older than one that the reader has seen, and in the end none left.
+// Readers see whole values, and none older than a value that they have seen. In the end no value is left.
 WEFT_PROCS_TEST(AtomicValue, ReadersSeeWholeValuesInTheirOrder) {
   {
     AtomicValue<Config> value(Config(0));
@@ -171,13 +171,13 @@ WEFT_PROCS_TEST(AtomicValue, ReadersSeeWholeValuesInTheirOrder) {
     group.wait();
     outside.join();
     EXPECT_EQ(wrong, 0);
-    // Not in the copies of the processors either.
+    // The copies of the processors are gone, too.
     EXPECT_EQ(Config::alive, 1);
   }
   EXPECT_EQ(Config::alive, 0);
 }
 
-// A store is seen by everybody from then on, wherever they run: each hands its turn to the next.
+// Everybody sees a store from then on, wherever they run. Each goroutine hands its turn to the next.
 WEFT_PROCS_TEST(AtomicValue, AStoreIsSeenByEverybodyAfterIt) {
   constexpr int kGoroutines = 8;
   AtomicValue<int> value(0);

@@ -110,7 +110,7 @@ TEST(Blocking, OnAPlainThreadItJustCalls) {
 
 // --- what others see -------------------------------------------------------------------------------------------------
 
-// The call lasts until the ticker has ticked, which it does only while the call lasts.
+// The call lasts until the ticker has ticked, and the ticker ticks only while the call lasts.
 WEFT_PROCS_TEST(Blocking, TickerTicksMeanwhile) {
   std::atomic<bool> inside{false};
   std::atomic<bool> ticked{false};
@@ -127,7 +127,7 @@ WEFT_PROCS_TEST(Blocking, TickerTicksMeanwhile) {
   group.wait();
 }
 
-// Nobody waits when the calls begin: what comes later runs all the same.
+// Nobody waits when the calls begin. Work that comes later runs all the same.
 WEFT_PROCS_TEST(Blocking, WorkFromOutsideRunsMeanwhile) {
   const int procs = weft::testing::variant().procs;
   std::latch all_in(procs + 1);
@@ -210,7 +210,7 @@ WEFT_PROCS_TEST(Blocking, ThreadsAreKeptForTheNextCalls) {
     }
     group.wait();
     EXPECT_EQ(within.load(std::memory_order_relaxed), kCalls);
-    // All of them wait for a processor before the next round, but for those that hold one.
+    // Before the next round, all machines wait for a processor except those that hold one.
     EXPECT_TRUE(eventually([] {
       const weft::RuntimeStats stats = weft::runtime_stats();
       return stats.idle_machines + stats.procs >= stats.machines;

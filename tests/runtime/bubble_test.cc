@@ -42,7 +42,7 @@ using weft::testing::wait_until_parked;
 
 nanoseconds elapsed() { return weft::now() - kBubbleStart; }
 
-// What the Panic says that `f` throws; empty without one.
+// Returns what the Panic says that `f` throws, or an empty string without a Panic.
 template <typename F>
 std::string panic_of(F f) {
   try {
@@ -53,10 +53,10 @@ std::string panic_of(F f) {
   return {};
 }
 
-// --- the clock -----------------------------------------------------------------------------------------------------------
+// --- the clock -------------------------------------------------------------------------------------------------------
 
 WEFT_PROCS_TEST(Bubble, ADayTakesNoTime) {
-  auto best = nanoseconds::max();  // of some: the machine may stand still in the middle of one
+  auto best = nanoseconds::max();  // the best of some rounds: the machine may stand still in the middle of one
   for (int i = 0; i < 20; ++i) {
     const auto start = steady_clock::now();
     bubble([] {
@@ -71,7 +71,7 @@ WEFT_PROCS_TEST(Bubble, ADayTakesNoTime) {
 
 WEFT_PROCS_TEST(Bubble, OneNanosecondApart) {
   for (int i = 0; i < 200; ++i) {
-    std::string order;  // no lock: one comes after the other
+    std::string order;  // needs no lock: one goroutine comes after the other
     bubble([&] {
       weft::go([&] {
         weft::sleep(1s + 1ns);
@@ -128,7 +128,7 @@ WEFT_PROCS_TEST(Bubble, OneInstantForMany) {
   });
 }
 
-// Everything that a moment brings about comes before the next moment.
+// Everything that a moment causes happens before the next moment.
 WEFT_PROCS_TEST(Bubble, ProducerAndConsumer) {
   std::vector<std::pair<int, nanoseconds>> got;
   bubble([&] {
@@ -146,7 +146,8 @@ WEFT_PROCS_TEST(Bubble, ProducerAndConsumer) {
     }
   });
   ASSERT_EQ(got.size(), 100u);
-  // The consumer is late for every item after an odd one: the producer, who sends it then, starts its next 10 ms later.
+  // The consumer is late for every item after an odd one. The producer sends that item late, and starts the next 10 ms
+  // later.
   nanoseconds sent{};
   nanoseconds free{};
   for (int i = 0; i < 100; ++i) {
@@ -184,7 +185,7 @@ WEFT_PROCS_TEST(Bubble, ClockWaitsForABlockingCall) {
   });
 }
 
-// The holder of the mutex is outside and in no hurry.
+// The holder of the mutex is outside and not in a hurry.
 WEFT_PROCS_TEST(Bubble, ClockWaitsForAMutex) {
   weft::Mutex mutex;
   const auto held = weft::make_chan<bool>();
@@ -208,12 +209,13 @@ WEFT_PROCS_TEST(Bubble, ClockWaitsForAMutex) {
       mutex.unlock();
     });
     weft::sleep(1h);
-    mutex.lock();  // both have had it by now
+    mutex.lock();  // both have held it by now
     mutex.unlock();
   });
 }
 
-// One in the bubble holds the mutex and sleeps: nobody can go on. The runtime says so, for no bubble does.
+// A goroutine in the bubble holds the mutex and sleeps, so nobody can go on. The runtime reports this, because no
+// bubble does.
 TEST(BubbleDeathTest, MutexOverASleepIsADeadlock) {
   ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
   for (const int procs : {1, 2, 4}) {
@@ -307,7 +309,7 @@ WEFT_PROCS_TEST(Bubble, LeavesNothingBehind) {
   EXPECT_EQ(weft::runtime_stats().timers, 0u);
 }
 
-// --- contexts ------------------------------------------------------------------------------------------------------------
+// --- contexts --------------------------------------------------------------------------------------------------------
 
 WEFT_PROCS_TEST(Bubble, ContextTimeout) {
   bubble([] {
@@ -353,7 +355,7 @@ WEFT_PROCS_TEST(Bubble, CancelBeforeTheTimeout) {
   });
 }
 
-// Its timer goes with the bubble; the context is destroyed later.
+// The timer of the context ends with the bubble; the context is destroyed later.
 WEFT_PROCS_TEST(Bubble, ContextMayOutliveIt) {
   weft::Context kept;
   bubble([&] { kept = weft::with_timeout(weft::background(), 1h).first; });
@@ -361,12 +363,12 @@ WEFT_PROCS_TEST(Bubble, ContextMayOutliveIt) {
   kept = {};
 }
 
-// --- wait() --------------------------------------------------------------------------------------------------------------
+// --- wait() ----------------------------------------------------------------------------------------------------------
 
 WEFT_PROCS_TEST(Bubble, WaitReturnsWhenTheOthersAreBlocked) {
   bubble([] {
-    weft::testing::wait();      // there are none
-    std::vector<int> done(50);  // no lock: wait() orders it
+    weft::testing::wait();      // there are no others
+    std::vector<int> done(50);  // needs no lock: wait() orders the accesses
     const auto go_on = weft::make_chan<bool>();
     for (int& d : done) {
       weft::go([&d, go_on] {
@@ -422,7 +424,7 @@ WEFT_PROCS_TEST(Bubble, OneWaitAtATime) {
         done.send(true);
       });
     }
-    // The first to wait can't go on before the second has come: it is not blocked.
+    // The first goroutine to wait can't go on before the second has come, because the second is not blocked.
     done.recv();
     done.recv();
     EXPECT_LE(refused.load(std::memory_order_relaxed), 1);
@@ -433,7 +435,7 @@ WEFT_PROCS_TEST(Bubble, WaitOutsideThrows) {
   EXPECT_EQ(panic_of([] { weft::testing::wait(); }), "testing::wait outside a bubble: call it inside testing::bubble");
 }
 
-// --- ends ----------------------------------------------------------------------------------------------------------------
+// --- ends ------------------------------------------------------------------------------------------------------------
 
 WEFT_PROCS_TEST(Bubble, ReturnsWhenAllHaveEnded) {
   std::atomic<bool> ended{false};
@@ -507,9 +509,10 @@ TEST(BubbleDeathTest, OutsideAGoroutine) {
               "^fatal error: testing::bubble outside a goroutine: call it inside weft::run\n");
 }
 
-// --- from outside ----------------------------------------------------------------------------------------------------------
+// --- from outside ----------------------------------------------------------------------------------------------------
 
-// Plain threads and goroutines wake members at any moment, while the clock moves: nothing is lost and nobody runs twice.
+// Plain threads and goroutines wake members at any moment, while the clock moves. Nothing is lost and nobody runs
+// twice.
 WEFT_PROCS_TEST(Bubble, WokenFromOutsideAtAnyMoment) {
   constexpr int kItems = 2000;
   const auto items = weft::make_chan<int>(4);
@@ -523,7 +526,7 @@ WEFT_PROCS_TEST(Bubble, WokenFromOutsideAtAnyMoment) {
   bubble([&] {
     std::atomic<bool> stop{false};
     weft::WaitGroup ticker;
-    ticker.go([&] {  // a timer is always pending, else waiting for the outside would be a deadlock
+    ticker.go([&] {  // keeps a timer pending; without one, waiting for the outside would be a deadlock
       while (!stop.load(std::memory_order_relaxed)) weft::sleep(1s);
     });
     weft::go([&] {
@@ -540,8 +543,8 @@ WEFT_PROCS_TEST(Bubble, WokenFromOutsideAtAnyMoment) {
   EXPECT_EQ(received, 2 * kItems);
 }
 
-// --- deadlocks -------------------------------------------------------------------------------------------------------------
-// The blocked goroutines stay until the runtime ends, so these run without the look at what is left.
+// --- deadlocks -------------------------------------------------------------------------------------------------------
+// The blocked goroutines stay until the runtime ends, so these tests run without the look at what is left.
 
 void for_procs(void (*body)()) {
   for (const int procs : {1, 2, 4}) EXPECT_EQ(weft::run(body, {.procs = procs}), 0);
@@ -576,7 +579,7 @@ TEST(BubbleDeadlock, NamesEveryGoroutine) {
         " at " + __FILE__ + ":");
     EXPECT_EQ(weft::testing::count(text, "\n"), 2u) << text;
 
-    // They are not woken any more, nor do they keep others from anything.
+    // The blocked goroutines are not woken any more, and do not keep others from anything.
     EXPECT_FALSE(ch.try_send(1) && ch.try_send(2));
     bubble([] { weft::sleep(1h); });
     weft::sleep(1ms);
@@ -614,7 +617,7 @@ TEST(BubbleDeadlock, ExceptionOfMainCountsMore) {
   });
 }
 
-// One that was left blocked and is woken from outside does not run.
+// A goroutine that was left blocked and is woken from outside does not run.
 TEST(BubbleDeadlock, NobodyComesBack) {
   for_procs([] {
     const auto ch = weft::make_chan<int>();
@@ -632,14 +635,15 @@ TEST(BubbleDeadlock, NobodyComesBack) {
   });
 }
 
-// As in any goroutine: nobody catches it, the process ends.
+// As in any goroutine, the process ends when nobody catches the Panic.
 TEST(BubbleDeathTest, UncaughtDeadlockEndsTheProcess) {
   ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
   EXPECT_EXIT(weft::run([] { bubble([] { weft::make_chan<int>().recv(); }); }, {.log = weft::testing::ignore}),
               ::testing::ExitedWithCode(2), "^panic: weft::Panic: deadlock: all goroutines in bubble are blocked\n");
 }
 
-// The scope moves on however long the clock's jumps take to come: the runtime's own detector must not take it for dead.
+// The bubble goes on, however long the clock's jumps take to come: the runtime's own detector must not take it for
+// dead.
 TEST(BubbleDeathTest, NoDeadlockWhileTheClockMoves) {
   ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
   for (const int procs : {1, 2, 4}) {
@@ -648,7 +652,7 @@ TEST(BubbleDeathTest, NoDeadlockWhileTheClockMoves) {
                       bubble([] {
                         for (int i = 0; i < 100; ++i) {
                           weft::sleep(24h);
-                          // Computes until its processor is taken: then it parks without one.
+                          // Computes until its processor is taken. Then it parks without a processor.
                           const auto end = steady_clock::now() + 12ms;
                           while (steady_clock::now() < end) {
                           }

@@ -86,8 +86,9 @@ WEFT_PROCS_TEST(Chan, BlockedSendersPanicAtClose) {
 }
 
 TEST(Chan, SizeOutOfRangePanics) {
-  EXPECT_EQ(panic_text([] { (void)make_chan<int>(static_cast<std::size_t>(-1)); }), "makechan: size out of range");
-  EXPECT_EQ(panic_text([] { (void)make_chan<std::array<char, 4096>>(std::size_t{1} << 52); }),
+  EXPECT_EQ(panic_text([] { static_cast<void>(make_chan<int>(static_cast<std::size_t>(-1))); }),
+            "makechan: size out of range");
+  EXPECT_EQ(panic_text([] { static_cast<void>(make_chan<std::array<char, 4096>>(std::size_t{1} << 52)); }),
             "makechan: size out of range");
 }
 
@@ -335,8 +336,8 @@ TEST(Chan, EmptyAndOverAlignedElements) {
 
 // --- many at once ---
 
-// Producers and consumers, blocking and trying, on goroutines and on plain threads: nothing is lost, nothing comes
-// twice.
+// Producers and consumers transfer values, blocking and trying, on goroutines and on plain threads. Nothing is lost,
+// and nothing comes twice.
 void transfer(std::size_t capacity, bool threads) {
   constexpr int kProducers = 4;
   const int per_producer = 200 * kScale;
@@ -376,7 +377,7 @@ void transfer(std::size_t capacity, bool threads) {
   producers.wait();
   c.close();
   consumers.wait();
-  // Joining blocks the thread and with it the processor; the threads need no goroutine any more.
+  // join() blocks the thread and with it the processor, but the threads need no goroutine any more.
   for (std::thread& thread : plain) thread.join();
   for (const auto& count : seen) ASSERT_EQ(count, 1);
 }
@@ -405,7 +406,7 @@ TEST(Chan, WorksWithoutARuntime) {
   echo.join();
 }
 
-// The last handle goes while the other side is still on its way out of its call.
+// The last handle ends while the other side is still returning from its call.
 WEFT_PROCS_TEST(Chan, MayGoWhenTheValueHasCome) {
   for (int i = 0; i < 300 * kScale; ++i) {
     auto c = make_chan<int>(static_cast<std::size_t>(i % 2));
@@ -430,7 +431,7 @@ WEFT_PROCS_TEST(Chan, TrySendNeverMissesAWaitingReceiver) {
     bool sent = false;
     const std::string text = panic_text([&] { sent = c.try_send(i); });
     group.wait();
-    // Before the close the receiver took it; after it, the send panicked. "Would block" was never true.
+    // Before the close, the receiver took the value. After the close, the send panicked. "Would block" was never true.
     EXPECT_NE(sent, text == "send on closed channel");
     EXPECT_EQ(got, sent ? std::optional(i) : std::nullopt);
   }

@@ -110,7 +110,7 @@ TEST(ConcurrentMap, RangeStopsWhenTold) {
   EXPECT_EQ(visited, 10);
 }
 
-// The function of range() may call everything, for the key that it is given, too.
+// The function of range() may call everything, also for the key that it is given.
 TEST(ConcurrentMap, RangeHoldsNoLock) {
   ConcurrentMap<int, int> map({.shards = 4});
   for (int i = 0; i < 100; ++i) map.store(i, i);
@@ -181,7 +181,7 @@ struct Counted {
 };
 std::atomic<int> Counted::alive{0};
 
-// Everything at once; each value is its key's, and all are destroyed.
+// Runs all operations at once. Each value belongs to its key, and all values are destroyed.
 WEFT_PROCS_TEST(ConcurrentMap, EveryOperationAtOnce) {
   {
     constexpr int kKeys = 50;
@@ -285,7 +285,7 @@ WEFT_PROCS_TEST(ConcurrentMap, CompareAndSwapLosesNothing) {
   EXPECT_EQ(map.load("n"), 8 * (kRounds / 10));
 }
 
-// While others come and go, those that stay are visited once each, every time.
+// While other keys come and go, those that stay are visited once each, every time.
 WEFT_PROCS_TEST(ConcurrentMap, RangeVisitsWhatStays) {
   constexpr int kStay = 200;
   ConcurrentMap<int, int> map;

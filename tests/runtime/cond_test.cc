@@ -100,7 +100,7 @@ WEFT_PROCS_TEST(Cond, SignalsWithoutWaitersAreForgotten) {
   group.wait();
 }
 
-// As many waits end as there were signals, and none before its signal.
+// As many waits end as there were signals, and no wait ends before its signal.
 WEFT_PROCS_TEST(Cond, NoWaitEndsWithoutASignal) {
   constexpr int kWaiters = 4;
   Mutex mutex;
@@ -140,7 +140,7 @@ WEFT_PROCS_TEST(Cond, NoWaitEndsWithoutASignal) {
   EXPECT_EQ(woken, kWaits);
 }
 
-// A queue between goroutines and plain threads on both sides; no signal is lost.
+// Passes items through a queue between goroutines and plain threads on both sides. No signal is lost.
 template <typename Lock>
 void pass_through_a_queue(bool plain_threads_only) {
   constexpr int kItems = kWaits / 50;
@@ -206,7 +206,7 @@ WEFT_PROCS_TEST(Cond, OverTheReadersSide) {
     });
   }
   ASSERT_TRUE(wait_until_parked(3, "sync.Cond.Wait"));
-  mutex.lock();  // the readers that wait hold nothing
+  mutex.lock();  // the waiting readers hold nothing
   value = 7;
   mutex.unlock();
   cond.broadcast();
@@ -224,7 +224,7 @@ WEFT_PROCS_TEST(Cond, TheConditionIsAskedWithTheLockHeld) {
   mutex.unlock();
 }
 
-// Who is woken may end the Cond, though the signaller has not returned yet.
+// A woken waiter may end the Cond, though the signaller has not returned yet.
 WEFT_PROCS_TEST(Cond, MayBeFreedWhenTheWaitsAreOver) {
   struct Shared {
     Mutex mutex;

@@ -121,7 +121,7 @@ WEFT_PROCS_TEST(Context, CancelReachesAllDescendantsBeforeItReturns) {
 
   cancel(Error::text("again"));
   EXPECT_EQ(cause(root).message(), "shutting down");
-  EXPECT_EQ(runtime_stats().timers, 0u);  // stopped with their contexts
+  EXPECT_EQ(runtime_stats().timers, 0u);  // stopped together with their contexts
 }
 
 TEST(Context, AChildsEndIsItsOwn) {
@@ -136,7 +136,7 @@ TEST(Context, AChildsEndIsItsOwn) {
   EXPECT_EQ(cause(one).message(), "one");
   EXPECT_EQ(cause(two), Errc::canceled);
 
-  const auto [late, cancel_late] = with_cancel(one);  // born cancelled
+  const auto [late, cancel_late] = with_cancel(one);  // cancelled from the start
   EXPECT_EQ(late.err(), Errc::canceled);
   EXPECT_EQ(cause(late).message(), "one");
   EXPECT_TRUE(closed(late));
@@ -168,7 +168,7 @@ WEFT_PROCS_TEST(Context, ChildrenThatComeAndGoLeaveNothingBehind) {
   const auto churn = [&parent = parent](int n) {
     for (int i = 0; i < n; ++i) {
       auto [child, cancel_child] = with_timeout(parent, 1h);
-      if (i % 2 == 0) cancel_child();  // else it goes away uncancelled
+      if (i % 2 == 0) cancel_child();  // otherwise it ends without being cancelled
     }
   };
   churn(1000);
@@ -178,7 +178,7 @@ WEFT_PROCS_TEST(Context, ChildrenThatComeAndGoLeaveNothingBehind) {
   EXPECT_EQ(runtime_stats().timers, 0u);
 }
 
-// The bytes of this process that are in memory.
+// Returns how many bytes of this process are in memory.
 std::size_t resident() {
   std::ifstream statm("/proc/self/statm");
   std::size_t size = 0;
@@ -187,7 +187,7 @@ std::size_t resident() {
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-// The same from several goroutines at once, with done channels and functions, and goroutines that watch.
+// Several goroutines do the same at once, with done channels, functions, and goroutines that watch.
 WEFT_PROCS_TEST(Context, ChildrenOfManyGoroutinesLeaveNothingBehind) {
   constexpr int kGoroutines = 8;
   const auto [parent, cancel] = with_cancel(background());
@@ -212,7 +212,7 @@ WEFT_PROCS_TEST(Context, ChildrenOfManyGoroutinesLeaveNothingBehind) {
       });
     }
     group.wait();
-    // What after_func started, has ended too.
+    // What after_func started has ended, too.
     EXPECT_TRUE(testing::eventually([] { return goroutine_count() == 1; }));
   };
   churn(kSanitized ? 2000 : 100'000);
@@ -222,7 +222,7 @@ WEFT_PROCS_TEST(Context, ChildrenOfManyGoroutinesLeaveNothingBehind) {
   EXPECT_GT(stopped, 0);
   EXPECT_FALSE(parent.err());
   EXPECT_EQ(runtime_stats().timers, 0u);
-  // A child that stayed would be a hundred bytes and more, a million of them a hundred MiB.
+  // A child that stayed would take a hundred bytes or more, and a million of them a hundred MiB.
   EXPECT_LE(::mallinfo2().uordblks, before + 1024 * 1024);
   if (!kSanitized) {
     EXPECT_LE(resident(), resident_before + 16 * 1024 * 1024);
@@ -265,7 +265,7 @@ WEFT_PROCS_TEST(Context, AParentsEarlierDeadlineStays) {
   EXPECT_EQ(sooner.err(), Errc::canceled);
 }
 
-// To the nanosecond, by the clock of a bubble.
+// The deadline is exact to the nanosecond, by the clock of a bubble.
 WEFT_PROCS_TEST(Context, ALaterDeadlineIsTheParentsInAllItSays) {
   weft::testing::bubble([] {
     const auto start = now();
@@ -285,7 +285,7 @@ WEFT_PROCS_TEST(Context, ALaterDeadlineIsTheParentsInAllItSays) {
     EXPECT_EQ(now() - start, 1h);
     for (const Context& context : {parent, child}) {
       EXPECT_EQ(context.err().message(), "context deadline exceeded");
-      EXPECT_EQ(context.err(), Condition::deadline_exceeded);  // what Go's Timeout() tells
+      EXPECT_EQ(context.err(), Condition::deadline_exceeded);  // Go's Timeout() tells the same
       EXPECT_FALSE(context.err() == Condition::canceled);
       EXPECT_EQ(cause(context).message(), "the hour is over");
     }
@@ -315,7 +315,7 @@ WEFT_PROCS_TEST(Context, CauseOfExpiryComesWithExpiryOnly) {
   EXPECT_EQ(cause(cancelled), Errc::canceled);
 }
 
-// The last handle goes, or the context is cancelled, while its timer fires.
+// The last handle ends, or the context is cancelled, while its timer fires.
 WEFT_PROCS_TEST(Context, ExpiryMeetsCancelAndDestruction) {
   for (int i = 0; i < (kSanitized ? 200 : 2000); ++i) {
     auto [ctx, cancel] = with_timeout(background(), std::chrono::microseconds(i % 60));
@@ -363,7 +363,7 @@ TEST(Context, DeepAndWideTreesNeedNoStack) {
 }
 
 // Goroutines build, cancel and drop parts of one tree. Whoever cancelled a context finds everything below it done, also
-// when parts of it were being cancelled by others.
+// when others were cancelling parts of it.
 WEFT_PROCS_TEST(Context, CancelsOfOneTreeMeet) {
   for (int round = 0; round < (kSanitized ? 20 : 200); ++round) {
     struct Node {
@@ -401,7 +401,8 @@ WEFT_PROCS_TEST(Context, CancelsOfOneTreeMeet) {
   }
 }
 
-// The same without luck: a cancel() of the root comes to a child that somebody else is in the middle of cancelling.
+// Tests the same without relying on luck: a cancel() of the root comes to a child that somebody else is just
+// cancelling.
 WEFT_PROCS_TEST(Context, CancelWaitsForAnotherBelowIt) {
   auto [root, cancel_root] = with_cancel(background());
   auto [child, cancel_child] = with_cancel(root);
@@ -435,8 +436,8 @@ WEFT_PROCS_TEST(Context, CancelWaitsForAnotherBelowIt) {
   EXPECT_FALSE(hook.detach());
 }
 
-// Dropping the last handle of a cancelled child may run a user's destructor inside the parent's cancel(), which may
-// cancel again.
+// To drop the last handle of a cancelled child may run a user's destructor inside the parent's cancel(). That
+// destructor may cancel again.
 WEFT_PROCS_TEST(Context, ADestructorMayCancel) {
   struct Canceller {
     explicit Canceller(CancelFunc f) : cancel(std::move(f)) {}
@@ -446,8 +447,8 @@ WEFT_PROCS_TEST(Context, ADestructorMayCancel) {
   };
   for (int i = 0; i < 200; ++i) {
     auto [root, cancel] = with_cancel(background());
-    // A chain of two below the root, whose middle holds the root's CancelFunc, dropped while the root is being
-    // cancelled.
+    // A chain of two contexts below the root. The middle one holds the root's CancelFunc, and is dropped while the root
+    // is being cancelled.
     auto holder = std::make_unique<Context>(with_cancel(with_value<Canceller>(root, Canceller(cancel))).first);
     WaitGroup group;
     group.go([cancel = cancel] { cancel(); });
@@ -473,7 +474,7 @@ WEFT_PROCS_TEST(Context, AfterFuncRunsInItsOwnGoroutine) {
   EXPECT_NE(a, this_goroutine::id());
   EXPECT_FALSE(one());
   EXPECT_FALSE(two());
-  const StopFunc late = after_func(ctx, [ran] { ran.send(0); });  // done already: at once
+  const StopFunc late = after_func(ctx, [ran] { ran.send(0); });  // already done, so it runs at once
   EXPECT_EQ(ran.recv(), 0u);
   EXPECT_FALSE(late());
 }
@@ -486,7 +487,7 @@ WEFT_PROCS_TEST(Context, AfterFuncCanBeStopped) {
   const StopFunc keep = after_func(ctx, [&runs] { runs += 10; });
   EXPECT_EQ(captured.use_count(), 2);
   EXPECT_TRUE(stop());
-  EXPECT_EQ(captured.use_count(), 1);  // stopped functions are gone
+  EXPECT_EQ(captured.use_count(), 1);  // stopped functions are destroyed
   EXPECT_FALSE(stop());
   cancel();
   while (runs == 0) yield();
@@ -501,7 +502,7 @@ WEFT_PROCS_TEST(Context, AfterFuncCanBeStopped) {
   {
     const auto dropped = after_func(with_cancel(background()).first, [captured] {});
   }
-  EXPECT_EQ(captured.use_count(), 1);  // went with its context
+  EXPECT_EQ(captured.use_count(), 1);  // destroyed with its context
 }
 
 WEFT_PROCS_TEST(Context, StopMeetsCancel) {
@@ -509,7 +510,7 @@ WEFT_PROCS_TEST(Context, StopMeetsCancel) {
     auto [ctx, cancel] = with_cancel(background());
     std::atomic<int> outcomes{0};
     WaitGroup group;
-    group.add(1);  // for the function or for who stopped it
+    group.add(1);  // for the function, or for whoever stopped it
     const StopFunc stop = after_func(ctx, [&] {
       ++outcomes;
       group.done();
@@ -525,7 +526,7 @@ WEFT_PROCS_TEST(Context, StopMeetsCancel) {
   }
 }
 
-// A stopped function never runs, whatever ends the context later; its neighbour does, at its time.
+// A stopped function never runs, whatever ends the context later. The function beside it runs, at its time.
 WEFT_PROCS_TEST(Context, AStoppedFunctionNeverRuns) {
   weft::testing::bubble([] {
     const auto [ctx, cancel] = with_timeout(background(), 1h);
@@ -552,7 +553,7 @@ WEFT_PROCS_TEST(Context, NamesTellHowItWasMade) {
   weft::testing::bubble([] {
     const Context named = with_value<UserName>(background(), "ann");
     const auto [ctx, cancel] = with_timeout(named, 90s);
-    const auto [later, cancel_later] = with_timeout(ctx, 1h);  // has the deadline above it
+    const auto [later, cancel_later] = with_timeout(ctx, 1h);  // keeps the earlier deadline above it
     const Context last = with_value<RequestId>(without_cancel(with_cancel_cause(later).first), {7});
     sleep(88500ms);
     EXPECT_EQ(to_string(last),

@@ -1,4 +1,4 @@
-// Deaths in child processes, by status and stderr.
+// Deaths in child processes, tested by status and stderr.
 #include "runtime/src/crash/crash.h"
 
 #include <gtest/gtest.h>
@@ -32,14 +32,15 @@
 #include "weft/sync.h"
 #include "weft/time.h"
 
-// Each is a frame to look for in a report.
+// Each function so marked is a frame to look for in a report.
 #define WEFT_FRAME [[gnu::noinline]]
 
 namespace crash_test {
 
 using namespace std::chrono_literals;
 
-// Keeps a call from being the last thing that its function does, which would make it a jump and take the function off the stack.
+// Keeps a call from being the last thing that its function does. Such a call would become a jump and take the function
+// off the stack.
 inline void stay() { asm volatile(""); }
 
 WEFT_FRAME void throws_far_below(int depth) {
@@ -64,7 +65,7 @@ WEFT_FRAME void spins() {
   for (;;) stay();
 }
 
-// A report, and what the test says of it when it is not right.
+// Checks a report, and holds what the test says when the report is not right.
 class Says : public ::testing::MatcherInterface<const std::string&> {
  public:
   using Check = std::function<bool(const std::string&)>;
@@ -191,7 +192,7 @@ TEST_F(CrashDeathTest, FatalErrorWithoutARuntime) {
               "^fatal error: on its own\n\nthread [0-9]+ \\[running, no goroutine\\]:\n");
 }
 
-// As the deadlock report is made: by a thread that is no goroutine, on all of them.
+// The report is made as a deadlock report is: by a thread that is no goroutine, and on all goroutines.
 TEST_F(CrashDeathTest, FatalForAllShowsEveryWaitReason) {
   EXPECT_EXIT(run_until_dead([] {
                 const auto ch = weft::make_chan<int>();
@@ -211,7 +212,8 @@ TEST_F(CrashDeathTest, FailedCheckShowsTheStackAndAborts) {
               "check failed: .*: the world is upside down\n\ngoroutine 1 \\[running\\]:\nweft::rt::");
 }
 
-// Somebody has libdw and never lets go, as one who crashed inside it would: the crashing thread prints what it can by itself.
+// Another thread holds libdw and never lets go, like a thread that crashed inside it. The crashing thread prints what
+// it can without libdw.
 TEST_F(CrashDeathTest, ReportThatCantBeMadeShowsReturnAddresses) {
   EXPECT_EXIT(run_until_dead([] {
                 static std::atomic<bool> held{false};
@@ -284,7 +286,7 @@ TEST_F(CrashDeathTest, BadTracebackLevelIsNamed) {
 
 // --- SIGQUIT ---------------------------------------------------------------------------------------------------------
 
-// TSan keeps a signal back until its thread calls into it: a thread that spins does not answer.
+// TSan holds a signal back until its thread calls into TSan, so a thread that spins does not answer.
 #if defined(WEFT_TSAN)
 constexpr bool kRunningThreadsAnswer = false;
 #else
@@ -314,7 +316,7 @@ TEST_F(CrashDeathTest, QuitDumpsEveryGoroutine) {
               ::testing::ExitedWithCode(2), dumps_100_parked(false));
 }
 
-// Every processor is in the hands of a goroutine that does not come back: the scheduler is wedged.
+// Every processor is held by a goroutine that does not come back: the scheduler is wedged.
 TEST_F(CrashDeathTest, QuitDumpsAWedgedScheduler) {
   EXPECT_EXIT(run_until_dead([] {
                 park_100();
@@ -364,7 +366,7 @@ TEST(Crash, SignalsAreGivenBackAtTheEndOfRun) {
   }
 }
 
-// --- faults: the sanitizers have their own reports ---------------------------------------------------------------------
+// --- faults: the sanitizers have their own reports -------------------------------------------------------------------
 
 #if !defined(WEFT_ASAN) && !defined(WEFT_TSAN)
 
@@ -416,7 +418,7 @@ TEST_F(CrashDeathTest, Abort) {
               "^\\[signal SIGABRT: abort .*goroutine 1 \\[running\\]:\n.*abort\\(\\.\\.\\.\\)");
 }
 
-// Somebody sends it: it does not happen again by itself when the handler returns.
+// The signal is sent, so the fault does not happen again by itself when the handler returns.
 TEST_F(CrashDeathTest, FaultThatWasSent) {
   EXPECT_EXIT(run_until_dead([] { std::raise(SIGSEGV); }), ::testing::KilledBySignal(SIGSEGV), "^\\[signal SIGSEGV");
 }
@@ -447,7 +449,7 @@ TEST_F(CrashDeathTest, StackOverflow) {
               ::testing::ExitedWithCode(2), report("65536"));
 }
 
-// The stacks on both sides of the one that overflows keep what is on them, while the report is made and before.
+// The stacks on both sides of the overflowing one keep what is on them, before the report and while it is made.
 TEST_F(CrashDeathTest, StackOverflowLeavesTheNeighboursAlone) {
   struct Neighbour {
     WEFT_FRAME static void watches_its_stack() {
@@ -480,21 +482,21 @@ TEST_F(CrashDeathTest, StackOverflowLeavesTheNeighboursAlone) {
               }));
 }
 
-// The allocator's lock is held: nothing that the crashing thread could do may allocate.
+// The allocator's lock is held, so the crashing thread must not allocate.
 TEST_F(CrashDeathTest, CrashInsideTheAllocator) {
   struct Breaks {
     WEFT_FRAME static void the_heap() {
       void* const allocated = std::malloc(5000);
       volatile std::uintptr_t* freed = static_cast<volatile std::uintptr_t*>(allocated);
-      asm volatile("" : "+r"(freed));  // the compiler forgets that it is the same
-      keep(std::malloc(64));           // so that `freed` does not melt into the rest of the heap
+      asm volatile("" : "+r"(freed));  // the compiler forgets that both pointers are the same
+      keep(std::malloc(64));           // so that `freed` does not merge with the rest of the heap
       std::free(allocated);
       freed[0] = 0x10;
       freed[1] = 0x10;
       for (std::size_t i = 1; i < 64; ++i) keep(std::malloc(4000 + 100 * i));
       stay();
     }
-    // The optimiser can't leave out an allocation that somebody sees.
+    // The optimiser can't leave out an allocation that is used here.
     static void keep(void* allocated) { asm volatile("" : : "r"(allocated) : "memory"); }
   };
   EXPECT_EXIT(

@@ -1,4 +1,4 @@
-// The report of a deadlock, and everything that must not be taken for one. Each in a child process.
+// The report of a deadlock, and everything that must not be taken for one. Each case runs in a child process.
 #include "runtime/src/control/deadlock.h"
 
 #include <gtest/gtest.h>
@@ -43,7 +43,7 @@ void run_until_dead(void (*body)(), int procs, weft::RuntimeOptions options = {}
   weft::run([body] { body(); }, options);
 }
 
-// --- reported ----------------------------------------------------------------------------------------------------------
+// --- reported --------------------------------------------------------------------------------------------------------
 
 TEST_F(DeadlockDeathTest, MainWaitsForNobody) {
   for (const int procs : {1, 2, 4}) {
@@ -94,13 +94,13 @@ TEST_F(DeadlockDeathTest, SelectsAreShown) {
   }
 }
 
-// The last of what could have woken somebody is gone: a timer, a blocking call, a thread, a locked goroutine.
+// The last thing that could have woken somebody is gone: a timer, a blocking call, a thread, a locked goroutine.
 TEST_F(DeadlockDeathTest, ReportedWhenTheLastHopeIsGone) {
   const auto body = [] {
     const auto ch = weft::make_chan<int>();
     weft::go([] { weft::sleep(50ms); });
     weft::go([] { weft::blocking([] { std::this_thread::sleep_for(60ms); }); });
-#ifndef WEFT_TSAN  // which reports the thread, ended but not joined, at the exit and changes the status
+#ifndef WEFT_TSAN  // TSan reports the thread, which ended but is not joined, at the exit, and changes the status
     weft::go([] {
       weft::lock_os_thread();
       weft::sleep(10ms);
@@ -117,7 +117,7 @@ TEST_F(DeadlockDeathTest, ReportedWhenTheLastHopeIsGone) {
   }
 }
 
-// Goroutines that waited inside blocking() or locked to their thread are stuck like any other.
+// Goroutines that waited inside blocking() or were locked to their threads are stuck like any other.
 TEST_F(DeadlockDeathTest, OfBlockingAndLockedGoroutines) {
   const auto body = [] {
     const auto ch = weft::make_chan<int>();
@@ -146,7 +146,7 @@ TEST_F(DeadlockDeathTest, AfterTheNumberOfProcessorsChanged) {
   }
 }
 
-// Deadlocks at every moment relative to what sysmon does.
+// The deadlocks begin at every moment relative to what sysmon does.
 TEST_F(DeadlockDeathTest, WheneverItBegins) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_EXIT(weft::run(
@@ -159,10 +159,10 @@ TEST_F(DeadlockDeathTest, WheneverItBegins) {
   }
 }
 
-// --- not reported --------------------------------------------------------------------------------------------------------
-// Main waits for something that only outlives several of sysmon's looks; a child that gets there says so.
+// --- not reported ----------------------------------------------------------------------------------------------------
+// Main waits for something that only outlives several of sysmon's looks. A child that gets there says so.
 
-// Longer than sysmon takes to find a deadlock, many times.
+// Many times longer than sysmon takes to find a deadlock.
 constexpr std::chrono::milliseconds kLong{400};
 
 TEST_F(DeadlockDeathTest, NotWithATimerPending) {

@@ -48,7 +48,7 @@ constexpr int kRounds = 300;
 constexpr int kRounds = 3000;
 #endif
 
-// The text of the Panic that f() throws; empty when it throws none.
+// Returns the text of the Panic that f() throws, or an empty string when it throws none.
 template <typename F>
 std::string panic_of(F f) {
   try {
@@ -63,7 +63,7 @@ std::string panic_of(F f) {
 
 WEFT_PROCS_TEST(ErrGroup, WithoutErrorsWaitReturnsNone) {
   ErrGroup group;
-  EXPECT_FALSE(group.wait());  // empty
+  EXPECT_FALSE(group.wait());  // an empty group
   std::atomic<int> ran{0};
   for (int i = 0; i < 100; ++i) {
     group.go([&ran] {
@@ -144,7 +144,7 @@ WEFT_PROCS_TEST(ErrGroup, AParentsEndReachesTheFunctions) {
   EXPECT_EQ(group.wait().message(), "the client went away");
 }
 
-// With no context an error ends nothing.
+// Without a context, an error ends nothing.
 WEFT_PROCS_TEST(ErrGroup, AGroupWithoutAContextCancelsNothing) {
   ErrGroup group;
   EXPECT_TRUE(group.context() == background());
@@ -161,7 +161,7 @@ WEFT_PROCS_TEST(ErrGroup, AGroupWithoutAContextCancelsNothing) {
   EXPECT_EQ(ran, 10);
 }
 
-// What functions may return: anything that an Error is made from, or nothing.
+// Functions may return anything from which an Error is made, or nothing.
 WEFT_PROCS_TEST(ErrGroup, TakesFunctionsOfSeveralShapes) {
   struct MoveOnly {
     std::unique_ptr<int> value = std::make_unique<int>(7);
@@ -187,7 +187,7 @@ WEFT_PROCS_TEST(ErrGroup, TakesFunctionsOfSeveralShapes) {
   EXPECT_EQ(own.wait(), Errc::eof);
 }
 
-// Many fail at once: one error is returned, is the cause, and is the same for every waiter.
+// Many functions fail at once. One error is returned, is the cause, and is the same for every waiter.
 WEFT_PROCS_TEST(ErrGroup, OneOfManyErrorsIsTheFirst) {
   for (int round = 0; round < kRounds / 10; ++round) {
     ErrGroup group(background());
@@ -222,12 +222,12 @@ WEFT_PROCS_TEST(ErrGroup, AFunctionThatExitsHasNoError) {
     const Notes notes{destroyed};
     exit_goroutine();
   });
-  group.go([] { return Error(); });  // has its place
+  group.go([] { return Error(); });  // there is a place for it
   EXPECT_FALSE(group.wait());
   EXPECT_TRUE(destroyed);
 }
 
-// A function's captures are gone when it counts as done.
+// The captures of a function are destroyed when the function counts as done.
 WEFT_PROCS_TEST(ErrGroup, FunctionsAreDestroyedBeforeWaitReturns) {
   for (int round = 0; round < kRounds / 10; ++round) {
     auto held = std::make_shared<int>(1);
@@ -253,7 +253,7 @@ WEFT_PROCS_TEST(ErrGroup, FunctionsMayAddMore) {
   EXPECT_EQ(ran, 20);
 }
 
-// The group goes as soon as wait() returns, while the last function is on its way out.
+// The group is destroyed as soon as wait() returns, while the last function is still ending.
 WEFT_PROCS_TEST(ErrGroup, MayGoWhenWaitReturns) {
   int errors = 0;
   for (int i = 0; i < kRounds; ++i) {
@@ -338,7 +338,7 @@ TEST(ErrGroup, WorksFromPlainThreads) {
 
 // --- the limit -------------------------------------------------------------------------------------------------------
 
-// 100 functions, each of which waits until nobody can come to it any more, so that the peak is what the limit lets
+// Runs 100 functions. Each waits until no other function can join it any more, so that the peak is what the limit lets
 // through and not what the machine happens to do.
 WEFT_PROCS_TEST(ErrGroup, ThePeakIsTheLimit) {
   ErrGroup group(background(), {.limit = 3});
@@ -347,7 +347,7 @@ WEFT_PROCS_TEST(ErrGroup, ThePeakIsTheLimit) {
   std::atomic<int> ran{0};
   const auto places = make_chan<std::monostate>();
   WaitGroup releasers;
-  // Lets go of one function at a time, when three wait.
+  // Releases one function at a time, when three wait.
   releasers.go([&] {
     for (int i = 0; i < 100; ++i) {
       const int expected = std::min(3, 100 - i);
@@ -389,7 +389,7 @@ WEFT_PROCS_TEST(ErrGroup, GoWaitsAndTryGoDoesNot) {
     group.go(body);
     added = true;
   });
-  ASSERT_TRUE(wait_until_parked(1, "chan send"));  // as Go calls it
+  ASSERT_TRUE(wait_until_parked(1, "chan send"));  // this is Go's name for it
   EXPECT_FALSE(added);
   EXPECT_FALSE(group.try_go(body));
   may_end.send({});
@@ -538,7 +538,7 @@ WEFT_PROCS_TEST(ErrGroup, CatchingLeavesEverythingElseAlone) {
   EXPECT_EQ(failing.wait(), Errc::eof);
 }
 
-// Goroutines move between threads while exceptions come up, and destructors wait while they pass.
+// Goroutines move between threads while exceptions come up, and destructors wait while the exceptions pass.
 WEFT_PROCS_TEST(ErrGroup, ManyExceptionsAtOnce) {
   for (int round = 0; round < 3; ++round) {
     ErrGroup group({.limit = 8, .catch_exceptions = true});

@@ -1,5 +1,6 @@
-// What the C++ runtime keeps of exceptions in flight belongs to the goroutine: std::current_exception and std::uncaught_exceptions are
-// right after every park, also when the goroutine goes on on another thread and others throw in between.
+// What the C++ runtime stores about exceptions in flight belongs to the goroutine. std::current_exception and
+// std::uncaught_exceptions are right after every park, also when the goroutine continues on another thread and others
+// throw in between.
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -13,7 +14,7 @@
 
 namespace {
 
-// Of all goroutines together. Sanitizers make a switch and a throw dear.
+// The parks of all goroutines together. Sanitizers make a switch and a throw expensive.
 #if defined(WEFT_TSAN)
 constexpr int kParks = 1'600;
 #elif defined(WEFT_ASAN)
@@ -24,13 +25,13 @@ constexpr int kParks = 100'000;
 constexpr int kGoroutines = 8;
 constexpr int kParksEach = kParks / kGoroutines;
 
-// Where the parks of a test ended.
+// Counts the parks of a test, and those that ended on another thread.
 struct Tally {
   std::atomic<int> parks{0};
   std::atomic<int> migrations{0};
 };
 
-// Suspends the goroutine: by turns to the global queue, and until another goroutine has answered.
+// Suspends the goroutine. By turns it goes to the global queue, and waits until another goroutine has answered.
 class Suspender {
  public:
   explicit Suspender(Tally& tally) : tally_(tally) {}
@@ -52,7 +53,7 @@ class Suspender {
   Tally& tally_;
 };
 
-// The text of the exception that is being handled; "none" without one.
+// Returns the text of the exception that is being handled, or "none" without one.
 std::string current_text() {
   const std::exception_ptr current = std::current_exception();
   if (current == nullptr) return "none";
@@ -65,7 +66,7 @@ std::string current_text() {
 
 std::string text_of(int goroutine, int turn) { return std::to_string(goroutine) + "/" + std::to_string(turn); }
 
-// Runs body(goroutine, suspender) in each goroutine, again until some park has ended on another thread.
+// Runs body(goroutine, suspender) in each goroutine, and again until some park has ended on another thread.
 template <typename Body>
 void in_goroutines(Body body) {
   Tally tally;
@@ -103,7 +104,7 @@ WEFT_PROCS_TEST(ExceptionState, ParkInACatchBlock) {
   });
 }
 
-// Catch blocks inside catch blocks: each has its own exception back when the inner one is left.
+// Catch blocks are nested in catch blocks. Each has its own exception back when the inner one is left.
 WEFT_PROCS_TEST(ExceptionState, ParkInNestedCatchBlocks) {
   in_goroutines([](int g, Suspender& suspend) {
     for (int turn = 0; turn < kParksEach; turn += 2) {
@@ -124,7 +125,7 @@ WEFT_PROCS_TEST(ExceptionState, ParkInNestedCatchBlocks) {
   });
 }
 
-// Parks when it is destroyed, which is while `expected` exceptions are on their way.
+// Parks when it is destroyed, while `expected` exceptions are in flight.
 struct ParkInDestructor {
   Suspender& suspend;
   int turn;
@@ -151,7 +152,7 @@ WEFT_PROCS_TEST(ExceptionState, ParkInADestructorDuringUnwinding) {
   });
 }
 
-// A destructor that throws and catches on its own while it is run by an exception: two are on their way at once.
+// A destructor that an exception runs throws and catches an exception of its own: two are in flight at once.
 struct ThrowInDestructor {
   Suspender& suspend;
   int turn;

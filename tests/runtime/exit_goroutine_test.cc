@@ -165,7 +165,7 @@ WEFT_PROCS_TEST(ExitGoroutine, FromInsideBlocking) {
   }
 }
 
-// The slot of a goroutine that exited serves the next one.
+// The slot of a goroutine that exited serves the next goroutine.
 WEFT_PROCS_TEST(ExitGoroutine, ManyInARow) {
 #ifdef WEFT_TSAN
   constexpr int kRounds = 200;
@@ -190,7 +190,7 @@ WEFT_PROCS_TEST(ExitGoroutine, ManyInARow) {
   EXPECT_EQ(ended.load(std::memory_order_relaxed), kRounds);
 }
 
-// --- deaths ------------------------------------------------------------------------------------------------------------
+// --- deaths ----------------------------------------------------------------------------------------------------------
 
 class ExitGoroutineDeathTest : public ::testing::Test {
  protected:

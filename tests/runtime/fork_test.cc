@@ -1,4 +1,5 @@
-// fork() while a runtime runs: the child may exec or _exit, everything else is refused with one line, and the parent goes on unharmed.
+// fork() while a runtime runs: the child may exec or _exit, everything else is refused with one line, and the parent
+// goes on unharmed.
 #include "runtime/src/base/fork.h"
 
 #include <fcntl.h>
@@ -34,7 +35,8 @@
 extern "C" char** environ;
 
 #ifdef WEFT_ASAN
-// A forked child that calls exit() lacks the threads whose stacks hold the test's objects: to LeakSanitizer they leak.
+// A forked child that calls exit() lacks the threads whose stacks hold the test's objects, so LeakSanitizer would
+// report these objects as leaks.
 extern "C" int __lsan_is_turned_off() { return weft::rt::in_forked_child() ? 1 : 0; }
 #endif
 
@@ -46,11 +48,11 @@ using weft::testing::wait_until_parked;
 // --- children --------------------------------------------------------------------------------------------------------
 
 struct End {
-  int status = -1;   // of the exit; -SIGNAL when a signal ended it
+  int status = -1;   // exit status; -SIGNAL when a signal ended it
   std::string text;  // its stderr
 };
 
-// A child that hangs is ended by SIGALRM.
+// SIGALRM ends a child that hangs.
 constexpr unsigned kChildSeconds = 60;
 
 struct Child {
@@ -58,7 +60,7 @@ struct Child {
   int text = -1;
 };
 
-// In the child: returns with pid 0 and stderr in a pipe.
+// Forks. In the child it returns with pid 0, and stderr is a pipe.
 Child start_child() {
   std::fflush(nullptr);
   int ends[2];
@@ -91,7 +93,7 @@ End wait_for(const Child& child) {
   return end;
 }
 
-// The end of a child that calls `body`, and _exit(99) should that return.
+// Returns the end of a child that calls `body`, and _exit(99) if `body` returns.
 template <typename F>
 End in_child(F body) {
   const Child child = start_child();
@@ -135,7 +137,7 @@ WEFT_PROCS_TEST(Fork, ChildKnowsItself) {
   EXPECT_EQ(weft::this_goroutine::id(), 1u);
 }
 
-// What hands work to another process without a forked child of its own.
+// These calls hand work to another process without a forked child of their own.
 WEFT_PROCS_TEST(Fork, SpawnSystemAndPopen) {
   pid_t pid = -1;
   std::string shell = "sh";
@@ -158,7 +160,7 @@ WEFT_PROCS_TEST(Fork, SpawnSystemAndPopen) {
   EXPECT_EQ(::pclose(pipe), 0);
 }
 
-// Locks of the runtime may be held by other threads at the fork; the way to exec needs none of them.
+// Other threads may hold locks of the runtime at the fork. The way to exec needs none of these locks.
 WEFT_PROCS_TEST(Fork, ExecWhileOthersAreBusy) {
   std::atomic<bool> stop{false};
   weft::WaitGroup others;
@@ -250,7 +252,7 @@ TEST(Fork, ChildMayNotReturnFromMain) {
   expect_refused(wait_for(child), "the end of main");
 }
 
-// The child's own child stands no better.
+// The child of the child may not do more.
 WEFT_PROCS_TEST(Fork, GrandchildMayNotGo) {
   const End end = in_child([] {
     const pid_t grandchild = ::fork();
@@ -284,7 +286,7 @@ TEST(Fork, BeforeAndAfterARuntimeTheChildMayRun) {
   EXPECT_EQ(end.status, 4) << end.text;
 }
 
-// In a process of its own, which never gets rid of that thread.
+// This runs in a process of its own, because the process never gets rid of that thread.
 TEST(ForkDeathTest, ARuntimeThatLeavesAThreadBehindStillCounts) {
   EXPECT_EXIT(
       {
@@ -369,7 +371,7 @@ WEFT_MATRIX_TEST(Fork, ParentsIoGoesOn) {
   check();
   EXPECT_EQ(in_child(exec_exit_7).status, 7);
   check();
-  // Static destructors run in the child, and leave the sockets' registrations to the parent.
+  // Static destructors run in the child, and leave the registrations of the sockets to the parent.
   const End exited = in_child([] { std::exit(3); });
   EXPECT_EQ(exited.status, 3) << exited.text;
   check();
@@ -433,7 +435,7 @@ WEFT_MATRIX_TEST(Fork, ChildHasNoRings) {
   EXPECT_EQ(in_child([] { ::_exit(mapped_rings() == 0 ? 0 : 1); }).status, 0);
 }
 
-// A goroutine that waits for I/O while others fork finds its event.
+// A goroutine that waits for I/O while others fork gets its event.
 WEFT_MATRIX_TEST(Fork, ForkWhileAnotherWaitsForIo) {
   open_ends();
   weft::WaitGroup echoing;

@@ -119,7 +119,7 @@ WEFT_PROCS_TEST(GoChan, Nonblock) {
   nonblock<std::array<std::int64_t, 20>>({1, 2, 3});
 }
 
-// select: sends on two channels of which each may be nil at the moment.
+// select: sends on two channels, each of which may be nil at the moment.
 WEFT_PROCS_TEST(GoChan, Select) {
   const auto c1 = make_chan<std::uint64_t>();
   const auto c2 = make_chan<std::uint64_t>();
@@ -191,7 +191,7 @@ WEFT_PROCS_TEST(GoChan, Select3) {
   closed.close();
   const auto fresh = [] { return std::vector{make_chan<int>()}; };
 
-  // Empty and full channels block; nil ones beside them change nothing.
+  // Empty and full channels block. Nil channels beside them change nothing.
   auto c = fresh();
   expect_blocks(
       "chan receive", "receive, unbuffered", [c] { c[0].recv(); }, c);
@@ -219,7 +219,7 @@ WEFT_PROCS_TEST(GoChan, Select3) {
   EXPECT_EQ(select(on_default(), on_send(nil, 7)), 0u);
   EXPECT_EQ(select(on_recv(make_chan<int>()), on_default()), 1u);
 
-  // What is ready is done.
+  // What is ready is carried out.
   const auto one = make_chan<int>(1);
   EXPECT_EQ(select(on_send(one, 7), on_send(nil, 7)), 0u);
   EXPECT_EQ(select(on_recv(nil), on_recv(one)), 1u);
@@ -239,7 +239,7 @@ WEFT_PROCS_TEST(GoChan, Select4) {
   EXPECT_EQ(got, 42);
 }
 
-// select6: a case that lost, queued behind other waiters of its channel, does not break that queue.
+// select6: a case that lost, queued after other waiters of its channel, does not break that queue.
 WEFT_PROCS_TEST(GoChan, Select6) {
   const auto c1 = make_chan<bool>();
   const auto c2 = make_chan<bool>();
@@ -261,8 +261,7 @@ WEFT_PROCS_TEST(GoChan, Select6) {
   c4.recv();
 }
 
-// select7: every way to receive meets every way to send, on channels with and without a buffer, when the value is
-// dropped.
+// select7: every way to receive meets every way to send, on channels with and without a buffer. The value is dropped.
 WEFT_PROCS_TEST(GoChan, Select7) {
   using Op = void (*)(const Chan<int>&);
   constexpr std::array<Op, 3> kReceives{
@@ -398,7 +397,7 @@ WEFT_PROCS_TEST(GoChan, Chan) {
       ASSERT_EQ(done.recv(), true);
     }
     {
-      // First in, first out, with one at each end.
+      // First in, first out, with one goroutine at each end.
       const auto c = make_chan<int>(cap);
       go([c] {
         for (int i = 0; i < 100; ++i) c.send(i);
@@ -406,7 +405,7 @@ WEFT_PROCS_TEST(GoChan, Chan) {
       for (int i = 0; i < 100; ++i) ASSERT_EQ(c.recv(), i);
     }
     {
-      // With four at each end all arrives, as often as it was sent.
+      // With four goroutines at each end, everything arrives as often as it was sent.
       constexpr int kPeers = 4;
       constexpr int kEach = 100;
       const auto c = make_chan<int>(cap);
@@ -492,7 +491,7 @@ WEFT_PROCS_TEST(GoChan, SelectStress) {
   EXPECT_EQ(received.load(), 8L * n);
 }
 
-// Two cases that are always ready are chosen equally often: 4.8917 standard deviations leave one run in a million out.
+// Two cases that are always ready are chosen equally often. 4.8917 standard deviations reject one run in a million.
 WEFT_PROCS_TEST(GoChan, SelectFairness) {
   constexpr int kTrials = 10'000;
   const auto c1 = make_chan<char>(kTrials + 1);
@@ -522,7 +521,7 @@ WEFT_PROCS_TEST(GoChan, SelectFairness) {
   EXPECT_LE(std::abs(r - 0.5), 4.8917 / (2 * std::sqrt(static_cast<double>(kTrials))));
 }
 
-// Two lots of senders or receivers, one case always ready: the default is never taken.
+// There are two groups of senders or receivers, and one case is always ready. So the default is never taken.
 WEFT_PROCS_TEST(GoChan, NonblockSelectRace) {
   const int n = 10'000 * kScale;
   const auto done = make_chan<bool>(1);
@@ -589,7 +588,7 @@ WEFT_PROCS_TEST(GoChan, MultiConsumer) {
   EXPECT_EQ(sum, expected.load());
 }
 
-// A select that waits twice on one channel leaves it whole for the next one who waits there.
+// A select that waits twice on one channel leaves the channel whole for the next one who waits there.
 WEFT_PROCS_TEST(GoChan, SelectDuplicateChannel) {
   const auto c = make_chan<int>();
   const auto d = make_chan<int>();
@@ -608,7 +607,7 @@ WEFT_PROCS_TEST(GoChan, SelectDuplicateChannel) {
   group.wait();
 }
 
-// Of two sends on one channel both are chosen often.
+// Of two sends on one channel, both are chosen often.
 WEFT_PROCS_TEST(GoChan, PseudoRandomSend) {
   constexpr int kN = 100;
   for (const std::size_t capacity : {std::size_t{0}, std::size_t{kN}}) {

@@ -37,7 +37,7 @@ WEFT_PROCS_TEST(GoroutineLocal, EachGoroutineHasItsOwn) {
       for (int round = 0; round < 10; ++round) {
         *counter += i;
         *named += 'x';
-        yield();  // perhaps to another thread
+        yield();  // perhaps continues on another thread
       }
       EXPECT_EQ(&mine, counter.find());
       right += *counter == 10 * i && *named == "newxxxxxxxxxx";
@@ -48,7 +48,7 @@ WEFT_PROCS_TEST(GoroutineLocal, EachGoroutineHasItsOwn) {
   EXPECT_EQ(*counter, 1000);
 }
 
-// Notes when it is destroyed, and by whom.
+// Notes when it is destroyed, and by which goroutine.
 struct Mark {
   std::vector<std::pair<int, std::uint64_t>>* log = nullptr;
   int number = 0;
@@ -56,7 +56,7 @@ struct Mark {
   Mark(Mark&& other) noexcept : log(std::exchange(other.log, nullptr)), number(other.number) {}
   ~Mark() {
     if (log == nullptr) return;
-    yield();  // it is an ordinary place of a goroutine
+    yield();  // a destructor may yield like any other code of a goroutine
     log->emplace_back(number, this_goroutine::id());
   }
 };
@@ -81,7 +81,7 @@ WEFT_PROCS_TEST(GoroutineLocal, DestroysInReverseOrderOnItsOwnStack) {
   };
   static GoroutineLocal<std::unique_ptr<CloseAtEnd>> at_end;
   go([&, ended] {
-    at_end->reset(new CloseAtEnd{ended});  // the oldest, so destroyed last
+    at_end->reset(new CloseAtEnd{ended});  // the oldest value, so it is destroyed last
     id = this_goroutine::id();
     mark(second, 2);
     mark(third, 3);
@@ -92,7 +92,7 @@ WEFT_PROCS_TEST(GoroutineLocal, DestroysInReverseOrderOnItsOwnStack) {
   EXPECT_EQ(log, expected);
 }
 
-// A goroutine that takes the slot of another starts without that one's values.
+// A goroutine that takes the slot of another one starts without the values of that one.
 WEFT_PROCS_TEST(GoroutineLocal, NothingIsLeftForTheNextGoroutineInTheSlot) {
   for (int i = 0; i < 100; ++i) {
     WaitGroup group;
@@ -104,7 +104,7 @@ WEFT_PROCS_TEST(GoroutineLocal, NothingIsLeftForTheNextGoroutineInTheSlot) {
   }
 }
 
-// What a destructor asks for is made, though its turn was over, and destroyed too.
+// What a destructor asks for is made again, although it was already destroyed, and is destroyed too.
 struct UsesCounter {
   Chan<int>* seen = nullptr;
   UsesCounter() = default;
@@ -119,7 +119,7 @@ WEFT_PROCS_TEST(GoroutineLocal, ADestructorMayUseOthers) {
   auto seen = make_chan<int>();
   go([&] {
     uses_counter->seen = &seen;
-    *counter = 5;  // younger, so gone first
+    *counter = 5;  // younger, so it is destroyed first
   });
   EXPECT_EQ(seen.recv(), 0);
 }
@@ -161,7 +161,7 @@ TEST(GoroutineLocal, PlainThreadsHaveTheirOwn) {
   EXPECT_EQ(*counter, 1);
 }
 
-// Main's values go while the runtime still runs: their destructors may block.
+// Main's values are destroyed while the runtime still runs, because their destructors may block.
 TEST(GoroutineLocal, MainsGoBeforeTheRuntimeStops) {
   std::vector<std::pair<int, std::uint64_t>> log;
   run([&] {

@@ -1,4 +1,5 @@
-// A std::mutex that is held when its goroutine leaves its stack is fatal in debug builds; everything legal is left alone.
+// A std::mutex that is held when its goroutine leaves its stack is fatal in debug builds. Everything legal is left
+// alone.
 #include "runtime/src/sched/held_mutexes.h"
 
 #include <dlfcn.h>
@@ -55,7 +56,7 @@ std::string report(const std::string& wait) {
 
 void expect_fatal(const char* wait, void (*body)()) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  // Where the machine is slow, main may be logged as a goroutine that keeps its thread, before it dies.
+  // On a slow machine, main may be logged as a goroutine that keeps its thread, before it dies.
   EXPECT_EXIT(weft::run([=] { body(); }, {.procs = 2, .log = weft::testing::ignore}), ::testing::ExitedWithCode(2),
               report(wait));
 }
@@ -207,7 +208,7 @@ WEFT_PROCS_TEST(HeldMutex, MovedAndReleasedLocks) {
   weft::yield();
 }
 
-// The goroutine blocks its thread, as in any blocking code.
+// The goroutine blocks its thread, as any blocking code does.
 WEFT_PROCS_TEST(HeldMutex, ConditionVariables) {
   std::mutex mutex;
   std::condition_variable changed;
@@ -326,7 +327,7 @@ Function symbol(void* where, const char* name, Function) {
   return reinterpret_cast<Function>(::dlsym(where, name));
 }
 
-// What shared libraries find under the name.
+// Shared libraries find the counting functions under these names.
 TEST(HeldMutex, CountsTheLocksOfSharedLibraries) {
   auto* const lock = symbol(RTLD_DEFAULT, "pthread_mutex_lock", &::pthread_mutex_lock);
   auto* const unlock = symbol(RTLD_DEFAULT, "pthread_mutex_unlock", &::pthread_mutex_unlock);

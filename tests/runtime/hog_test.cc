@@ -28,14 +28,15 @@ using namespace std::chrono_literals;
 using weft::testing::eventually;
 using weft::testing::spin_until;
 
-// Whether the goroutine has been noticed since then; there were others of that id in earlier runtimes.
+// Returns whether the goroutine has been noticed since then. Earlier runtimes had other goroutines of the same id.
 bool is_listed(std::uint64_t goroutine, std::chrono::system_clock::time_point since) {
   return std::ranges::any_of(weft::recent_hogs(), [&](const weft::HogInfo& hog) {
     return hog.goroutine == goroutine && hog.when >= since && hog.kept >= 10ms;
   });
 }
 
-// Computes until sysmon has noticed; then the caller has no processor. No call of the runtime but a look at a list.
+// Computes until sysmon has noticed. Then the caller has no processor. The only call of the runtime is a look at a
+// list.
 bool become_a_hog() {
   const std::uint64_t me = weft::this_goroutine::id();
   const auto begin = std::chrono::system_clock::now();
@@ -153,7 +154,7 @@ WEFT_PROCS_TEST(Hog, ThatStartsGoroutines) {
   EXPECT_TRUE(eventually([&] { return ran.load(std::memory_order_acquire) == 40; }));
 }
 
-// Without coming to a scheduling point itself.
+// The hog starts a goroutine without coming to a scheduling point itself.
 WEFT_PROCS_TEST(Hog, ThatStartsAGoroutineAndGoesOn) {
   std::atomic<bool> ran{false};
   weft::WaitGroup group;
@@ -230,14 +231,14 @@ WEFT_PROCS_TEST(Hog, ManyAtOnce) {
       weft::sleep(1ms);
     });
   }
-  // Each of them began although those before it did not stop.
+  // Each of the hogs began although those before it did not stop.
   EXPECT_TRUE(eventually([&] { return spinning.load(std::memory_order_acquire) == kHogs; }));
   for (int i = 0; i < 10; ++i) weft::sleep(1ms);
   over.store(true, std::memory_order_release);
   group.wait();
 }
 
-// --- the log -----------------------------------------------------------------------------------------------------------
+// --- the log ---------------------------------------------------------------------------------------------------------
 
 TEST(Hog, IsLoggedNowAndThen) {
   std::mutex log_mutex;
@@ -255,7 +256,8 @@ TEST(Hog, IsLoggedNowAndThen) {
                     });
                     group.wait();
                   }
-                  // Once a second at the most, so that the first of ten may have come too soon after somebody else's.
+                  // The log has at most one line a second, so the first of ten hogs may have come too soon after
+                  // another one.
                   weft::sleep(1s);
                   weft::WaitGroup group;
                   group.go([] { EXPECT_TRUE(become_a_hog()); });
@@ -275,7 +277,7 @@ TEST(Hog, IsLoggedNowAndThen) {
   for (const std::string& line : log_lines) {
     EXPECT_TRUE(line.starts_with("goroutine ")) << line;
     EXPECT_NE(line.find(" ms"), std::string::npos) << line;
-    EXPECT_NE(line.find("weft::"), std::string::npos) << line;  // what to call, by what the thread did
+    EXPECT_NE(line.find("weft::"), std::string::npos) << line;  // what to call, depending on what the thread did
   }
 }
 

@@ -1,4 +1,4 @@
-// What is told of goroutines that keep their threads.
+// What the runtime tells about goroutines that keep their threads.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pthread.h>
@@ -34,7 +34,7 @@ constexpr bool kStacks = false;
 constexpr bool kStacks = true;
 #endif
 
-// Lines of the runtime's log; the hook has no argument of its own.
+// The lines of the runtime's log. It is global, because the hook has no argument of its own.
 struct Log {
   std::mutex mutex;
   std::vector<std::string> lines;
@@ -54,7 +54,7 @@ bool logged(std::string_view part) {
                              [&](const std::string& line) { return line.find(part) != std::string::npos; });
 }
 
-// The latest of that goroutine that `fits`, since `start`: numbers begin anew with every runtime.
+// Returns the latest entry of that goroutine that `fits`, since `start`. Goroutine ids begin anew with every runtime.
 template <typename Fits>
 std::optional<weft::HogInfo> find_hog(std::chrono::system_clock::time_point start, std::uint64_t goroutine, Fits fits) {
   std::vector<weft::HogInfo> all = weft::recent_hogs();
@@ -65,15 +65,15 @@ std::optional<weft::HogInfo> find_hog(std::chrono::system_clock::time_point star
   return std::move(*found);
 }
 
-// Computes until told to stop; the clock says when to give up.
+// Computes until told to stop. The clock says when to give up.
 [[gnu::noinline]] void computes(const std::atomic<bool>& stop) {
   for (const auto end = Clock::now() + kPatience; !stop.load(std::memory_order_relaxed) && Clock::now() < end;) {
   }
-  asm volatile("");  // the call above it stays a call
+  asm volatile("");  // the call above the loop stays a call
 }
 
-// A goroutine that keeps its thread until somebody has seen what is asked of it. It computes a while and gives way, over and over: each
-// time it may be noticed, and its stack may be captured, anew.
+// Starts a goroutine that keeps its thread until somebody has seen what is asked about it. Over and over it computes
+// for a while and then yields. Each time it may be noticed anew, and its stack may be captured anew.
 template <typename Seen>
 std::optional<weft::HogInfo> look_at_computing_hog(weft::GoOptions options, Seen seen) {
   std::atomic<std::uint64_t> id{0};
@@ -130,14 +130,14 @@ WEFT_PROCS_TEST(Hogs, OneThatComputesShowsItsStack) {
   EXPECT_NE(hog->stack.find("hogs_test.cc:"), std::string::npos) << hog->stack;
   EXPECT_NE(hog->stack.find("\ncreated by "), std::string::npos) << hog->stack;
   EXPECT_EQ(hog->stack.find("weft::rt::"), std::string::npos) << hog->stack;
-  // Told again it is the same.
+  // Asked again, the list shows the same stack.
   const auto again = find_hog(hog->when, hog->goroutine, [&](const weft::HogInfo& h) { return h.when == hog->when; });
   ASSERT_TRUE(again);
   EXPECT_EQ(again->stack, hog->stack);
 }
 
-// A poll() of a pipe in which nothing comes until the hog was seen: a system call that nobody declared, and that a signal would end with
-// EINTR. When it was noticed on its way into the call it is woken, to try again.
+// A poll() of a pipe in which nothing comes until the hog was seen. It is a system call that nobody declared, and that
+// a signal would end with EINTR. When the goroutine was noticed on its way into the call, it is woken to try again.
 WEFT_PROCS_TEST(Hogs, OneThatSleepsInASystemCallIsNotInterrupted) {
   const auto start = std::chrono::system_clock::now();
   std::array<int, 2> ends;
@@ -183,7 +183,7 @@ WEFT_PROCS_TEST(Hogs, OneThatSleepsInASystemCallIsNotInterrupted) {
   }
 }
 
-// None of the signals is taken, and there is nobody to ask.
+// weft handles none of the signals, so no thread can be asked for its stack.
 TEST(Hogs, WithoutCrashReportsThereIsNoStack) {
   weft::run(
       [] {
@@ -196,7 +196,7 @@ TEST(Hogs, WithoutCrashReportsThereIsNoStack) {
       {.procs = 2, .log = keep_line, .crash_reports = false});
 }
 
-// One line a second at the most, so it may be another hog's turn: the loop in there goes on until it is ours.
+// The log has at most one line a second, so another hog may get it. The loop goes on until ours gets it.
 TEST(Hogs, TheLogSaysWhoAndWhatToDo) {
   log().lines.clear();
   weft::run(

@@ -87,7 +87,7 @@ WEFT_PROCS_TEST(Identity, TakesALocationThatIsPassedOn) {
   EXPECT_STREQ(info->creator.function, where.function);
 }
 
-// Two kinds of goroutines take turns in the same slots; no snapshot shows one's id with the other's creator.
+// Two kinds of goroutines take turns in the same slots. No snapshot shows the id of one with the creator of the other.
 WEFT_PROCS_TEST(Identity, SnapshotsNeverMixTwoGoroutines) {
   constexpr int kRounds = 200;
   const SourceLocation odd{"odd", "odd", 1};
@@ -213,7 +213,7 @@ WEFT_PROCS_TEST(Labels, GoroutinesShowsThem) {
   group.wait();
 }
 
-// A dump may come at any moment of a goroutine that changes its labels, starts others, and ends.
+// A dump may come at any moment while a goroutine changes its labels, starts others, and ends.
 WEFT_PROCS_TEST(Labels, DumpsReadThemWhileTheyChange) {
   constexpr int kRounds = 100;
   std::atomic<bool> done{false};
@@ -272,7 +272,7 @@ WEFT_PROCS_TEST(StackSize, IsEachGoroutinesOwn) {
     });
     group.wait();
   }
-  // The stacks came back to their pool: one goroutine at a time needs one.
+  // The stacks came back to their pool, because one goroutine at a time needs one.
   while (goroutine_count() > 1) yield();
   EXPECT_LE(rt::stack_pool(kLarge).size(), 20u);
 }

@@ -42,7 +42,7 @@ WEFT_PROCS_TEST(Mutex, Excludes) {
           mutex.lock();
         }
         const long seen = counter;
-        if (i % 64 == 0) yield();  // held over a scheduling point
+        if (i % 64 == 0) yield();  // the mutex is held over a scheduling point
         counter = seen + 1;
         mutex.unlock();
       }
@@ -86,7 +86,7 @@ WEFT_PROCS_TEST(Mutex, IsLockableForTheStandardLocks) {
   }
   std::unique_lock lock(a, std::try_to_lock);
   EXPECT_TRUE(lock.owns_lock());
-  std::thread([&] { a.unlock(); }).join();  // no owner
+  std::thread([&] { a.unlock(); }).join();  // unlocked by a thread that is no owner
   EXPECT_TRUE(a.try_lock());
   lock.release();
   a.unlock();
@@ -110,7 +110,7 @@ WEFT_PROCS_TEST(Mutex, WaitersGetItInTheirOrder) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
 }
 
-// One that holds the mutex nearly all the time does not keep another from it.
+// A goroutine that holds the mutex nearly all the time does not keep another one from it.
 WEFT_PROCS_TEST(Mutex, IsFairToOneThatComesSeldom) {
   Mutex mutex;
   std::atomic<bool> stop{false};
@@ -133,8 +133,8 @@ WEFT_PROCS_TEST(Mutex, IsFairToOneThatComesSeldom) {
   group.wait();
 }
 
-// The same with one that computes while it holds the mutex, and wants it back at once: it never waits, so nobody runs in
-// its place but by a hand-over.
+// Tests the same with a goroutine that computes while it holds the mutex, and wants it back at once. It never waits, so
+// only a hand-over lets others run in its place.
 WEFT_PROCS_TEST(Mutex, IsFairBesideATightRelockLoop) {
   Mutex mutex;
   std::atomic<bool> stop{false};
@@ -149,13 +149,14 @@ WEFT_PROCS_TEST(Mutex, IsFairBesideATightRelockLoop) {
       }
     }
   });
-  // A hundred times within two seconds: in one of some rounds, for the machine may be busy.
+  // The mutex is taken a hundred times within two seconds. One of several rounds must do this, because the machine may
+  // be busy.
   const auto begin = std::chrono::steady_clock::now();
   std::chrono::steady_clock::duration took{};
   do {
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < 100; ++i) {
-      for (const int seen = holds; holds == seen;) yield();  // it has it again
+      for (const int seen = holds; holds == seen;) yield();  // the other goroutine has it again
       const std::lock_guard lock(mutex);
     }
     took = std::chrono::steady_clock::now() - start;
@@ -182,7 +183,7 @@ WEFT_PROCS_TEST(Mutex, TryLockNeverWaits) {
   EXPECT_TRUE(mutex.try_lock());
 }
 
-// A waiter of more than a millisecond gets the mutex from an unlock, though who unlocks takes it back at once.
+// A waiter of more than a millisecond gets the mutex from an unlock, though the unlocker takes it back at once.
 WEFT_PROCS_TEST(Mutex, HandsOverToAStarvingWaiter) {
   Mutex mutex;
   std::atomic<bool> served{false};
@@ -194,7 +195,7 @@ WEFT_PROCS_TEST(Mutex, HandsOverToAStarvingWaiter) {
     mutex.unlock();
   });
   ASSERT_TRUE(wait_until_parked(1, "sync.Mutex.Lock"));
-  // Each unlock wakes it or hands over to it; it never finds the mutex free.
+  // Each unlock wakes the waiter or hands over to it. The waiter never finds the mutex free.
   int relocks = 0;
   for (; !served && relocks < 1000; ++relocks) {
     sleep(milliseconds(2));
@@ -206,7 +207,7 @@ WEFT_PROCS_TEST(Mutex, HandsOverToAStarvingWaiter) {
   group.wait();
 }
 
-// The last user may free the mutex right after its unlock, whoever else is still inside theirs.
+// The last user may free the mutex right after its unlock, even while others are still inside theirs.
 WEFT_PROCS_TEST(Mutex, MayBeFreedAfterTheLastUnlock) {
   struct Shared {
     Mutex mutex;

@@ -24,7 +24,7 @@ using testing::wait_until_parked;
 
 constexpr int kCallers = 100;
 
-// The run waits until all the others do.
+// The run waits until all the others wait for it.
 WEFT_PROCS_TEST(Once, EveryCallerReturnsAfterTheOneRun) {
   Once once;
   int value = 0;
@@ -62,7 +62,7 @@ WEFT_PROCS_TEST(Once, AFunctionThatThrowsIsNotCalledAgain) {
   EXPECT_EQ(runs, 1);
 }
 
-// The exception goes to one; those who waited return.
+// The exception goes to one caller. Those who waited return.
 WEFT_PROCS_TEST(Once, TheExceptionGoesToTheCallerWhoRan) {
   Once once;
   std::atomic<int> caught{0};
@@ -205,7 +205,7 @@ WEFT_PROCS_TEST(OnceValue, AnExceptionIsRethrownInEveryCall) {
   EXPECT_EQ(runs, 1);
 }
 
-// A reference from a handle that goes at once would dangle.
+// A reference from a handle that is destroyed at once would dangle.
 TEST(OnceValue, OfATemporaryHandleIsACopy) {
   const std::string& value = once_value([] { return std::string("a value too long to be stored in place"); })();
   EXPECT_EQ(value, "a value too long to be stored in place");

@@ -29,7 +29,7 @@ constexpr int kRounds = 10'000;
 
 constexpr PoolOptions kNoTimedTrims{.trim_period = std::chrono::nanoseconds(0)};
 
-// Counts those that live, and finds two that use the same one.
+// Counts the living objects, and finds two users of the same object.
 struct Object {
   Object() {
     alive.fetch_add(1, std::memory_order_relaxed);
@@ -41,7 +41,7 @@ struct Object {
 
   void use() {
     ASSERT_FALSE(in_use.exchange(true, std::memory_order_relaxed)) << "two have it";
-    ++uses;  // not atomic: for TSan
+    ++uses;  // not atomic, so that TSan can find a race
     yield();
     ++uses;
     in_use.store(false, std::memory_order_relaxed);
@@ -55,7 +55,8 @@ struct Object {
 std::atomic<int> Object::alive{0};
 std::atomic<int> Object::made{0};
 
-// A goroutine that comes to another thread can't reach what lies in the first one's slot, which must be the exception.
+// A goroutine that comes to another thread can't reach what lies in the first thread's slot. This must be the
+// exception.
 WEFT_PROCS_TEST(Pool, GivesOutWhatCameBack) {
   Object::made = 0;
   {
@@ -77,7 +78,7 @@ TEST(Pool, APlainThreadGetsTheLatestFirst) {
   }
 }
 
-// Whatever lies in the lists of one is found by all; the oldest first.
+// All processors find whatever lies in the lists of one; they take the oldest first.
 WEFT_PROCS_TEST(Pool, WhoHasNoneTakesTheOldestOfAnother) {
   Pool<int> pool([] { return -1; }, kNoTimedTrims);
   std::thread([&] {
@@ -158,7 +159,7 @@ TEST(Pool, WhatTheMakerThrowsLeavesGet) {
   EXPECT_EQ(*lease, 3);
 }
 
-// `auto& object = *pool.get();` would name what the pool may give to the next.
+// `auto& object = *pool.get();` would refer to what the pool may give to the next user.
 template <typename Lease>
 concept Dereferences = requires(Lease&& lease) {
   *std::forward<Lease>(lease);
@@ -168,7 +169,7 @@ static_assert(Dereferences<const Pool<int>::Lease&>);
 static_assert(!Dereferences<Pool<int>::Lease>);
 static_assert(!Dereferences<const Pool<int>::Lease>);
 
-// The second trim after an object was used destroys it, wherever it lies, on processors that are idle, too.
+// The second trim after an object was used destroys it, wherever it lies, also on idle processors.
 WEFT_PROCS_TEST(Pool, AnObjectSurvivesOneTrim) {
   Object::made = 0;
   {
@@ -205,7 +206,7 @@ WEFT_PROCS_TEST(Pool, AnObjectSurvivesOneTrim) {
   EXPECT_EQ(Object::alive, 0);
 }
 
-// Who uses the pool trims it when the time has come.
+// Users of the pool trim it when the time has come.
 WEFT_PROCS_TEST(Pool, TrimsByTime) {
   {
     Pool<Object> pool({.trim_period = std::chrono::milliseconds(1)});
@@ -224,7 +225,7 @@ WEFT_PROCS_TEST(Pool, TrimsByTime) {
       leases.reserve(20);
       for (int i = 0; i < 20; ++i) leases.push_back(pool.get());
     }
-    std::thread([&] {  // on a plain thread's own clock
+    std::thread([&] {  // the plain thread has a clock of its own
       EXPECT_TRUE(testing::spin_until([&] {
         static_cast<void>(pool.get());
         return Object::alive <= 2;
@@ -252,7 +253,7 @@ WEFT_PROCS_TEST(Pool, DoesNotTrimBeforeTheTime) {
   EXPECT_EQ(Object::alive, 0);
 }
 
-// Goroutines, hogs, blocking calls and plain threads, while somebody trims all the time.
+// Goroutines, hogs, blocking calls and plain threads use the pool, while somebody trims all the time.
 WEFT_PROCS_TEST(Pool, NobodyHasWhatAnotherHas) {
   {
     Pool<Object> pool({.trim_period = std::chrono::microseconds(100)});
@@ -283,12 +284,12 @@ WEFT_PROCS_TEST(Pool, NobodyHasWhatAnotherHas) {
   EXPECT_EQ(Object::alive, 0);
 }
 
-// Goroutines that never give way and so lose their processors in the middle of it.
+// These goroutines never yield, and so lose their processors in the middle of the work.
 WEFT_PROCS_TEST(Pool, HogsShareIt) {
   {
     Pool<Object> pool(kNoTimedTrims);
     const int hogs = testing::variant().procs + 1;
-    std::atomic<int> running{0};  // all, only when one has lost its processor to another
+    std::atomic<int> running{0};  // reaches all only when one has lost its processor to another
     WaitGroup group;
     for (int h = 0; h < hogs; ++h) {
       group.go([&] {
@@ -307,7 +308,7 @@ WEFT_PROCS_TEST(Pool, HogsShareIt) {
   EXPECT_EQ(Object::alive, 0);
 }
 
-// What a goroutine that runs on after its runtime has in its machine's slot is not for the machines of the next one.
+// A goroutine runs on after its runtime. What it has in its machine's slot is not for the machines of the next runtime.
 TEST(Pool, TheNextRuntimesMachinesAreOthers) {
   for (const int procs : {1, 2, 4}) {
     Pool<int> pool([] { return -1; }, kNoTimedTrims);
@@ -331,7 +332,7 @@ TEST(Pool, TheNextRuntimesMachinesAreOthers) {
         {.procs = procs});
     run(
         [&] {
-          // Each keeps a machine to itself, so that one comes to the number of the hog's.
+          // Each goroutine keeps a machine to itself, so that one of them gets the number of the hog's machine.
           std::atomic<bool> seen{false};
           std::atomic<int> running{0};
           WaitGroup group;
@@ -356,7 +357,7 @@ TEST(Pool, TheNextRuntimesMachinesAreOthers) {
   }
 }
 
-// One pool for runtimes of several widths, and for nobody's in between.
+// One pool serves runtimes of several widths, and is used without a runtime in between.
 TEST(Pool, OutlivesTheRuntime) {
   {
     Pool<Object> pool(kNoTimedTrims);

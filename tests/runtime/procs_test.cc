@@ -1,5 +1,5 @@
-// The number of processors: WEFT_PROCS, the affinity mask, and the cgroup's CPU quota, read from made-up files and, where this machine lets
-// us make one, from a real cgroup.
+// The number of processors: WEFT_PROCS, the affinity mask, and the cgroup's CPU quota. The quota is read from made-up
+// files and, where this machine lets the test make one, from a real cgroup.
 #include "runtime/src/control/procs.h"
 
 #include <sched.h>
@@ -89,7 +89,7 @@ TEST_F(CgroupQuota, V2EveryAncestorLimits) {
   EXPECT_EQ(quota(), 5.0);
   file("/cg/a/cpu.max", "300000 100000\n");
   EXPECT_EQ(quota(), 3.0);
-  file("/cg/cpu.max", "250000 100000\n");  // the root has the file where the mount shows a container's part
+  file("/cg/cpu.max", "250000 100000\n");  // the root has the file where the mount shows the part of a container
   EXPECT_EQ(quota(), 2.5);
   file("/cg/a/b/c/cpu.max", "50000 100000\n");
   EXPECT_EQ(quota(), 0.5);
@@ -107,7 +107,7 @@ TEST_F(CgroupQuota, MountOfAPartOfTheHierarchy) {
   membership("0::/kubepods/pod1/box\n");
   mounts("30 23 0:26 /kubepods/pod1 /sys/fs/cgroup ro - cgroup2 cgroup rw\n");
   file("/sys/fs/cgroup/box/cpu.max", "700000 100000\n");
-  file("/sys/fs/cgroup/kubepods/pod1/box/cpu.max", "100000 100000\n");  // somebody else's
+  file("/sys/fs/cgroup/kubepods/pod1/box/cpu.max", "100000 100000\n");  // belongs to another container
   EXPECT_EQ(quota(), 7.0);
   file("/sys/fs/cgroup/cpu.max", "600000 100000\n");
   EXPECT_EQ(quota(), 6.0);
@@ -131,7 +131,8 @@ TEST_F(CgroupQuota, OutsideOfTheNamespace) {
   EXPECT_EQ(quota(), 1.0);
 }
 
-// The host's mount, seen from within a namespace: what lies between is without a name, but its top is an ancestor.
+// The host's mount, seen from within a namespace. The cgroups in between have no name, but the top of the mount is an
+// ancestor.
 TEST_F(CgroupQuota, AncestorOfTheNamespace) {
   membership("0::/\n");
   mounts("30 23 0:26 /../.. /cg ro - cgroup2 cgroup rw\n");
@@ -144,7 +145,7 @@ TEST_F(CgroupQuota, V1) {
   mounts(
       "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
       "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:7 - cgroup cgroup rw,cpu,cpuacct\n");
-  v1("/sys/fs/cgroup/memory/docker/box", "100000", "100000");  // another controller's mount
+  v1("/sys/fs/cgroup/memory/docker/box", "100000", "100000");  // the mount of another controller
   EXPECT_EQ(quota(), kNone);
   v1("/sys/fs/cgroup/cpu,cpuacct/docker/box", "-1\n", "100000\n");
   EXPECT_EQ(quota(), kNone);
@@ -205,7 +206,7 @@ TEST_F(CgroupQuota, GarbageIsNone) {
   membership("2:cpu:/a\n");
   mounts("32 31 0:29 / /v1 rw - cgroup cgroup rw,cpu\n");
   file("/v1/a/cpu.cfs_quota_us", "100000\n");
-  EXPECT_EQ(quota(), kNone);  // no period
+  EXPECT_EQ(quota(), kNone);  // there is no period
   v1("/v1/a", "x\n", "100000\n");
   EXPECT_EQ(quota(), kNone);
 }
@@ -230,7 +231,7 @@ TEST(Procs, QuotaIsRoundedUpAndNeverBelowTwo) {
 TEST(Procs, FollowsTheAffinityMask) {
   cpu_set_t before;
   if (::sched_getaffinity(0, sizeof(before), &before) != 0) GTEST_SKIP() << "more than 1024 CPUs";
-  // A thread's mask is its own, and ends with it.
+  // The mask of a thread is its own, and ends with the thread.
   std::thread([&] {
     EXPECT_EQ(weft::rt::affinity_cpus(), CPU_COUNT(&before));
     int cpu = 0;
@@ -286,7 +287,7 @@ TEST_F(ProcsVariable, AbsentOrEmptyChoosesNothing) {
   EXPECT_FALSE(weft::rt::procs_were_chosen(0));
 }
 
-// Each in a process of its own, for the line is printed once in its life.
+// Each case runs in a process of its own, because the line is printed once in the life of a process.
 TEST_F(ProcsVariable, BadOneIsIgnoredWithOneLine) {
   for (const char* const text : {"0", "-3", "abc", "2x", "1025", "99999999999999999999", "4.5", "+2", "0x2"}) {
     ::setenv("WEFT_PROCS", text, 1);
@@ -320,7 +321,7 @@ struct RealCgroup {
   }
 };
 
-// In a child that moves into the cgroup: what it reads of itself, 0 when it can't move.
+// Returns what a child that moves into the cgroup reads of its own quota, or 0 when it can't move.
 double quota_inside(const RealCgroup& group) {
   int ends[2];
   EXPECT_EQ(::pipe(ends), 0);

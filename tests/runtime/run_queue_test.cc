@@ -46,7 +46,7 @@ TEST(RunQueue, ThiefTakesTheOlderHalfRoundedUp) {
   Item items[5];
   EXPECT_EQ(thief.steal_from(victim), nullptr);
   for (Item& item : items) ASSERT_TRUE(victim.push(&item));
-  EXPECT_EQ(thief.steal_from(victim), &items[2]);  // three taken: the last of them runs, the others are queued
+  EXPECT_EQ(thief.steal_from(victim), &items[2]);  // three are taken: the last of them runs, the others are queued
   EXPECT_EQ(thief.size(), 2u);
   EXPECT_EQ(thief.pop(), &items[0]);
   EXPECT_EQ(thief.pop(), &items[1]);

@@ -36,7 +36,7 @@ constexpr int kRounds = 5'000;
 
 static_assert(!std::is_copy_constructible_v<RWMutex> && !std::is_move_constructible_v<RWMutex>);
 
-// Writers count twice, without atomics; readers must find the counts equal, and nobody writing.
+// Writers count twice, without atomics. Readers must find the counts equal, and must find nobody writing.
 struct Pair {
   RWMutex mutex;
   long first = 0;
@@ -45,7 +45,7 @@ struct Pair {
   void write(bool pause) {
     mutex.lock();
     ++first;
-    if (pause) yield();  // held over a scheduling point
+    if (pause) yield();  // the lock is held over a scheduling point
     ++second;
     mutex.unlock();
   }
@@ -153,7 +153,8 @@ WEFT_PROCS_TEST(RWMutex, ReadersAreInsideTogether) {
   EXPECT_EQ(inside, 5);
 }
 
-// A writer that waits keeps new readers out. They all run when it has unlocked, before the writer that came before them.
+// A waiting writer keeps new readers out. They all run when it has unlocked, and before the next writer, although that
+// one came earlier.
 WEFT_PROCS_TEST(RWMutex, WritersAndReadersTakeTurns) {
   RWMutex mutex;
   Mutex order_mutex;
@@ -227,7 +228,7 @@ WEFT_PROCS_TEST(RWMutex, WritersGetItInTheirOrder) {
   EXPECT_TRUE(std::ranges::is_sorted(order));
 }
 
-// The writer waits for more than a millisecond, and who unlocks takes the lock back at once; a reader waits as well.
+// The writer waits for more than a millisecond, and the unlocker takes the lock back at once. A reader waits as well.
 WEFT_PROCS_TEST(RWMutex, HandsOverToAStarvingWriter) {
   RWMutex mutex;
   std::atomic<bool> wrote{false};
@@ -250,7 +251,7 @@ WEFT_PROCS_TEST(RWMutex, HandsOverToAStarvingWriter) {
     sleep(milliseconds(2));
     mutex.unlock();
     mutex.lock();
-    EXPECT_TRUE(read);  // the unlock admitted it, and this writer waited for it
+    EXPECT_TRUE(read);  // the unlock admitted the reader, and this writer waited for it
   }
   EXPECT_TRUE(wrote);
   mutex.unlock();
@@ -270,7 +271,7 @@ WEFT_PROCS_TEST(RWMutex, TriesFailWhereALockWouldWait) {
   EXPECT_FALSE(mutex.try_lock());
   mutex.unlock_shared();
   EXPECT_TRUE(mutex.try_lock());
-  std::thread([&] { mutex.unlock(); }).join();  // no owner
+  std::thread([&] { mutex.unlock(); }).join();  // unlocked by a thread that is no owner
   EXPECT_TRUE(mutex.try_lock_shared());
   std::thread([&] { mutex.unlock_shared(); }).join();
 }
@@ -299,8 +300,8 @@ WEFT_PROCS_TEST(RWMutex, WorksWithTheStandardLocks) {
   a.unlock();
 }
 
-// The last user may free it right after its unlock, though others are still inside theirs: here the reader, while the
-// writer that let it in unlocks.
+// The last user may free the mutex right after its unlock, though others are still inside theirs. Here that user is the
+// reader, while the writer that let the reader in unlocks.
 WEFT_PROCS_TEST(RWMutex, MayBeFreedAfterTheLastUnlock) {
   struct Shared {
     RWMutex mutex;

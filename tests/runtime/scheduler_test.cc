@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Under TSan a fiber is a thread to the tool, which can hold about 8000.
+// To TSan a fiber is a thread, and TSan can hold about 8000 of them.
 #ifdef WEFT_TSAN
 constexpr int kMany = 4000;
 #else
@@ -78,7 +78,7 @@ TEST(Scheduler, MainDoesNotWaitForAGoroutineThatSpins) {
   while (spinning.load(std::memory_order_acquire) != 2) std::this_thread::yield();
 }
 
-// A plain thread that talks to goroutines while main returns.
+// A plain thread talks to goroutines while main returns.
 TEST(Scheduler, PlainThreadsMaySendAcrossTheEnd) {
   for (int i = 0; i < 50; ++i) {
     std::thread sender;
@@ -131,7 +131,7 @@ WEFT_PROCS_TEST(Scheduler, YieldLetsOthersRun) {
   EXPECT_EQ(turns.load(std::memory_order_relaxed), 4000);
 }
 
-// Two goroutines that respawn each other for ever do not keep a third from running.
+// Two goroutines that respawn each other for ever do not keep a third one from running.
 WEFT_PROCS_TEST(Scheduler, RespawningPairDoesNotStarveOthers) {
   static std::atomic<bool> stop;
   static std::atomic<int> live;
@@ -292,7 +292,7 @@ WEFT_PROCS_TEST(Sleep, ManySleepersWakeTogether) {
     });
   }
   while (done.load(std::memory_order_acquire) < kSleepers) weft::sleep(5ms);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 50s);  // one after the other: 100 s and more
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 50s);  // one after the other they would take 100 s and more
 }
 
 }  // namespace

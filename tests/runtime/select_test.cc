@@ -115,7 +115,7 @@ WEFT_PROCS_TEST(Select, AClosedChannelIsAlwaysReady) {
   EXPECT_EQ(panic_text([&] { select(on_send(c, 1), on_default()); }), "send on closed channel");
 }
 
-// A send on a closed channel counts as ready; another case that is ready may be chosen instead.
+// A send on a closed channel counts as ready. Another ready case may be chosen instead.
 WEFT_PROCS_TEST(Select, ASendOnAClosedChannelPanicsIfItIsChosen) {
   const auto closed = make_chan<int>();
   closed.close();
@@ -173,7 +173,7 @@ WEFT_PROCS_TEST(Select, OperandsAreCopiedFromLvalues) {
   EXPECT_EQ(c.recv(), "variable");
 }
 
-// What a case's function throws leaves the select when all is done.
+// What the function of a case throws leaves the select when everything is done.
 WEFT_PROCS_TEST(Select, AFunctionMayThrow) {
   const auto c = make_chan<int>(1);
   c.send(1);
@@ -207,7 +207,7 @@ WEFT_PROCS_TEST(Select, WaitsForTheFirstOfSeveral) {
     group.wait();
     ASSERT_EQ(chosen, static_cast<std::size_t>(round % 3));
     ASSERT_EQ(got, round % 3 == 2 ? std::nullopt : std::optional(round));
-    // Nobody waits any more.
+    // No waiter is left.
     ASSERT_FALSE(a.try_send(0));
     ASSERT_EQ(a.try_recv(), std::nullopt);
     ASSERT_EQ(b.size(), 0u);
@@ -229,7 +229,7 @@ WEFT_PROCS_TEST(Select, TwoSelectsMeet) {
   EXPECT_EQ(sent, chosen == 0 ? 1u : 0u);
 }
 
-// Selects of which each could satisfy the other in two ways exchange exactly one value per pair.
+// Each of the selects could satisfy the other in two ways. They exchange exactly one value for each pair.
 WEFT_PROCS_TEST(Select, CrossedSelectsNeitherLoseNorDouble) {
   const auto a = make_chan<int>();
   const auto b = make_chan<int>();
@@ -250,7 +250,7 @@ WEFT_PROCS_TEST(Select, CrossedSelectsNeitherLoseNorDouble) {
   EXPECT_EQ(sent.load(), received.load());
 }
 
-// Four that send, four that receive and four that do either, in one select over both channels: each value arrives once.
+// Four goroutines send, four receive and four do either, in one select over both channels. Each value arrives once.
 WEFT_PROCS_TEST(Select, TransfersAnExactMultiset) {
   for (const std::size_t capacity : {0u, 1u, 2u, 3u}) {
     constexpr int kPeers = 4;

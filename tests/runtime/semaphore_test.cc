@@ -160,7 +160,7 @@ WEFT_PROCS_TEST(Semaphore, AContextEndsTheWait) {
   EXPECT_TRUE(semaphore.try_acquire());
 }
 
-// What it kept waiting goes on, if there is enough for it.
+// When the first waiter leaves, those that it kept waiting go on, if there is enough for them.
 WEFT_PROCS_TEST(Semaphore, TheFirstThatLeavesLetsTheNextIn) {
   Semaphore semaphore(10);
   semaphore.acquire(5);
@@ -185,7 +185,7 @@ WEFT_PROCS_TEST(Semaphore, MoreThanThereIsWaitsForItsContextAlone) {
   WaitGroup group;
   group.go([&, ctx = context] { EXPECT_TRUE(semaphore.acquire(ctx, 3) == Condition::canceled); });
   ASSERT_TRUE(wait_until_parked(1, kWaits));
-  EXPECT_TRUE(semaphore.try_acquire(2));  // nobody has to wait behind it
+  EXPECT_TRUE(semaphore.try_acquire(2));  // nobody has to wait for that request
   semaphore.release(2);
   semaphore.acquire(1);
   semaphore.release(1);
@@ -253,7 +253,7 @@ WEFT_PROCS_TEST(SemaphoreLock, MovesAndEndsEarly) {
   EXPECT_FALSE(semaphore.try_hold(4));
   first = semaphore.hold(3);
   EXPECT_FALSE(semaphore.try_hold());
-  first = std::move(second);  // gives the three back
+  first = std::move(second);  // gives the three units back
   EXPECT_TRUE(semaphore.try_hold(3));
   EXPECT_FALSE(semaphore.try_hold(4));
   first.release();
@@ -306,11 +306,11 @@ WEFT_PROCS_TEST(Semaphore, MisuseThrows) {
   semaphore.acquire(2);
   EXPECT_EQ(message([&] { semaphore.release(3); }), "semaphore: released more than held");
   EXPECT_EQ(message([&] { semaphore.acquire(-1); }), "semaphore: negative weight");
-  EXPECT_EQ(message([&] { (void)semaphore.acquire(background(), -1); }), "semaphore: negative weight");
-  EXPECT_EQ(message([&] { (void)semaphore.try_acquire(-1); }), "semaphore: negative weight");
+  EXPECT_EQ(message([&] { static_cast<void>(semaphore.acquire(background(), -1)); }), "semaphore: negative weight");
+  EXPECT_EQ(message([&] { static_cast<void>(semaphore.try_acquire(-1)); }), "semaphore: negative weight");
   EXPECT_EQ(message([&] { semaphore.release(-1); }), "semaphore: negative weight");
   EXPECT_EQ(message([] { const Semaphore negative(-1); }), "semaphore: negative weight");
-  EXPECT_TRUE(semaphore.try_acquire(1));  // as if none of that had been asked for
+  EXPECT_TRUE(semaphore.try_acquire(1));  // nothing is taken: the calls above had no effect
   EXPECT_FALSE(semaphore.try_acquire(1));
 }
 
@@ -325,7 +325,7 @@ WEFT_PROCS_TEST(Semaphore, BlocksDurablyInABubble) {
   });
 }
 
-// The last one that was let in may end the semaphore, though who released has not returned yet.
+// The last goroutine that was let in may end the semaphore, though the releaser has not returned yet.
 WEFT_PROCS_TEST(Semaphore, MayBeFreedByTheLastUser) {
   for (int i = 0; i < kRounds / 5; ++i) {
     auto* const semaphore = new Semaphore(1);

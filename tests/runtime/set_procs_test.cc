@@ -1,4 +1,4 @@
-// weft::set_procs() while everything goes on.
+// weft::set_procs() while everything continues.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -53,7 +53,7 @@ WEFT_PROCS_TEST(SetProcs, FromAPlainThreadAndFromALockedOne) {
   weft::unlock_os_thread();
 }
 
-// New processors take part.
+// New processors take part in the work.
 WEFT_PROCS_TEST(SetProcs, RaisingGivesMoreAtATime) {
   constexpr int kProcs = 6;
   weft::set_procs(kProcs);
@@ -94,7 +94,7 @@ WEFT_PROCS_TEST(SetProcs, LoweringMovesEverybody) {
     weft::set_procs(n);
     moved.store(0, std::memory_order_relaxed);
     lowered_to.store(n, std::memory_order_release);
-    // A turn that began before may end where it began; those that begin from now on don't.
+    // A turn that began earlier may end where it began. Turns that begin from now on do not.
     weft::WaitGroup probes;
     for (int i = 0; i < kGoroutines; ++i) {
       probes.go([&] {
@@ -191,7 +191,7 @@ WEFT_PROCS_TEST(SetProcs, ManyCallersAtOnce) {
   EXPECT_LE(weft::procs(), 4);
 }
 
-// The timers that were armed on a processor fire although it retired and its thread does not come back.
+// The timers that were armed on a processor fire, although it retired and its thread does not come back.
 WEFT_PROCS_TEST(SetProcs, TimersOfARetiredProcessorWithAHogFire) {
   constexpr int kProcs = 4;
   weft::set_procs(kProcs);
@@ -201,7 +201,7 @@ WEFT_PROCS_TEST(SetProcs, TimersOfARetiredProcessorWithAHogFire) {
     std::atomic<int> spinning{0};
     std::atomic<bool> retired{false};
     weft::WaitGroup group;
-    // One of these on each processor, with timers in its heap.
+    // One of these goroutines runs on each processor, with timers in its heap.
     for (int i = 0; i < kProcs; ++i) {
       group.go([&] {
         for (int timer = 0; timer < 20; ++timer) {
@@ -226,7 +226,7 @@ WEFT_PROCS_TEST(SetProcs, TimersOfARetiredProcessorWithAHogFire) {
   }
 }
 
-// The same with a goroutine in a blocking call, and nobody else who does anything.
+// Tests the same with a goroutine in a blocking call, and nobody else who does anything.
 WEFT_PROCS_TEST(SetProcs, TimersOfARetiredProcessorWithABlockingCallFire) {
   for (int attempt = 0; attempt < 10; ++attempt) {
     weft::set_procs(2);

@@ -58,7 +58,7 @@ WEFT_PROCS_TEST(Sharded, GivesAProcessorItsShard) {
   const int before = processor_id();
   Counter& first = counters.get();
   Counter& second = counters.get();
-  if (before != processor_id()) return;  // stopped for so long that it lost its processor
+  if (before != processor_id()) return;  // it was stopped for so long that it lost its processor
   EXPECT_EQ(&first, &second);
   EXPECT_NE(threads, &first) << "a plain thread and a processor share a cache line";
 }
@@ -107,7 +107,7 @@ TEST(Sharded, AnUnusedOneHasNoShards) {
   EXPECT_EQ(shards, 0u);
 }
 
-// Runtimes of several widths use one after the other what outlives them all.
+// Runtimes of several widths use, one after the other, what outlives them all.
 TEST(Sharded, KeepsItsShardsWhenTheNumberOfProcessorsChanges) {
   Sharded<Counter> counters;
   Counter& outside = counters.get();
@@ -139,7 +139,7 @@ TEST(Sharded, KeepsItsShardsWhenTheNumberOfProcessorsChanges) {
   EXPECT_TRUE(used.empty());
 }
 
-// Many meet at a block that nobody has made yet.
+// Many goroutines meet at a block that nobody has made yet.
 TEST(Sharded, ABlockIsMadeOnce) {
   for (int round = 0; round < 50; ++round) {
     auto counters = std::make_unique<Sharded<Counter>>();

@@ -69,7 +69,7 @@ WEFT_PROCS_TEST(SingleFlight, KeysDoNotWaitForEachOther) {
   EXPECT_EQ(sum, 3);
 }
 
-// The call ends under the key that it began with.
+// The call ends under the key with which it began.
 WEFT_PROCS_TEST(SingleFlight, TheFunctionMayChangeTheCallersKey) {
   SingleFlight<std::string, int> flights;
   std::string key = "Alice";
@@ -125,7 +125,8 @@ WEFT_PROCS_TEST(SingleFlight, AnErrorIsAValue) {
 }
 
 WEFT_PROCS_TEST(SingleFlight, AnExceptionGoesToEveryCaller) {
-  // Of the caller's, so that the last reference, whose count TSan does not see, is not one of the goroutines'.
+  // The caller holds this reference, so that the last reference, whose count TSan does not see, is not one of the
+  // goroutines'.
   const auto thrown = std::make_exception_ptr(std::runtime_error("no such user"));
   SingleFlight<int, int> flights;
   std::atomic<int> runs{0};
@@ -150,7 +151,7 @@ WEFT_PROCS_TEST(SingleFlight, AnExceptionGoesToEveryCaller) {
   callers.wait();
   EXPECT_EQ(runs, 1);
   EXPECT_EQ(caught, kCallers);
-  EXPECT_EQ(flights.do_call(1, [] { return 5; }).value, 5);  // it is over
+  EXPECT_EQ(flights.do_call(1, [] { return 5; }).value, 5);  // the first call is over
 }
 
 WEFT_PROCS_TEST(SingleFlight, ExitGoroutineEndsThoseWhoWait) {
@@ -199,7 +200,7 @@ WEFT_PROCS_TEST(SingleFlight, APlainThreadGetsAPanicForAnExit) {
     std::thread outside([&] {
       try {
         flights.do_call(1, [] { return 0; });
-        ++values;  // it came late
+        ++values;  // this thread came late
       } catch (const Panic& e) {
         EXPECT_STREQ(e.what(), "singleflight: the function called exit_goroutine()");
         ++panics;
@@ -274,7 +275,7 @@ WEFT_PROCS_TEST(SingleFlight, NobodyNeedReceive) {
   EXPECT_TRUE(watched.expired());
 }
 
-// The forgotten call serves those who waited for it, and ends without a word about the new one.
+// The forgotten call serves those who waited for it, and ends without affecting the new one.
 WEFT_PROCS_TEST(SingleFlight, ForgetLetsTheNextOneRun) {
   SingleFlight<int, int> flights;
   const auto release_first = make_chan<int>();
@@ -297,7 +298,7 @@ WEFT_PROCS_TEST(SingleFlight, ForgetLetsTheNextOneRun) {
   release_second.close();
   EXPECT_EQ(second.recv()->value(), 2);
   EXPECT_EQ(third.recv()->value(), 2);
-  flights.forget(7);  // nobody's
+  flights.forget(7);  // a key that nobody uses
 }
 
 WEFT_PROCS_TEST(SingleFlight, ValuesAreDestroyed) {

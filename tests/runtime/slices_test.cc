@@ -1,4 +1,4 @@
-// Time slices: goroutines that wake each other share one, and then others have their turn.
+// Time slices: goroutines that wake each other share one slice, and then others have their turn.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using weft::testing::kPatience;
 
-// Two goroutines that pass a token to and fro until stop() is called, computing a little at each turn.
+// Two goroutines pass a token to and fro until stop() is called, and compute a little at each turn.
 class PingPong {
  public:
   explicit PingPong(int steps_a_turn) {
@@ -27,7 +27,7 @@ class PingPong {
   }
   ~PingPong() { group_.wait(); }
   void stop() { stop_.store(true, std::memory_order_release); }
-  // What has been computed, in steps.
+  // Returns what has been computed, in steps.
   double steps() const { return static_cast<double>(steps_.load(std::memory_order_acquire)); }
 
  private:
@@ -53,7 +53,7 @@ class PingPong {
 WEFT_PROCS_TEST(Slices, ATokenPassedByTwoDoesNotKeepAThirdWaiting) {
   PingPong pair(10);
   for (int i = 0; i < 20; ++i) {
-    // A machine that stops now and then may delay one of the turns, not all.
+    // A machine that stops now and then may delay one of the turns, but not all.
     std::atomic<bool> ran{false};
     const auto begin = std::chrono::steady_clock::now();
     weft::go([&] { ran.store(true, std::memory_order_release); });
@@ -63,7 +63,7 @@ WEFT_PROCS_TEST(Slices, ATokenPassedByTwoDoesNotKeepAThirdWaiting) {
   pair.stop();
 }
 
-// Nor a third that only the network or a timer would bring back.
+// Nor do they keep a third one waiting that only the network or a timer would bring back.
 WEFT_PROCS_TEST(Slices, ATokenPassedByTwoDoesNotDelayTimersForEver) {
   PingPong pair(10);
   for (int i = 0; i < 20; ++i) {
@@ -74,14 +74,14 @@ WEFT_PROCS_TEST(Slices, ATokenPassedByTwoDoesNotDelayTimersForEver) {
   pair.stop();
 }
 
-// Goroutines that only yield are always runnable; one alone, two that take turns, and more than the queue holds.
+// Goroutines that only yield are always runnable: one alone, two that take turns, and more than the queue holds.
 WEFT_PROCS_TEST(Slices, YieldersDoNotKeepTimersWaiting) {
   for (const int yielders : {1, 2, 3, 20}) {
     std::atomic<bool> stop{false};
     weft::WaitGroup group;
     for (int i = 0; i < yielders; ++i) {
       group.go([&] {
-        // Ends in any case, so that a timer that is never looked at fails the test.
+        // The loop ends in any case, so that a timer that is never looked at fails the test.
         for (const auto end = weft::testing::patience_end();
              !stop.load(std::memory_order_acquire) && std::chrono::steady_clock::now() < end;)
           weft::yield();
@@ -95,8 +95,9 @@ WEFT_PROCS_TEST(Slices, YieldersDoNotKeepTimersWaiting) {
   }
 }
 
-// Go's TestPingPongHog: of two pairs on one processor, the one that computes a hundred times as long before it passes the token on gets no
-// more of the processor. Where goroutines don't always wake each other into runnext the pairs have no slices of their own.
+// Go's TestPingPongHog: two pairs share one processor. One pair computes a hundred times as long before it passes the
+// token on, and gets no more of the processor. Where goroutines don't always wake each other into runnext, the pairs
+// have no slices of their own.
 TEST(Slices, TwoPairsShareOneProcessor) {
 #ifdef WEFT_PERTURB
   constexpr int kLong = 1000;

@@ -25,7 +25,7 @@ constexpr int kRounds = 20'000;
 constexpr int kRounds = 200'000;
 #endif
 
-// Threads on one mutex; joined by the destructor.
+// Threads on one mutex. The destructor joins them.
 class Threads {
  public:
   template <typename F>
@@ -41,7 +41,8 @@ class Threads {
   std::vector<std::thread> threads_;
 };
 
-// Sleepers behind a holder that sleeps itself: each unlock has to wake the next. True when all got the lock.
+// Sleepers wait for a holder that sleeps itself, so each unlock has to wake the next one. Returns true when all got the
+// lock.
 bool sleepers_are_woken(int rounds) {
   SpinMutex mutex;
   int inside = 0;
@@ -58,7 +59,7 @@ bool sleepers_are_woken(int rounds) {
   return inside == 4 * rounds;
 }
 
-// More threads than processors, so that holders lose theirs and the others sleep.
+// There are more threads than processors, so that holders lose theirs and the others sleep.
 TEST(SpinMutex, ExcludesAndWakesUnderContention) {
   SpinMutex mutex;
   long counter = 0;
@@ -94,7 +95,7 @@ TEST(SpinMutexDeath, WorksWhereTheKernelHasNoBarrier) {
   EXPECT_EXIT(std::_Exit(forbid_membarrier() && sleepers_are_woken(20) ? 0 : 1), ::testing::ExitedWithCode(0), "");
 }
 
-// Who gets the lock last may free it, while the one before is still inside unlock().
+// The last thread that gets the lock may free it, while the thread before it is still inside unlock().
 TEST(SpinMutex, MayBeFreedByTheNextHolder) {
   for (int i = 0; i < 2000; ++i) {
     auto* const mutex = new SpinMutex;

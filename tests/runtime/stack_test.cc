@@ -67,13 +67,13 @@ TEST(StackPool, GuardsCostNoMappingsWhereTheKernelHasThem) {
   }
   const std::size_t mappings = count_mappings() - before;
   std::printf("%zu stacks, %zu mappings\n", made, mappings);
-  // With mprotect it is two a stack, which is right on an old kernel.
+  // With mprotect there are two mappings for each stack, which is right on an old kernel.
   EXPECT_TRUE(mappings <= made / 50 || mappings >= made) << mappings;
 }
 
 #if !defined(WEFT_TSAN) && !defined(WEFT_ASAN)
-// Every round's goroutines all live at the same time, for the gate is shut while they are started; later rounds live on the first one's
-// stacks.
+// The goroutines of a round all live at the same time, because the gate is shut while they are started. Later rounds
+// use the stacks of the first one.
 TEST(Stacks, MillionGoroutinesFiveTimesInTheMemoryOfOnce) {
   weft::run([] {
     constexpr int kGoroutines = 1'000'000;

@@ -77,7 +77,7 @@ WEFT_PROCS_TEST(TaskGroup, CancelDoesNotWait) {
   group.cancel();
   EXPECT_EQ(group.context().err(), Errc::canceled);
   EXPECT_FALSE(ended);
-  group.go([](Context ctx) { EXPECT_TRUE(ctx.err()); });  // is called all the same
+  group.go([](Context ctx) { EXPECT_TRUE(ctx.err()); });  // the function is called all the same
   may_end.close();
   group.wait();
   EXPECT_TRUE(told);
@@ -101,7 +101,7 @@ WEFT_PROCS_TEST(TaskGroup, AParentsEndReachesTheFunctions) {
   EXPECT_FALSE(other.err());
 }
 
-// What is declared before the group is there for its functions, whatever way the scope is left.
+// What is declared before the group still exists for its functions, whatever way the scope is left.
 WEFT_PROCS_TEST(TaskGroup, TheDestructorWaitsWhileAnExceptionPasses) {
   std::atomic<int> ended{0};
   const auto leave_by_exception = [&] {
@@ -148,10 +148,10 @@ WEFT_PROCS_TEST(TaskGroup, FunctionsMayAddMoreAndExit) {
     }
   }
   EXPECT_EQ(ran, 10);
-  EXPECT_EQ(held.use_count(), 1);  // what functions captured is gone
+  EXPECT_EQ(held.use_count(), 1);  // what the functions captured is destroyed
 }
 
-// The group goes while the last function is on its way out.
+// The group is destroyed while the last function is still ending.
 WEFT_PROCS_TEST(TaskGroup, MayGoWhenTheLastEnds) {
   int sum = 0;
   for (int i = 0; i < kRounds; ++i) {

@@ -1,4 +1,4 @@
-// weft::lock_os_thread(): a goroutine and a thread for each other alone.
+// weft::lock_os_thread(): a goroutine and a thread serve each other alone.
 #include "weft/go.h"
 
 #include <gtest/gtest.h>
@@ -60,7 +60,8 @@ void block_signal(int signal) {
   ::pthread_sigmask(SIG_BLOCK, &mask, nullptr);
 }
 
-// Goroutines that yield until the end of the scope and count how often they found themselves on a thread of others.
+// Goroutines that yield until the end of the scope, and count how often they found themselves on a thread that belongs
+// to another goroutine.
 class Crowd {
  public:
   explicit Crowd(int n) {
@@ -128,7 +129,7 @@ WEFT_PROCS_TEST(ThreadLock, LocksNest) {
     crowd.forbid(0);
     weft::unlock_os_thread();
     EXPECT_FALSE(locked());
-    weft::unlock_os_thread();  // nothing to undo
+    weft::unlock_os_thread();  // there is nothing to undo
     EXPECT_FALSE(locked());
     weft::lock_os_thread();
     EXPECT_TRUE(locked());
@@ -273,7 +274,7 @@ TEST(ThreadLock, MainMayStayLocked) {
             3);
 }
 
-// --- the end of a locked goroutine -------------------------------------------------------------------------------------
+// --- the end of a locked goroutine -----------------------------------------------------------------------------------
 
 enum class End { returns, exits, exits_while_blocking };
 
@@ -323,7 +324,7 @@ WEFT_PROCS_TEST(ThreadLock, ThreadLocalDestructorMayUseTheRuntime) {
     EXPECT_EQ(farewell.channel, channel);
   });
   group.wait();
-  // More threads than there are: the ended one's machine is used again.
+  // This needs more threads than there are, so the machine of the ended thread is used again.
   constexpr int kThreads = 12;
   std::latch all_in(kThreads);
   for (int i = 0; i < kThreads; ++i) group.go([&] { weft::blocking([&] { all_in.arrive_and_wait(); }); });
@@ -340,9 +341,9 @@ WEFT_PROCS_TEST(ThreadLock, ManyThreadsEndAtOnce) {
   EXPECT_TRUE(eventually([] { return weft::runtime_stats().machines <= 60; }));
 }
 
-// --- what the thread has become ----------------------------------------------------------------------------------------
+// --- what the thread has become --------------------------------------------------------------------------------------
 
-// Makes the runtime start threads, and says whether all of them are as they should be.
+// Makes the runtime start threads, and checks that all of them are as they should be.
 void expect_clean_threads() {
   constexpr int kThreads = 12;
   std::latch all_in(kThreads);
@@ -370,7 +371,7 @@ WEFT_PROCS_TEST(ThreadLock, NewThreadsDoNotInheritFromALockedOne) {
   expect_clean_threads();
 }
 
-// Nobody else has a thread yet that could take over.
+// There is no other thread yet that could take over.
 WEFT_PROCS_TEST(ThreadLock, NewThreadsDoNotInheritFromOneThatEnds) {
   std::atomic<bool> ended{false};
   weft::go([&] {

@@ -32,7 +32,7 @@ struct Fired {
   bool fired() const { return count.load(std::memory_order_acquire) > 0; }
 };
 
-// Within thirty seconds.
+// Returns whether the condition holds within thirty seconds.
 template <typename Condition>
 bool eventually(Condition condition) {
   const auto end = std::chrono::steady_clock::now() + 30s;
@@ -40,7 +40,8 @@ bool eventually(Condition condition) {
   return condition();
 }
 
-// Another timer of that time does fire: one that were to fire then has had its chance.
+// Returns whether another timer of that time fires. When it has fired, a timer that should fire then has had its
+// chance.
 bool fires_at(Nanos when) {
   Fired f;
   f.timer.start_at(when);
@@ -81,13 +82,13 @@ WEFT_PROCS_TEST(Timer, MayBeMovedEarlierAndLater) {
   const Nanos soon = weft::rt::now() + 10'000'000;
   f.timer.start_at(soon);
   f.timer.start_at(weft::rt::now() + 3600'000'000'000);
-  const bool in_time = weft::rt::now() < soon;  // else another processor may have fired it before it was moved
+  const bool in_time = weft::rt::now() < soon;  // otherwise another processor may have fired it before it was moved
   ASSERT_TRUE(fires_at(soon));
   EXPECT_LE(f.count.load(std::memory_order_acquire), in_time ? 1 : 2);
   EXPECT_TRUE(f.timer.stop());
 }
 
-// A random crowd of timers, some of them moved, some stopped: those that fire do so in time, the rest never.
+// A random crowd of timers: some are moved, some are stopped. Those that fire do so in time, the others never.
 WEFT_PROCS_TEST(Timer, CrowdFiresWhatWasNotStopped) {
   constexpr std::size_t kTimers = 2000;
   std::mt19937 random(7);
@@ -110,7 +111,7 @@ WEFT_PROCS_TEST(Timer, CrowdFiresWhatWasNotStopped) {
     ASSERT_EQ(timers[i]->count.load(std::memory_order_acquire), stopped[i] ? 0 : 1) << i;
 }
 
-// After stop_and_wait() the timer's memory may go at once, also when the timer was about to fire on another processor.
+// After stop_and_wait() the timer may be destroyed at once, also when it was about to fire on another processor.
 WEFT_PROCS_TEST(Timer, StopAndWaitLetsTheMemoryGo) {
   constexpr int kGoroutines = 4;
   constexpr int kRounds = 500;
@@ -130,7 +131,7 @@ WEFT_PROCS_TEST(Timer, StopAndWaitLetsTheMemoryGo) {
   EXPECT_EQ(weft::runtime_stats().timers, 0u);
 }
 
-// Stopped, asked and destroyed after the runtime is gone, whether they fired in it or not.
+// Timers are stopped, asked and destroyed after the runtime has ended, whether they fired in it or not.
 TEST(Timer, MayOutliveTheRuntime) {
   for (int i = 0; i < 3; ++i) {
     Fired fired;

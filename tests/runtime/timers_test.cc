@@ -1,4 +1,4 @@
-// Timer, Ticker, after and after_func; tests/runtime/timer_test.cc has the heap below them.
+// Timer, Ticker, after and after_func. tests/runtime/timer_test.cc tests the heap below them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -79,7 +79,7 @@ WEFT_PROCS_TEST(Timers, TheEndOfTheClockIsArmedAndNeverComes) {
   EXPECT_FALSE(timer.stop());
 }
 
-// Expired but not received counts as armed, and the tick goes.
+// A timer that has expired but was not received counts as armed, and stop() takes the tick away.
 WEFT_PROCS_TEST(Timers, AnExpiredTimerThatWasNotReadIsStopped) {
   bubble([] {
     const Timer timer(1ms);
@@ -92,7 +92,7 @@ WEFT_PROCS_TEST(Timers, AnExpiredTimerThatWasNotReadIsStopped) {
   });
 }
 
-// The same beside a case that was ready, too, and was chosen.
+// Tests the same beside a case that was ready, too, and was chosen.
 WEFT_PROCS_TEST(Timers, AnExpiredTimerThatWasNotChosenIsStopped) {
   bubble([] {
     const auto other = make_chan<int>(1);
@@ -140,7 +140,7 @@ WEFT_PROCS_TEST(Timers, ResetForgetsTheTimeBefore) {
   });
 }
 
-// Moved while somebody waits, to an earlier and to a later time; stopped, and started again.
+// Timers are moved while somebody waits, to an earlier and to a later time; they are stopped, and started again.
 WEFT_PROCS_TEST(Timers, AreMovedUnderAWaitingReceiver) {
   bubble([] {
     const TimePoint start = now();
@@ -183,7 +183,7 @@ WEFT_PROCS_TEST(Timers, ShowNoBuffer) {
   });
 }
 
-// In a bubble nothing is left to wait for then.
+// In a bubble, nothing is left to wait for at the end of the clock.
 TEST(Timers, TheEndOfTheClockDoesNotComeInABubble) {
   run([] {
     EXPECT_NE(panic_text([] { bubble([] { after(std::chrono::nanoseconds::max()).recv(); }); }).find("deadlock"),
@@ -266,7 +266,7 @@ TEST(Timers, NoneCantBeStoppedOrReset) {
   EXPECT_EQ(Timer().chan(), RecvChan<TimePoint>());
 }
 
-// A timer that nobody waits for is in no heap: neither made nor stopped, and not when its channel is dropped.
+// A timer that nobody waits for is in no heap: not when it is made or stopped, and not when its channel is dropped.
 WEFT_PROCS_TEST(Timers, RunOnlyForThoseWhoWait) {
   std::vector<Timer> timers;
   timers.reserve(100);
@@ -303,7 +303,7 @@ WEFT_PROCS_TEST(Timers, ManyGoroutinesMayWaitOnOne) {
   });
 }
 
-// A tick is received by one, and never after a stop() that returned true, whatever the schedule.
+// One receiver gets a tick, and nobody gets it after a stop() that returned true, whatever the schedule.
 WEFT_PROCS_TEST(Timers, StopMeetsTheTick) {
   for (int i = 0; i < 300 * kScale; ++i) {
     const Timer timer(std::chrono::microseconds(i % 50));
@@ -322,7 +322,7 @@ WEFT_PROCS_TEST(Timers, StopMeetsTheTick) {
   }
 }
 
-// Handles may go while the tick is on its way.
+// Handles may be destroyed while the tick is on its way.
 WEFT_PROCS_TEST(Timers, MayGoWhileTheyFire) {
   WaitGroup group;
   for (int g = 0; g < 4; ++g) {
@@ -349,11 +349,12 @@ WEFT_PROCS_TEST(Timers, WakePlainThreads) {
   blocking([&] { thread.join(); });
 }
 
-// Ten thousand who sleep for 100 ms have all slept after 250: in one of some rounds, for the machine may be busy, and on
-// one on which it takes long to start so many, after ten times as long as that takes.
+// Ten thousand goroutines that sleep for 100 ms have all slept after 250 ms. One of several rounds must show this,
+// because the machine may be busy. On a machine that takes long to start so many, they get ten times as long as that
+// takes.
 WEFT_PROCS_TEST(Timers, TenThousandSleepersOnFewThreads) {
 #ifdef WEFT_TSAN
-  constexpr int kSleepers = 2'000;  // it follows some 8000 goroutines at most
+  constexpr int kSleepers = 2'000;  // TSan follows some 8000 goroutines at most
 #else
   constexpr int kSleepers = 10'000;
 #endif
@@ -381,8 +382,8 @@ WEFT_PROCS_TEST(Timers, TenThousandSleepersOnFewThreads) {
   EXPECT_EQ(early.load(), 0);
 }
 
-// Two thousand sleeps that end 50 us apart don't wake an idle processor two thousand times. How often it polls is bounded
-// by the time that passes, on a machine of any speed: a few times for each of its wake-ups.
+// Two thousand sleeps that end 50 us apart don't wake an idle processor two thousand times. The number of its polls is
+// bounded by the time that passes, on a machine of any speed: a few polls for each of its wake-ups.
 TEST(Timers, ThatComeThickAreGathered) {
   run(
       [] {
@@ -471,7 +472,7 @@ WEFT_PROCS_TEST(AfterFunc, StopOrRunNeverBoth) {
   EXPECT_TRUE(eventually([] { return goroutines().size() == 1; }));
 }
 
-// The function goes when it has run, or was stopped, and the handle has gone.
+// The function is destroyed when it has run or was stopped, and the handle is destroyed.
 WEFT_PROCS_TEST(AfterFunc, TheFunctionGoes) {
   auto token = std::make_shared<int>(1);
   std::weak_ptr<int> watch = token;
@@ -488,7 +489,7 @@ WEFT_PROCS_TEST(AfterFunc, TheFunctionGoes) {
   EXPECT_TRUE(eventually([&] { return watch.expired(); }));
 }
 
-// What the runtime or the bubble leaves armed never runs, and goes; a handle may be used again.
+// What the runtime or the bubble leaves armed never runs, and is destroyed. A handle may be used again.
 TEST(AfterFunc, OutlivesTheRuntime) {
   auto token = std::make_shared<int>(1);
   Timer timer;
@@ -579,7 +580,7 @@ WEFT_PROCS_TEST(Tickers, AStalledReaderGetsOneTick) {
   });
 }
 
-// The same when others wait beside it.
+// The same holds when others wait beside the reader.
 WEFT_PROCS_TEST(Tickers, ServeEachTickToOneReceiver) {
   bubble([] {
     const Ticker ticker(10ms);

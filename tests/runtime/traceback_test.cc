@@ -24,14 +24,15 @@
 #include "weft/sync.h"
 #include "weft/time.h"
 
-// Each is a frame to look for.
+// Each function so marked is a frame to look for.
 #define WEFT_FRAME [[gnu::noinline]]
 
 namespace traceback_test {
 
 using namespace std::chrono_literals;
 
-// Keeps a call from being the last thing that its function does, which would make it a jump and take the function off the stack.
+// Keeps a call from being the last thing that its function does. Such a call would become a jump and take the function
+// off the stack.
 inline void stay() { asm volatile(""); }
 
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
@@ -133,7 +134,7 @@ WEFT_PROCS_TEST(Stack, DeepOnesAreElidedInTheMiddle) {
 WEFT_PROCS_TEST(Stack, OfAGoroutineThatNeverRanNamesItsEntry) {
   weft::WaitGroup done;
   std::string text;
-  // With one processor the new goroutine can't run before the caller gives way.
+  // With one processor the new goroutine can't run before the caller yields.
   if (weft::testing::variant().procs != 1) return;
   done.go([] {});
   text = weft::stack({.all = true});
@@ -177,7 +178,8 @@ WEFT_PROCS_TEST(Goroutines, TellStacksAndHighWaterMarksWhenAsked) {
   done.wait();
 }
 
-// Goroutines that park, yield and end all the time, while they are dumped: no crash, no data race, nothing torn that is shown as parked.
+// Goroutines park, yield and end all the time while they are dumped. There is no crash and no data race, and nothing
+// torn is shown as parked.
 WEFT_PROCS_TEST(Stack, OfGoroutinesThatNeverStandStill) {
   std::atomic<bool> stop{false};
   auto a = weft::make_chan<int>();
@@ -206,7 +208,7 @@ WEFT_PROCS_TEST(Stack, OfGoroutinesThatNeverStandStill) {
   done.wait();
 }
 
-// TSan keeps a signal back until its thread calls into it.
+// TSan holds a signal back until its thread calls into TSan.
 #if !defined(WEFT_TSAN)
 
 WEFT_FRAME void spins_until(const std::atomic<bool>& stop) {
@@ -232,7 +234,7 @@ WEFT_PROCS_TEST(CaptureRunning, AsksAThreadWhereItIs) {
       ASSERT_TRUE(weft::rt::capture_running(thread.load(std::memory_order_relaxed), snapshot, 60s));
       text.clear();
       weft::rt::append_frames(text, *info, snapshot, weft::rt::Frames::user);
-      // It may have been caught before it came there.
+      // The thread may have been caught before it came to that function.
       if (has(text, "traceback_test::spins_until(...)")) break;
     }
   }).join();
@@ -245,7 +247,7 @@ WEFT_PROCS_TEST(CaptureRunning, AsksAThreadWhereItIs) {
 
 #endif
 
-// A thread that does not answer costs the limit and nothing else.
+// A thread that does not answer costs the time limit and nothing else.
 WEFT_PROCS_TEST(CaptureRunning, GivesUp) {
   std::atomic<pid_t> thread{0};
   std::atomic<bool> stop{false};

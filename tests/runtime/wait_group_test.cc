@@ -24,7 +24,7 @@ constexpr int kRounds = 10'000;
 
 WEFT_PROCS_TEST(WaitGroup, WaitsForAll) {
   WaitGroup group;
-  group.wait();  // at zero
+  group.wait();  // the count is zero
   std::atomic<int> done{0};
   for (int i = 0; i < 1000; ++i) group.go([&] { ++done; });
   group.wait();
@@ -51,7 +51,7 @@ WEFT_PROCS_TEST(WaitGroup, LetsAllWaitersGo) {
   EXPECT_EQ(returned, 100);
 }
 
-// The group is destroyed as soon as wait() returns, while the last done() is on its way out.
+// The group is destroyed as soon as wait() returns, while the last done() is still returning.
 WEFT_PROCS_TEST(WaitGroup, MayGoWhenWaitReturns) {
   int sum = 0;
   for (int i = 0; i < kRounds; ++i) {
@@ -105,7 +105,7 @@ WEFT_PROCS_TEST(WaitGroup, WorksFromPlainThreads) {
   }
 }
 
-// What the function captured is gone before the group is done.
+// What the function captured is destroyed before the group is done.
 WEFT_PROCS_TEST(WaitGroup, DestroysTheFunctionBeforeDone) {
   struct Mark {
     explicit Mark(bool* flag) : gone(flag) {}
@@ -141,9 +141,9 @@ TEST(WaitGroup, NegativeCounterPanics) {
   EXPECT_THROW(other.add(-3), Panic);
 }
 
-// A second round that starts before the waiters of the first have returned is found by one of those.
+// A second round that starts before the waiters of the first one have returned is found by one of those waiters.
 WEFT_PROCS_TEST(WaitGroup, EarlyReusePanics) {
-  if (testing::variant().procs != 1) return;  // needs to know who runs next
+  if (testing::variant().procs != 1) return;  // the test needs to know who runs next
   WaitGroup group;
   std::atomic<bool> caught{false};
   group.add(1);

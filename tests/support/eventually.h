@@ -1,4 +1,4 @@
-// Waiting for what is to happen soon, on a machine of any speed.
+// Waits for what is to happen soon, on a machine of any speed.
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,7 @@ inline constexpr std::chrono::seconds kPatience{60};
 
 inline std::chrono::steady_clock::time_point patience_end() { return std::chrono::steady_clock::now() + kPatience; }
 
-// Sleeps until `condition()` holds; false when it does not within kPatience. Goroutines only.
+// Sleeps until `condition()` holds. Returns false when it does not hold within kPatience. For goroutines only.
 template <typename Condition>
 [[nodiscard]] bool eventually(Condition condition) {
   for (const auto end = patience_end(); !condition();) {
@@ -22,7 +22,8 @@ template <typename Condition>
   return true;
 }
 
-// Keeps the thread busy, without a call of the runtime, until `condition()` holds; false when it does not within kPatience.
+// Keeps the thread busy, without a call of the runtime, until `condition()` holds. Returns false when it does not hold
+// within kPatience.
 template <typename Condition>
 [[nodiscard]] bool spin_until(Condition condition) {
   for (const auto end = patience_end(); !condition();) {

@@ -1,4 +1,4 @@
-// Memory that runs out. Replaces operator new in the program that includes this, in one of its files.
+// Makes memory run out. Replaces operator new in the program that includes this file, in one of its sources.
 #pragma once
 
 #include <atomic>
@@ -10,12 +10,12 @@
 
 namespace weft::testing {
 
-// By goroutine, not by thread: a goroutine may come to another one in any call of the runtime.
+// Stores the goroutine, not the thread, because any call of the runtime may switch to another goroutine.
 inline std::atomic<std::uint64_t> allocates_no_more{0};
 inline std::atomic<int> allocations_before{0};
 
-// From here to the end of the scope the calling goroutine gets `n` allocations; all after that throw std::bad_alloc. One at
-// a time.
+// From its construction to the end of the scope, the calling goroutine gets `n` allocations; all later ones throw
+// std::bad_alloc. One at a time.
 class AllocationsFailAfter {
  public:
   explicit AllocationsFailAfter(int n) {
@@ -43,7 +43,7 @@ inline void* allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace weft::testing
 
-// Not inlined, or GCC would compare the one's malloc with the other's delete.
+// Not inlined, or GCC would compare the malloc of one with the delete of the other.
 // NOLINTBEGIN(misc-definitions-in-headers): one file of a program includes this, and a replacement can't be inline
 [[gnu::noinline]] void* operator new(std::size_t size) {
   return weft::testing::allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);

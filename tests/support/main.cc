@@ -1,4 +1,4 @@
-// Every test program's main: prints the seed of its random schedules.
+// The main() of every test program. It prints the seed of its random schedules.
 #include <gtest/gtest.h>
 
 #include <cstdint>

@@ -15,7 +15,7 @@ namespace {
 
 Variant current_variant;
 
-// Goroutines may be on their way out when the body returns. What leaks stays for ever.
+// Goroutines may still be about to end when the body returns. A goroutine that leaks stays for ever.
 constexpr std::chrono::seconds kLeakGrace{30};
 
 bool clean(const RuntimeStats& stats) { return stats.goroutines <= 1 && stats.timers == 0 && stats.descriptors == 0; }
@@ -38,7 +38,8 @@ void expect_nothing_left() {
   ADD_FAILURE() << report.str();
 }
 
-// A runtime whose threads were slow to stop was abandoned, and goroutines of it may still be on their way out; goroutines() shows them.
+// A runtime whose threads were slow to stop was abandoned. Its goroutines may still be about to end, and goroutines()
+// shows them.
 void await_stragglers() {
   const auto end = std::chrono::steady_clock::now() + kLeakGrace;
   const auto straggles = [](const GoroutineInfo& g) { return g.state == GoroutineState::running; };

@@ -3,7 +3,7 @@
 //   WEFT_PROCS_TEST(Suite, Name) { ... }    procs 1, 2, 4 on the default poller          Suite.Name/2
 //   WEFT_MATRIX_TEST(Suite, Name) { ... }   {io_uring, io_uring_plain, epoll} x procs    Suite.Name/epoll/2
 //
-// After each body: no goroutine but main, no timer and no descriptor may be left; the survivors are printed.
+// After each body no goroutine except main, no timer and no descriptor may be left. The test prints the survivors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -17,14 +17,14 @@ struct Variant {
   int procs = 1;
 };
 
-// The variant of the test that runs.
+// Returns the variant of the running test.
 const Variant& variant();
 
 using Body = void (*)();
 
 void run_variant(const Variant& v, Body body);
 
-// Registers one gtest per variant; called by the macros.
+// Registers one gtest for each variant. The macros call it.
 int register_procs_test(const char* suite, const char* name, const char* file, int line, Body body);
 int register_matrix_test(const char* suite, const char* name, const char* file, int line, Body body);
 

@@ -7,7 +7,7 @@
 
 namespace weft::testing {
 
-// The text of the Panic that f() throws.
+// Returns the text of the Panic that f() throws.
 template <typename F>
 std::string panic_text(F&& f) {
   try {

@@ -1,4 +1,4 @@
-// Waiting until goroutines wait.
+// Waits until goroutines wait.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,8 @@ inline std::size_t parked(std::string_view reason) {
   return n;
 }
 
-// Returns when at least `n` goroutines are parked for that reason; false when they are not after thirty seconds.
+// Returns true when at least `n` goroutines are parked for that reason, and false when they are not after thirty
+// seconds.
 inline bool wait_until_parked(std::size_t n, std::string_view reason) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int round = 0; parked(reason) < n; ++round) {

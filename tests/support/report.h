@@ -1,4 +1,4 @@
-// Reading the report of a child process that died.
+// Reads the report of a child process that died.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 
 namespace weft::testing {
 
-// For RuntimeOptions::log in the child: on a machine that stands still for a moment any goroutine may be taken for a hog.
+// RuntimeOptions::log of the child. On a machine that stands still for a moment, any goroutine may be taken for a hog.
 inline void ignore(LogLevel, std::string_view) {}
 
 inline std::size_t count(std::string_view text, std::string_view part) {
@@ -23,7 +23,7 @@ inline std::size_t count(std::string_view text, std::string_view part) {
   return n;
 }
 
-// A matcher for EXPECT_EXIT: `what` is said of a report for which `check` is false.
+// A matcher for EXPECT_EXIT. It prints `what` about a report for which `check` is false.
 class Says : public ::testing::MatcherInterface<const std::string&> {
  public:
   using Check = std::function<bool(const std::string&)>;

@@ -1,4 +1,4 @@
-// How much more a test does where nothing slows it down.
+// How much more a test does where nothing slows the test down.
 #pragma once
 
 namespace weft::testing {

@@ -1,8 +1,10 @@
-// What weft tells of the thread that runs a goroutine is true after every kind of park, however hard the compiler optimises.
+// What weft tells about the thread that runs a goroutine is true after every kind of park, however hard the compiler
+// optimises.
 //
-// Goroutines migrate between the threads of four processors, and look before and after each park, in one function in which everything
-// may be inlined, at every accessor that reads a thread-local: they must agree with the thread that the kernel says runs now. Prints one line and
-// ends with status 0 when all did, and when at least kMigrations parks ended on another thread than they began on.
+// Goroutines migrate between the threads of four processors. Before and after each park they look at every accessor
+// that reads a thread-local, in one function in which everything may be inlined. The accessors must agree with the
+// thread that the kernel names as the running one. The program prints one line and ends with status 0 when all
+// accessors agreed, and when at least kMigrations parks ended on another thread than they began on.
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,16 +33,16 @@ namespace {
 
 constexpr int kProcs = 4;
 constexpr int kGoroutines = 16;
-constexpr int kParks = 4000;  // of each goroutine, at the least
+constexpr int kParks = 4000;  // at least so many for each goroutine
 constexpr std::uint64_t kMigrations = 2000;
 constexpr std::chrono::seconds kPatience{150};
 constexpr std::size_t kMaxMachines = 4096;
 
 std::atomic<std::uint64_t> migrations{0};
 std::atomic<std::uint64_t> parks{0};
-std::atomic<std::uint64_t> stale{0};  // looks at which the compiler's address of errno was another thread's
+std::atomic<std::uint64_t> stale{0};  // counts the looks at which the compiler's address of errno was another thread's
 
-// By machine: what its thread had when it was first seen.
+// By machine: what its thread had when that thread was first seen.
 std::array<std::atomic<long>, kMaxMachines> threads;
 std::array<std::atomic<long>, kMaxMachines> exception_globals;
 
@@ -60,7 +62,7 @@ void expect(const char* what, long got, long want) {
 
 [[gnu::always_inline]] inline long thread_id() { return ::syscall(SYS_gettid); }
 
-// The first that comes sets the value; the others must have the same.
+// The first caller sets the value. The others must have the same value.
 [[gnu::always_inline]] inline void expect_same(const char* what, std::atomic<long>& known, long value) {
   long seen = known.load(std::memory_order_relaxed);
   if (seen == 0 && known.compare_exchange_strong(seen, value, std::memory_order_relaxed)) return;
@@ -72,7 +74,7 @@ struct Self {
   std::uint64_t parent;
 };
 
-// All accessors on one thread: there is no park in here.
+// Looks at all accessors on one thread: nothing in this function parks.
 [[gnu::always_inline]] inline long look(const Self& self, int round) {
   const long thread = thread_id();
   const int machine = weft::machine_id();
@@ -81,7 +83,7 @@ struct Self {
   expect_same("thread of the machine", threads[m], thread);
   expect("current_machine", weft::rt::current_machine()->id(), machine);
 
-  // What the machine held last; the processor may have been taken away since.
+  // The processor that the machine held last; it may have been taken away since.
   const int before = weft::processor_id();
   const int between = weft::rt::current_machine()->last_processor();
   const int after = weft::processor_id();
@@ -102,7 +104,8 @@ struct Self {
               reinterpret_cast<long>(weft::rt::thread_exception_globals()));
   expect("thread after all", thread_id(), thread);
 
-  // What a user might write: not asserted, because it depends on the compiler. The count shows what the accessors are for.
+  // A user might write this. It is not asserted, because it depends on the compiler. The count shows what the accessors
+  // are for.
   if (&errno != address_of_errno()) stale.fetch_add(1, std::memory_order_relaxed);
   return thread;
 }
@@ -113,7 +116,8 @@ struct Shared {
   weft::Chan<int> pong[kGoroutines / 2];
 };
 
-// Every way to be suspended. Goroutines 2k and 2k + 1 are partners: they make the same number of parks.
+// Suspends the goroutine in every possible way. Goroutines 2k and 2k + 1 are partners: they make the same number of
+// parks.
 [[gnu::always_inline]] inline void suspend(Shared& shared, int me, int round) {
   switch (round % 8) {
     case 0: {

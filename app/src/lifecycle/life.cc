@@ -18,10 +18,10 @@ namespace {
 
 using detail::field;
 
-// After the servers were closed by force: for the goroutines that notice.
+// After the servers were closed by force, the run waits this long for the goroutines that notice.
 constexpr std::chrono::milliseconds kForceGrace{500};
 
-// Of the goroutines that hang, this many are logged one by one.
+// Of the goroutines that hang, this many are logged one by one. The others are only counted.
 constexpr std::size_t kGoroutinesShown = 32;
 
 AppOptions with_name(AppOptions options) {
@@ -29,7 +29,7 @@ AppOptions with_name(AppOptions options) {
   return options;
 }
 
-// The app's signals end its run, each for the first time; the second ends the process.
+// Makes the app's signals end its run: the first signal stops the app, and the second ends the process.
 class RunSignals {
  public:
   RunSignals(const AppOptions& options, CancelCauseFunc cancel)
@@ -72,7 +72,7 @@ int App::Life::run() {
     start_failed(Error(e.code(), "signal"));
     return 1;
   }
-  if (start() == Start::serving) (void)run_context_.done().recv();
+  if (start() == Start::serving) static_cast<void>(run_context_.done().recv());
   return finish();
 }
 
@@ -97,7 +97,7 @@ App::Life::Start App::Life::run_start_hooks(const std::vector<Hook>& hooks, std:
   for (const Hook& hook : hooks) {
     if (stopping()) return Start::stopped;
     const Error error = hook(run_context_);
-    // One that gave up because the app is told to stop has not failed.
+    // A hook that gave up because the app was told to stop has not failed.
     if (error && stopping() && error == Condition::canceled) return Start::stopped;
     if (error) {
       start_failed(error.wrap(std::string(kind) + " hook"));
@@ -144,11 +144,11 @@ int App::Life::finish() {
     log().info("stopping reason={} timeout={}", field(cause(run_context_).message()), field(options.stop_timeout));
     sleep(options.drain_delay);
   }
-  cancel_run_({});  // for hooks and servers of a start that failed
+  cancel_run_({});  // tells hooks and servers of a failed start that the run is over
 
   const bool limited = options.stop_timeout > std::chrono::nanoseconds::zero();
   auto [ctx, cancel] = limited ? with_timeout(background(), options.stop_timeout) : with_cancel(background());
-  // What comes first: true, the stop is complete; false, time is up.
+  // The first value decides: true means that the stop is complete, false that time is up.
   const Chan<bool> ends = make_chan<bool>(3);
   const StopFunc disarm = after_func(ctx, [ends] { ends.send(false); });
   go([self = shared_from_this(), ctx = ctx, ends] {
@@ -162,7 +162,7 @@ int App::Life::finish() {
     for (const auto& member : members) member->server->close();
     const auto [grace, cancel_grace] = with_timeout(background(), kForceGrace);
     const StopFunc disarm_grace = after_func(grace, [ends] { ends.send(false); });
-    (void)ends.recv();
+    static_cast<void>(ends.recv());
     disarm_grace();
     cancel_grace();
   }
@@ -192,7 +192,7 @@ void App::Life::stop_server(Server& server, const Context& ctx) {
   const Error error = server.stop(ctx);
   if (!error) return;
   failed_.store(true, std::memory_order_relaxed);
-  if (ctx.err()) return;  // finish() logs what hangs, and closes
+  if (ctx.err()) return;  // finish() logs what hangs, and closes the server
   log().error("server did not stop server={} error={}", server.name(), field(error.message()));
   server.close();
 }

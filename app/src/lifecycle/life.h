@@ -1,5 +1,5 @@
-// App::Life: what an App is made of, and its run. Shared with the goroutines of a run, which a stop that takes too long
-// leaves behind.
+// App::Life holds what an App is made of, and runs it. The App shares it with the goroutines of the run, because a stop
+// that takes too long leaves some of them running.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@
 
 namespace weft::app {
 
-// Thread safety: the lists and options are fixed when run() begins.
+// Thread safety: the lists and options do not change after run() has begun.
 class App::Life : public std::enable_shared_from_this<App::Life> {
  public:
   explicit Life(AppOptions app_options);
@@ -27,17 +27,17 @@ class App::Life : public std::enable_shared_from_this<App::Life> {
   struct Member {
     explicit Member(std::shared_ptr<Server> s) noexcept : server(std::move(s)) {}
     const std::shared_ptr<Server> server;
-    std::atomic<bool> ended{false};  // its serve() has returned
+    std::atomic<bool> ended{false};  // serve() has returned
   };
 
   const AppOptions options;
   std::vector<std::shared_ptr<Member>> members;
   std::vector<Hook> before_start, after_start, before_stop, after_stop;
-  // Those that the debug server shows; its own handler shares the list.
+  // The servers that the debug server shows. The debug server's handler shares this list.
   const std::shared_ptr<std::vector<http::Server>> http_servers = std::make_shared<std::vector<http::Server>>();
 
  private:
-  // Why start() came back.
+  // Why start() returned.
   enum class Start { serving, stopped, failed };
 
   Start start();
@@ -54,11 +54,11 @@ class App::Life : public std::enable_shared_from_this<App::Life> {
   bool stopping() const noexcept { return static_cast<bool>(run_context_.err()); }
 
   const std::shared_ptr<spdlog::logger> logger_;
-  // Done at a signal, stop(), or the end of a server; the cause tells which.
+  // Done when a signal arrives, when stop() is called, or when a server ends. The cause tells which.
   Context run_context_;
   CancelCauseFunc cancel_run_;
   WaitGroup serving_;         // the goroutines in Server::serve()
-  bool serve_begun_ = false;  // written before the goroutine of the stop begins
+  bool serve_begun_ = false;  // written before the stopping goroutine begins
   std::atomic<bool> ran_{false};
   std::atomic<bool> ready_{false};
   std::atomic<bool> failed_{false};

@@ -1,4 +1,4 @@
-// How values look behind "key=" in log lines.
+// How values look after "key=" in log lines.
 #pragma once
 
 #include <chrono>
@@ -9,13 +9,13 @@
 
 namespace weft::app::detail {
 
-// As it is, or quoted when a reader could not tell where it ends.
+// Returns the value as it is, or quoted when a reader could not tell where it ends.
 inline std::string field(std::string_view value) {
   const bool plain = !value.empty() && value.find_first_of(" \t\r\n\"=") == std::string_view::npos;
   return plain ? std::string(value) : fmt::format("{:?}", value);
 }
 
-// "1.250s"
+// Returns seconds: "1.250s".
 inline std::string field(std::chrono::nanoseconds value) {
   return fmt::format("{:.3f}s", std::chrono::duration<double>(value).count());
 }

@@ -13,11 +13,11 @@
 namespace weft::program {
 namespace {
 
-// A response's head ends within so many bytes.
+// The head of a response must end within this many bytes.
 constexpr std::size_t kMaxHead = 64 * 1024;
 
 struct Url {
-  std::string host;  // as it goes into the Host field
+  std::string host;  // the value of the Host field
   std::string address;
   std::string target;
 };
@@ -40,7 +40,7 @@ Result<Url> parse_url(std::string_view text) {
   return url;
 }
 
-// "200 OK" of "HTTP/1.1 200 OK"; empty when the line is no status line.
+// Returns "200 OK" for "HTTP/1.1 200 OK", and nothing when the line is no status line.
 std::string_view status_of(std::string_view line) {
   constexpr std::string_view kVersion = "HTTP/1.";
   constexpr std::size_t kDigits = 3;
@@ -67,7 +67,7 @@ std::string_view final_status(std::string& head, bool& malformed) {
   }
 }
 
-// The status of the answer: "200 OK".
+// Sends the request and returns the status of the answer: "200 OK".
 Result<std::string> ask(const Url& url, std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   const auto [ctx, cancel] = with_deadline(background(), deadline);

@@ -11,7 +11,7 @@
 namespace weft::program {
 namespace {
 
-// "750ms", "10s", "2m" or "0" becomes the number of milliseconds; returns what is wrong, or nothing.
+// Turns "750ms", "10s", "2m" or "0" into the number of milliseconds. Returns what is wrong, or nothing.
 std::string duration_to_milliseconds(std::string& text) {
   static const std::map<std::string_view, std::int64_t> units = {{"ms", 1}, {"s", 1000}, {"m", 60'000}};
   constexpr std::size_t kMaxDigits = 9;
@@ -49,7 +49,7 @@ Command parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("weft ") + WEFT_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.require_subcommand(0, 1);
-  // So that a wrapper's flags can be overridden; subcommands inherit it.
+  // The last of several values counts, so that a wrapper's flags can be overridden. Subcommands inherit this.
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 
   ServeCommand serve;

@@ -8,7 +8,7 @@
 
 namespace weft::program {
 
-// Exit status of a command line that makes no sense.
+// The exit status for a command line that makes no sense.
 inline constexpr int kUsageStatus = 2;
 
 struct ServeCommand {
@@ -26,14 +26,14 @@ struct CheckCommand {
   std::chrono::milliseconds timeout = std::chrono::seconds(5);
 };
 
-// Nothing to run: the text that was asked for is printed.
+// There is nothing to run: what was asked for is already printed.
 struct Done {
   int status = 0;
 };
 
 using Command = std::variant<Done, ServeCommand, CheckCommand>;
 
-// Prints help and version to stdout, one line about a mistake to stderr.
+// Prints help and version to stdout, and one line about a mistake to stderr.
 Command parse_command_line(int argc, char** argv);
 
 }  // namespace weft::program

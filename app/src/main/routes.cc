@@ -18,7 +18,7 @@ constexpr int kMaxSleepMs = 60'000;
 
 void answer(http::ResponseWriter& w, std::string_view text) {
   w.header().set("Content-Type", "text/plain; charset=utf-8");
-  (void)w.write(text);
+  static_cast<void>(w.write(text));
 }
 
 void landing_page(http::ResponseWriter& w, http::Request&) {
@@ -40,7 +40,7 @@ void hello(http::ResponseWriter& w, http::Request& r) {
   answer(w, text);
 }
 
-// Reads all of the body before it answers, so that a client that writes before it reads can't get stuck.
+// Reads the whole body before it answers, so that a client that writes before it reads can't get stuck.
 void echo(http::ResponseWriter& w, http::Request& r) {
   const Result<std::string> body = r.read_body(kMaxEcho);
   if (!body) {
@@ -50,7 +50,7 @@ void echo(http::ResponseWriter& w, http::Request& r) {
   }
   const std::string_view type = r.header().get("Content-Type");
   w.header().set("Content-Type", type.empty() ? "application/octet-stream" : type);
-  (void)w.write(*body);
+  static_cast<void>(w.write(*body));
 }
 
 void chunked(http::ResponseWriter& w, http::Request&) {
@@ -68,9 +68,9 @@ void sleep_a_while(http::ResponseWriter& w, http::Request& r) {
     return http::error(w, "sleep: give milliseconds from 0 to " + std::to_string(kMaxSleepMs), http::kStatusBadRequest);
   }
   auto [ctx, cancel] = with_timeout(r.context(), std::chrono::milliseconds(ms));
-  (void)ctx.done().recv();
+  static_cast<void>(ctx.done().recv());
   cancel();
-  if (r.context().err()) throw http::AbortHandler();  // nobody is there to be told
+  if (r.context().err()) throw http::AbortHandler();  // nobody is there to receive an answer
   answer(w, "slept " + std::to_string(ms) + " ms\n");
 }
 

@@ -6,7 +6,7 @@
 
 namespace weft::program {
 
-// `app` says whether it is ready, and outlives the requests.
+// Returns the routes of `weft serve`. /readyz asks `app` whether it is ready; `app` must outlive the requests.
 http::ServeMux make_routes(const app::App& app);
 
 }  // namespace weft::program

@@ -11,7 +11,7 @@
 namespace weft::program {
 namespace {
 
-// A poller named on the command line beats the one in the environment.
+// A poller named on the command line takes precedence over the one in the environment.
 PollerChoice choose_poller(const std::string& poller) {
   if (poller == "io_uring") return PollerChoice::io_uring;
   if (poller == "io_uring_plain") return PollerChoice::io_uring_plain;

@@ -19,8 +19,8 @@ namespace {
 std::atomic<SignalMask> arrived{0};
 std::atomic<int> event_fd{-1};
 
-std::atomic<SignalMask> forcing{0};  // ForcedExit's signals
-std::atomic<int> forcing_seen{0};    // how many of them arrived
+std::atomic<SignalMask> forcing{0};  // the signals of ForcedExit
+std::atomic<int> forcing_seen{0};    // how many of those arrived
 std::array<char, 96> forced_text;    // written before `forcing`
 std::size_t forced_text_size = 0;
 
@@ -79,7 +79,7 @@ SignalMask take_signals() noexcept { return arrived.exchange(0, std::memory_orde
 void hook_signal(int signal) {
   struct sigaction action = {};
   action.sa_handler = &weft_on_signal;
-  // On the alternate stack where there is one: a goroutine's own may be nearly full.
+  // The handler runs on the alternate stack where there is one, because a goroutine's own stack may be nearly full.
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   ::sigemptyset(&action.sa_mask);
   if (::sigaction(signal, &action, &old_actions[static_cast<std::size_t>(signal - 1)]) != 0) {

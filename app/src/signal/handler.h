@@ -1,9 +1,9 @@
 // The half of signal delivery that runs inside signal handlers, and what it shares with the goroutine that delivers.
 //
-// A handler sets the signal's bit in a word and adds to an eventfd, which wakes the reader (hub.cc): in that order, and
-// the reader takes them in the other order, so a bit is never left behind without a wake-up to come. Both calls are
-// async-signal-safe. The eventfd lives as long as the process: a handler may still be running when the last
-// subscription ends.
+// A handler first sets the signal's bit in a word, then adds to an eventfd, which wakes the reader (hub.cc). The reader
+// first reads the eventfd, then takes the bits. So no bit is ever left without a wake-up that is still to come. Both
+// calls of the handler are async-signal-safe. The eventfd lives as long as the process, because a handler may still run
+// when the last subscription ends.
 #pragma once
 
 #include <cstdint>
@@ -20,24 +20,25 @@ inline constexpr int kMaxSignal = 64;
 
 constexpr SignalMask signal_bit(int signal) noexcept { return SignalMask{1} << (signal - 1); }
 
-// Throws Panic for a number that is no signal or can't be caught.
+// Returns the mask of `signals`. Throws Panic for a number that is no signal, and for a signal that can't be caught.
 SignalMask signal_mask(const std::vector<int>& signals);
 
-// "SIGTERM"; "signal 60" for one without a name.
+// Returns "SIGTERM", or "signal 60" for a signal without a name.
 std::string signal_name(int signal);
 
-// The eventfd, made at the first call. Throws std::system_error.
+// Returns the eventfd, which the first call makes. Throws std::system_error.
 int signal_event_fd();
 
-// The signals that arrived since the last call.
+// Returns the signals that arrived since the last call.
 SignalMask take_signals() noexcept;
 
-// Puts the handler in place, and back what was there before. One caller at a time.
+// hook_signal() puts the handler in place; unhook_signal() restores what was there before. One caller at a time.
 void hook_signal(int signal);
 void unhook_signal(int signal) noexcept;
 
-// While it lives, the second of these signals (any two of them) ends the process at once with status 128 + signal and a
-// line on stderr: in the handler itself, so that it works when no goroutine gets to run any more. One at a time.
+// While a ForcedExit lives, the second of these signals (any two of them) ends the process at once with status 128 +
+// signal and a line on stderr. The handler itself does this, so that it works even when no goroutine gets to run any
+// more. One ForcedExit at a time.
 class ForcedExit {
  public:
   ForcedExit(SignalMask signals, std::string_view program);
@@ -46,9 +47,9 @@ class ForcedExit {
   ForcedExit& operator=(const ForcedExit&) = delete;
 };
 
-// While it lives, a write to a broken pipe returns EPIPE instead of ending the process, unless the program handles or
-// ignores SIGPIPE itself. It is a handler that does nothing, not SIG_IGN: programs that are exec'd get the default
-// back. One at a time.
+// While a NoSigpipe lives, a write to a broken pipe returns EPIPE instead of ending the process, unless the program
+// handles or ignores SIGPIPE itself. It installs a handler that does nothing, not SIG_IGN, because programs that are
+// exec'd get the default back from a handler. One NoSigpipe at a time.
 class NoSigpipe {
  public:
   NoSigpipe() noexcept;

@@ -17,7 +17,8 @@ void end(const detail::SignalSubscription& subscription) noexcept {
   subscription.cancel({});
 }
 
-// The hub has a pointer of its own; the last of these ends the subscription.
+// The hub has a pointer of its own, so a pointer with its own count is made here: when its last copy goes, it ends the
+// subscription.
 SignalStop make_stop(std::shared_ptr<detail::SignalSubscription> subscription) {
   detail::SignalSubscription* const raw = subscription.get();
   return SignalStop(

@@ -1,5 +1,5 @@
-// A program that tests what is written in assembly, so that it can be built for another architecture and run under an emulator. It uses
-// nothing but runtime/src/arch. Exit status 0 when every check holds.
+// Tests what is written in assembly. It is a program, so that it can be built for another architecture and run under an
+// emulator. It uses nothing but runtime/src/arch. The exit status is 0 when every check holds.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -32,8 +32,8 @@ void check(bool condition, const char* what) {
   std::exit(1);
 }
 
-// Keeps a dozen values alive over each switch, so that callee-saved registers carry some of them: a register that is not saved shows as
-// a wrong sum.
+// Keeps a dozen values alive over each switch, so that callee-saved registers carry some of them. A register that is
+// not saved shows as a wrong sum.
 void body(void* arg) {
   auto& flow = *static_cast<Flow*>(arg);
   check(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) % 16 == 0,
@@ -60,7 +60,7 @@ void body(void* arg) {
   }
 }
 
-// The same arithmetic without switches.
+// Does the same arithmetic without switches.
 struct Expected {
   std::uint64_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6;
   double u = 0.5, v = 1.5, w = 2.5, x = 3.5, y = 4.5;
@@ -82,8 +82,8 @@ struct Expected {
   }
 };
 
-// An exception passes through a watched call: it is seen before anything below is unwound, and registers come back as they were. One that
-// is caught below is not seen.
+// An exception passes through a watched call. The watcher sees it before anything below is unwound, and the registers
+// come back as they were. An exception that is caught below is not seen.
 struct Watched {
   int seen = 0;
   int unwound = 0;

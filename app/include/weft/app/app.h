@@ -15,17 +15,17 @@
 //   5. runs the after_start hooks; ready() is true
 //   6. waits for a signal, stop(), or a server that ends by itself
 //   7. ready() is false; waits AppOptions::drain_delay; runs the before_stop hooks
-//   8. stops all servers at the same time: no new connections, what is in flight is finished
+//   8. stops all servers at the same time: they take no new connections, and finish what is in flight
 //   9. runs the after_stop hooks
-// A start that fails (a hook's error, a port in use) goes on with 7 for what was started, and leaves out the
-// before_stop hooks if it did not get to 4. A hook's error during the stop is logged and the stop goes on.
+// A start that fails (a hook's error, a port in use) continues with step 7 for what was started. Such a run leaves out
+// the before_stop hooks if it did not reach step 4. A hook's error during the stop is logged, and the stop continues.
 //
-// 7 to 9 may take AppOptions::stop_timeout, without the delay. Past it, run() logs what still hangs (servers and their
-// connections, goroutines and what they wait for), closes the servers by force, waits half a second for the goroutines
-// that notice, and returns 1. The second signal ends the process at once with status 128 + signal, also when no
-// goroutine gets to run.
+// Steps 7 to 9 together may take AppOptions::stop_timeout; the drain delay does not count. When that time is up, run()
+// logs what still hangs (servers and their connections, goroutines and what they wait for), closes the servers by
+// force, waits half a second for the goroutines that notice, and returns 1. The second signal ends the process at once
+// with status 128 + signal, even if no goroutine gets to run any more.
 //
-// Not in it: service registration (use after_start and before_stop), configuration, TLS.
+// The App does not do these: service registration (use after_start and before_stop), configuration, TLS.
 #pragma once
 
 #include <chrono>
@@ -49,7 +49,7 @@ class logger;
 namespace weft::app {
 
 struct AppOptions {
-  // For log lines and /debug/vars. Empty: the program's file name.
+  // Appears in log lines and in /debug/vars. Empty: the program's file name.
   std::string name = {};
   std::string version = {};
   std::map<std::string, std::string> metadata = {};
@@ -57,33 +57,40 @@ struct AppOptions {
   // The longest that the stop may take. Zero or negative: no limit.
   std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10);
 
-  // Between ready() turning false and the first server that stops, so that load balancers notice and send their clients
-  // elsewhere. Zero or negative: none.
+  // The time between ready() turning false and the stop of the first server. In it, load balancers notice and send
+  // their clients elsewhere. Zero or negative: no delay.
   std::chrono::nanoseconds drain_delay{0};
 
-  // What stops the app. Empty: no signal does.
+  // The signals that stop the app. Empty: no signal stops it.
   std::vector<int> signals = {SIGINT, SIGTERM};
 
-  // Where the app and its HTTP servers log. Null: spdlog's default logger, see set_up_log() in weft/app/log.h.
+  // The logger of the app and of its HTTP servers. Null: spdlog's default logger, see set_up_log() in weft/app/log.h.
   std::shared_ptr<spdlog::logger> logger = {};
 
-  // For a run() that starts the runtime itself.
+  // The options of the runtime, for a run() that starts the runtime itself.
   RuntimeOptions runtime = {};
 };
 
 struct DebugServerOptions {
-  // "host:port" or ":port". Whoever can connect sees the program from inside: the default is for this machine alone.
+  // "host:port" or ":port". Whoever can connect sees the program from inside, so the default accepts only clients on
+  // this machine.
   std::string address = "127.0.0.1:8001";
 };
 
-// Thread safety: servers and hooks are added from one thread before run(); stop() and ready() may be called from any
+// App runs servers and hooks, as described at the top of this file.
+//
+// Thread safety: servers and hooks are added from one thread before run(). stop() and ready() may be called from any
 // thread and any goroutine, also before run().
-// Lifetime: outlives run(). Servers and hooks live as long as the App, and longer when one of them doesn't end in time.
+//
+// Lifetime: an App outlives its run(). Servers and hooks live as long as the App, and longer when one of them doesn't
+// end in time.
+//
 // Blocking: only run() blocks.
 class App {
  public:
-  // An error ends the start, or is logged during the stop. The context of a start hook is done when a signal comes or
-  // stop() is called; that of a stop hook, when the time for stopping is up.
+  // Does something at a step of the start or of the stop. An error ends the start, or is logged during the stop. The
+  // context of a start hook is done when a signal comes or stop() is called. The context of a stop hook is done when
+  // the time for stopping is up.
   using Hook = std::function<Error(const Context&)>;
 
   explicit App(AppOptions options = {});
@@ -91,8 +98,8 @@ class App {
   App(const App&) = delete;
   App& operator=(const App&) = delete;
 
-  // Adds an HTTP server that answers by `handler`, a ServeMux for example. options.handler is not used. Empty
-  // options.error_log: the app's logger.
+  // Adds an HTTP server that answers with `handler`, for example a ServeMux. options.handler is not used. If
+  // options.error_log is empty, the server logs to the app's logger.
   Server& serve(http::Handler handler, http::ServerOptions options = {});
 
   // Adds a server of the handlers in weft/http/debug.h, which shows the app's other HTTP servers and the runtime.
@@ -107,16 +114,17 @@ class App {
   void before_stop(Hook hook);
   void after_stop(Hook hook);
 
-  // Starts, serves and stops, as told above. Called in a goroutine, blocks it; else starts the runtime first, with
-  // AppOptions::runtime, and blocks the thread. Returns 0 when the app was told to stop and did so in time; 1 after an
-  // error, which is on stderr or in the log, or when time ran out. Ignores SIGPIPE while it runs unless the program
-  // handles it itself. Once only: a second call throws Panic.
+  // Starts, serves and stops, as described at the top of this file. In a goroutine, run() blocks that goroutine.
+  // Elsewhere run() first starts the runtime with AppOptions::runtime, and blocks the thread. Returns 0 when the app
+  // was told to stop and did so in time. Returns 1 after an error, which is on stderr or in the log, or when time ran
+  // out. Ignores SIGPIPE while it runs, unless the program handles SIGPIPE itself. May be called only once: a second
+  // call throws Panic.
   int run();
 
   // Begins the stop and returns at once.
   void stop() noexcept;
 
-  // True while the app serves and is not about to stop: the answer to a readiness probe.
+  // True while the app serves and is not about to stop. This is the answer to a readiness probe.
   bool ready() const noexcept;
 
   const AppOptions& options() const noexcept;

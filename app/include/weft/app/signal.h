@@ -4,14 +4,14 @@
 //   serve_until(ctx);
 //   stop();                                                // from here on another SIGINT ends the process as usual
 //
-// A signal is hooked from the first subscription to the end of the last; before and after, its old disposition holds.
-// Whichever thread it hits, a goroutine delivers it; no thread waits for signals. The same signal sent twice may arrive
-// once, as the kernel has it.
+// A signal is hooked from its first subscription until its last subscription ends. Before and after, its old
+// disposition holds. Whichever thread receives the signal, a goroutine delivers it, and no thread waits for signals. As
+// always in the kernel, a signal that is sent twice may arrive once.
 //
-// Thread safety: any goroutine and any thread of the running runtime.
-// Lifetime: a subscription lasts until it is stopped or the last copy of its SignalStop goes; that is before the
-// runtime ends.
-// Blocking: nothing here blocks for long; delivery never waits for a receiver.
+// Thread safety: any goroutine and any thread of the running runtime may call everything here.
+// Lifetime: a subscription lasts until it is stopped, or until the last copy of its SignalStop is destroyed. This must
+// happen before the runtime ends.
+// Blocking: nothing here blocks for long, and the delivery never waits for a receiver.
 #pragma once
 
 #include <memory>
@@ -27,9 +27,9 @@ namespace detail {
 struct SignalSubscription;
 }
 
-// Ends a subscription; later calls do nothing. When it returns nothing more is delivered, and signals that nobody else
-// is subscribed to have their old disposition back. Copies end the same subscription; when the last one goes it is
-// ended too.
+// Ends a subscription. Later calls do nothing. When a call has returned, nothing more is delivered, and signals without
+// any other subscription have their old disposition back. Copies end the same subscription. The end of the last copy
+// ends the subscription too.
 class SignalStop {
  public:
   SignalStop() noexcept = default;
@@ -41,14 +41,15 @@ class SignalStop {
   std::shared_ptr<detail::SignalSubscription> subscription_;
 };
 
-// Sends each of `signals` that arrives to `channel`, if that is possible without waiting; so give it a buffer. Several
-// subscriptions each get a copy. Throws Panic for a nil channel and for a signal that can't be caught,
-// std::system_error when the kernel has no descriptor left.
+// Sends each of `signals` that arrives to `channel`, if that is possible without waiting; so give the channel a buffer.
+// Several subscriptions each get a copy of the signal. Throws Panic for a nil channel and for a signal that can't be
+// caught. Throws std::system_error when the kernel has no descriptor left.
 [[nodiscard]] SignalStop notify(SendChan<int> channel, const std::vector<int>& signals);
 
-// A context that is done at the first of `signals`, when the function is called, or when `parent` is done. Its cause
-// says which signal: "signal SIGTERM received". Later signals are swallowed until the function is called, so call it
-// early to let a second ^C end the process, or leave it to after_func(ctx, stop). Throws what notify() throws.
+// Returns a context and a function. The context is done when the first of `signals` arrives, when the function is
+// called, or when `parent` is done. Its cause says which signal it was: "signal SIGTERM received". Later signals are
+// swallowed until the function is called. So call the function early, to let a second ^C end the process, or leave that
+// to after_func(ctx, stop). Throws what notify() throws.
 [[nodiscard]] std::pair<Context, SignalStop> notify_context(const Context& parent, const std::vector<int>& signals);
 
 }  // namespace weft::app
