@@ -30,6 +30,7 @@
 #include "weft/net/listener.h"
 #include "weft/panic.h"
 #include "weft/sync.h"
+#include "weft/stats.h"
 #include "weft/time.h"
 
 namespace weft::app {
@@ -269,6 +270,45 @@ TEST(App, RunStartsTheRuntimeWhenThereIsNone) {
   });
   EXPECT_EQ(app.run(), 0);
   EXPECT_EQ(procs(), 0);
+}
+
+TEST(App, TheRuntimesWarningsGoToItsLogger) {
+  Lines lines;
+  AppOptions options = quiet(lines);
+  options.runtime.procs = 1;
+  App app(options);
+  app.after_start([&](const Context&) {
+    // A goroutine that computes until the runtime calls it a hog.
+    const std::uint64_t before = runtime_stats().hogs;
+    const auto give_up = steady_clock::now() + seconds(30);
+    while (runtime_stats().hogs == before && steady_clock::now() < give_up) {
+    }
+    app.stop();
+    return Error();
+  });
+  EXPECT_EQ(app.run(), 0);
+  EXPECT_NE(lines.text().find("warning goroutine 1 has kept its thread for"), std::string::npos) << lines.text();
+}
+
+WEFT_MATRIX_TEST(App, AGoroutineInABlockingCallHangsInASystemCall) {
+  Lines lines;
+  AppOptions options = quiet(lines);
+  options.stop_timeout = milliseconds(50);
+  App app(options);
+  app.before_stop([&](const Context&) {
+    // The call outlives the timeout, and the half second that follows it, by a little.
+    blocking([] { std::this_thread::sleep_for(seconds(1)); });
+    return Error();
+  });
+  app.after_start([&](const Context&) {
+    app.stop();
+    return Error();
+  });
+  EXPECT_EQ(app.run(), 1);
+  const std::string text = lines.text();
+  EXPECT_TRUE(std::regex_search(text, std::regex(R"(warning still there goroutine=\d+ parent=\d+ state=syscall )")))
+      << text;
+  sleep(seconds(1));
 }
 
 TEST(App, IsNamedAfterTheProgramWhenNobodySays) { EXPECT_EQ(App().options().name, "app_test"); }

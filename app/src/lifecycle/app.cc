@@ -4,6 +4,7 @@
 
 #include "app/src/lifecycle/http_server.h"
 #include "app/src/lifecycle/life.h"
+#include "weft/app/log.h"
 #include "weft/http/debug.h"
 
 namespace weft::app {
@@ -53,7 +54,9 @@ void App::after_stop(Hook hook) { life_->after_stop.push_back(std::move(hook)); 
 
 int App::run() {
   if (this_goroutine::id() != 0) return life_->run();
-  return weft::run([this] { return life_->run(); }, life_->options.runtime);
+  RuntimeOptions runtime = life_->options.runtime;
+  if (!runtime.log) runtime.log = log_sink(life_->logger());
+  return weft::run([this] { return life_->run(); }, std::move(runtime));
 }
 
 void App::stop() noexcept { life_->stop(); }

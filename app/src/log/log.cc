@@ -1,5 +1,6 @@
 #include "weft/app/log.h"
 
+#include <string_view>
 #include <utility>
 
 #include <spdlog/pattern_formatter.h>
@@ -33,6 +34,19 @@ std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options) {
   logger->set_formatter(make_log_formatter(options.pattern));
   logger->set_level(options.level);
   return logger;
+}
+
+LogSink log_sink(std::shared_ptr<spdlog::logger> logger) {
+  return [logger = std::move(logger)](LogLevel level, std::string_view line) {
+    switch (level) {
+      case LogLevel::info:
+        return logger->info("{}", line);
+      case LogLevel::warning:
+        return logger->warn("{}", line);
+      case LogLevel::error:
+        return logger->error("{}", line);
+    }
+  };
 }
 
 void set_up_log(const LogOptions& options) { spdlog::set_default_logger(make_logger(options)); }

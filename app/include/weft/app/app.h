@@ -67,7 +67,7 @@ struct AppOptions {
   // The logger of the app and of its HTTP servers. Null: spdlog's default logger, see set_up_log() in weft/app/log.h.
   std::shared_ptr<spdlog::logger> logger = {};
 
-  // The options of the runtime, for a run() that starts the runtime itself.
+  // The options of the runtime, for a run() that starts the runtime itself. Empty runtime.log: the app's logger.
   RuntimeOptions runtime = {};
 };
 
