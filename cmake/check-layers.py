@@ -44,7 +44,7 @@ PUBLIC_ROOMS = {
             "detail/wait_queue",
     "time": "time testing/bubble",
     "context": "context",
-    "control": "debug goroutine_local stats",
+    "control": "debug goroutine_local stats weft",
     "group": "errgroup task_group detail/task_call",
 }
 
