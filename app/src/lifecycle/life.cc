@@ -151,8 +151,8 @@ int App::Life::finish() {
   // The first value decides: true means that the stop is complete, false that time is up.
   const Chan<bool> ends = make_chan<bool>(3);
   const StopFunc disarm = after_func(ctx, [ends] { ends.send(false); });
-  go([self = shared_from_this(), ctx = ctx, ends] {
-    self->stop_gently(ctx);
+  go([self = shared_from_this(), limit = ctx, ends] {
+    self->stop_gently(limit);
     ends.send(true);
   });
   const bool in_time = *ends.recv();

@@ -40,8 +40,8 @@ SignalStop notify(SendChan<int> channel, const std::vector<int>& signals) {
 std::pair<Context, SignalStop> notify_context(const Context& parent, const std::vector<int>& signals) {
   const detail::SignalMask mask = detail::signal_mask(signals);
   auto [ctx, cancel] = with_cancel_cause(parent);
-  auto subscription = SignalHub::instance().subscribe(mask, [cancel = cancel](int signal) {
-    cancel(Error::text("signal " + detail::signal_name(signal) + " received"));
+  auto subscription = SignalHub::instance().subscribe(mask, [cancel_context = cancel](int signal) {
+    cancel_context(Error::text("signal " + detail::signal_name(signal) + " received"));
   });
   subscription->cancel = std::move(cancel);
   return {std::move(ctx), make_stop(std::move(subscription))};

@@ -1,7 +1,6 @@
 #include "weft/labels.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "runtime/src/base/label_set.h"
@@ -9,15 +8,17 @@
 namespace weft {
 Labels::Labels(std::vector<Label> labels) {
   if (labels.empty()) return;
-  std::ranges::stable_sort(labels, {}, &Label::key);
-  // Of neighbours with one key, the last stays.
-  auto kept = labels.begin();
-  for (auto next = std::next(kept); next != labels.end(); ++next) {
-    if (next->key != kept->key) ++kept;
-    if (kept != next) *kept = std::move(*next);
+  std::vector<Label> sorted;
+  sorted.reserve(labels.size());
+  for (Label& label : labels) {
+    const auto at = std::ranges::lower_bound(sorted, label.key, {}, &Label::key);
+    if (at != sorted.end() && at->key == label.key) {
+      *at = std::move(label);  // the last label of a key stays
+    } else {
+      sorted.insert(at, std::move(label));
+    }
   }
-  labels.erase(std::next(kept), labels.end());
-  set_ = new rt::LabelSet(std::move(labels));
+  set_ = new rt::LabelSet(std::move(sorted));
 }
 
 Labels::Labels(const Labels& other) noexcept : set_(other.set_) {
