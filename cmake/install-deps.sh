@@ -13,8 +13,10 @@ Installs the packages of each GROUP that are not installed yet (Debian, Ubuntu a
 groups:
   build   compiler, build tools and libraries (the default)
   test    what the test suite runs: curl, wrk, Python, gdb, Clang, a cross compiler and an emulator
-  bench   load tests and benchmarks: wrk, Go, Python, Google Benchmark
+  bench   load tests and benchmarks: wrk, Go, Python
   check   formatter and linter
+  clang   the newest Clang that the libraries must compile with
+  fuzz    Clang with libFuzzer and the sanitizers
   all     all of them
 
 options:
@@ -41,11 +43,13 @@ group_packages() {
       # An aarch64 machine runs the aarch64 tests natively.
       [[ $(uname -m) == aarch64 ]] || echo g++-aarch64-linux-gnu qemu-user
       ;;
-    bench) echo wrk golang-go python3 libbenchmark-dev ;;
+    bench) echo wrk golang-go python3 ;;
     check) echo clang-format clang-tidy ;;
+    clang) echo clang-19 ;;
+    fuzz) echo clang libclang-rt-dev ;;
     all)
       local group
-      for group in build test bench check; do group_packages "$group"; done
+      for group in build test bench check clang fuzz; do group_packages "$group"; done
       ;;
     *)
       printf '%s: there is no group "%s"\n' "$me" "$1" >&2

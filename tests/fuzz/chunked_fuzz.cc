@@ -1,7 +1,6 @@
-// libFuzzer entry for the decoder of chunked bodies. Built by hand, as request_parser_fuzz.cc is, with
-// http/src/parser/chunked.cc, http/src/message/errc.cc and runtime/src/error.cc.
+// The libFuzzer entry for the decoder of chunked bodies.
 //
-// The first byte says where the input is cut. Whatever the bytes are: body and verdict don't depend on the cut.
+// The first byte says where the input is cut in two. Whatever the bytes are, the body and the verdict don't depend on the cut.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

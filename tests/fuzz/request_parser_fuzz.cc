@@ -1,11 +1,7 @@
-// libFuzzer entry for the request parser. Built by hand:
+// The libFuzzer entry for the request parser.
 //
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Ihttp/include -Ihttp/src -Iruntime/include
-//       tests/fuzz/request_parser_fuzz.cc http/src/parser/request_parser.cc http/src/message/{header,text_arena}.cc
-//   ./a.out tests/fuzz/corpus/request_parser
-//
-// The first byte says where the input is cut. Whatever the bytes are: the verdict doesn't depend on the cut, and every
-// view lies inside the head.
+// The first byte says where the input is cut in two. Whatever the bytes are, the verdict doesn't depend on the cut, and every view that the
+// parser gives lies inside the head.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -65,7 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   RequestParser split(kLimit);
   const std::string front = input.substr(0, cut);
   ParseStatus status = split.parse(front);
-  // A head that is whole in front of the cut is judged there.
+  // When the whole head stands before the cut, the parser judges it there.
   const std::string got =
       status == ParseStatus::need_more ? describe(split, split.parse(input), input) : describe(split, status, front);
   require(got == want);
