@@ -1,17 +1,18 @@
-// Not part of the API.
+// This header is not part of the API. RWMutex is made of it.
 //
-// BasicRWMutex: the word and the queues of an RWMutex. Its writers are those of a BasicMutex, whose word also counts
-// the readers. It is a template, as BasicMutex is; sync/rw_mutex.h has the protocol and the slow paths.
+// BasicRWMutex has an RWMutex's word and queues. The writers are those of a BasicMutex, whose word also counts the
+// readers. It is a template as BasicMutex is. runtime/src/sync/rw_mutex.h has the protocol and the slow paths.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
 #include <weft/detail/mutex_core.h>
+#include <weft/thread_annotations.h>
 
 namespace weft::detail {
 
-struct RWMutexWaiting;  // sync/lock_waiting.h
+struct RWMutexWaiting;  // runtime/src/sync/lock_waiting.h
 
 struct RWMutexPolicy : MutexPolicy {
   using Waiting = RWMutexWaiting;
@@ -73,11 +74,11 @@ class BasicRWMutex {
   void admit(std::uint32_t readers) noexcept;
 
   BasicMutex<Policy> writers_;
-  typename Policy::SpinMutex mutex_;  // guards the rest
-  WaitQueue waiting_readers_;
-  WaitNode* waiting_writer_ = nullptr;
-  std::uint32_t admissions_ = 0;
-  std::int32_t leaving_ = 0;
+  typename Policy::SpinMutex mutex_;
+  WaitQueue waiting_readers_ WEFT_GUARDED_BY(mutex_);
+  WaitNode* waiting_writer_ WEFT_GUARDED_BY(mutex_) = nullptr;
+  std::uint32_t admissions_ WEFT_GUARDED_BY(mutex_) = 0;
+  std::int32_t leaving_ WEFT_GUARDED_BY(mutex_) = 0;
 };
 
 extern template class BasicRWMutex<RWMutexPolicy>;
