@@ -14,7 +14,7 @@
 // Blocking: no operation blocks for long. The functions given to update() may park.
 // Ordering: the operations on all AtomicValues are sequentially consistent, as Go's atomics are.
 // Cost: load() writes to no memory that other processors write to, so it scales with the processors: with two
-// processors it does five times the loads of one std::shared_ptr under a mutex (loadtest/micro/atomic_value_bench.cc),
+// processors it does five times the loads of one std::shared_ptr under a mutex (loadtest/micro/weft/shared.cc),
 // with one processor as many. A replacement visits the copies of all processors.
 //
 // How it works. value_ is the value, and version_ counts its replacements; both are written under mutex_. Each
@@ -31,12 +31,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <type_traits>
 #include <utility>
 
 #include <weft/detail/spin_mutex.h>
+#include <weft/lock_guard.h>
 #include <weft/sharded.h>
 
 namespace weft {
@@ -82,18 +82,18 @@ class AtomicValue {
  private:
   struct Shard {
     rt::SpinMutex mutex;
-    std::uint64_t version = 0;  // 0: there is no copy
-    Pointer copy;
+    std::uint64_t version WEFT_GUARDED_BY(mutex) = 0;  // 0: there is no copy
+    Pointer copy WEFT_GUARDED_BY(mutex);
   };
 
   Shard* shard() const noexcept;
   Pointer load_slow(Shard* shard) const noexcept;
-  Pointer replace_locked(Pointer value) noexcept;
+  Pointer replace_locked(Pointer value) noexcept WEFT_REQUIRES(mutex_);
   void drop_copies() noexcept;
 
   std::atomic<std::uint64_t> version_{0};  // 0: there is no value yet
   mutable rt::SpinMutex mutex_;
-  Pointer value_;
+  Pointer value_ WEFT_GUARDED_BY(mutex_);
   mutable Sharded<Shard> shards_;
 };
 
@@ -108,7 +108,7 @@ auto AtomicValue<T>::load() const noexcept -> Pointer {
   // seq_cst: readers of several AtomicValues agree on the order of their replacements.
   const std::uint64_t version = version_.load(std::memory_order_seq_cst);
   {
-    const std::lock_guard lock(mine->mutex);
+    const LockGuard lock(mine->mutex);
     if (mine->version == version) [[likely]] {
       return mine->copy;
     }
@@ -131,7 +131,7 @@ template <typename T>
   Pointer value;
   std::uint64_t version = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     value = value_;
     version = version_.load(std::memory_order_seq_cst);  // seq_cst: this load takes the place of the one in load()
   }
@@ -144,7 +144,7 @@ template <typename T>
   } catch (const std::bad_alloc&) {
     return value;
   }
-  const std::lock_guard lock(shard->mutex);
+  const LockGuard lock(shard->mutex);
   if (shard->version < version && version_.load(std::memory_order_relaxed) == version) {
     shard->version = version;
     shard->copy.swap(copy);
@@ -157,7 +157,7 @@ auto AtomicValue<T>::swap(Pointer value) -> Pointer {
   if (value == nullptr) detail::panic_store_of_nil_value();
   Pointer before;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     before = replace_locked(std::move(value));
   }
   drop_copies();
@@ -169,7 +169,7 @@ bool AtomicValue<T>::compare_exchange(Pointer& expected, Pointer desired) {
   if (desired == nullptr) detail::panic_store_of_nil_value();
   Pointer before;  // released when no lock is held
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (value_ == expected) {
       before = replace_locked(std::move(desired));
     } else {
@@ -204,7 +204,7 @@ template <typename T>
 void AtomicValue<T>::drop_copies() noexcept {
   shards_.range([](Shard& shard) {
     Pointer dropped;  // destroyed after the mutex is released
-    const std::lock_guard lock(shard.mutex);
+    const LockGuard lock(shard.mutex);
     shard.version = 0;
     shard.copy.swap(dropped);
   });

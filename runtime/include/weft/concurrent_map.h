@@ -25,7 +25,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <type_traits>
@@ -33,6 +32,7 @@
 #include <utility>
 #include <vector>
 
+#include <weft/lock_guard.h>
 #include <weft/mutex.h>
 
 namespace weft {
@@ -133,10 +133,10 @@ class ConcurrentMap {
 
   struct alignas(64) Shard {
     mutable Mutex mutex;
-    Table table;                       // under the mutex
+    Table table WEFT_GUARDED_BY(mutex);
     std::atomic<std::size_t> size{0};  // of the table; written under the mutex
 
-    void note_size_locked() noexcept { size.store(table.size(), std::memory_order_relaxed); }
+    void note_size_locked() noexcept WEFT_REQUIRES(mutex) { size.store(table.size(), std::memory_order_relaxed); }
   };
 
   Hashed hashed(const K& key) const noexcept { return {key, Hash()(key)}; }
@@ -159,7 +159,7 @@ template <typename K, typename V, typename Hash, typename Equal>
 std::optional<V> ConcurrentMap<K, V, Hash, Equal>::load(const K& key) const requires std::copy_constructible<V> {
   const Hashed wanted = hashed(key);
   const Shard& shard = shard_of(wanted);
-  const std::lock_guard lock(shard.mutex);
+  const LockGuard lock(shard.mutex);
   const auto at = shard.table.find(wanted);
   if (at == shard.table.end()) return std::nullopt;
   return at->second;
@@ -169,7 +169,7 @@ template <typename K, typename V, typename Hash, typename Equal>
 bool ConcurrentMap<K, V, Hash, Equal>::contains(const K& key) const {
   const Hashed wanted = hashed(key);
   const Shard& shard = shard_of(wanted);
-  const std::lock_guard lock(shard.mutex);
+  const LockGuard lock(shard.mutex);
   return shard.table.contains(wanted);
 }
 
@@ -178,7 +178,7 @@ LoadOrStore<V> ConcurrentMap<K, V, Hash, Equal>::load_or_store(const K& key,
                                                                V value) requires std::copy_constructible<V> {
   const Hashed wanted = hashed(key);
   Shard& shard = shard_of(wanted);
-  const std::lock_guard lock(shard.mutex);
+  const LockGuard lock(shard.mutex);
   if (const auto at = shard.table.find(wanted); at != shard.table.end()) return {at->second, true};
   LoadOrStore<V> stored{value, false};
   shard.table.emplace(key, std::move(value));
@@ -191,7 +191,7 @@ std::optional<V> ConcurrentMap<K, V, Hash, Equal>::load_and_delete(const K& key)
   const Hashed wanted = hashed(key);
   Shard& shard = shard_of(wanted);
   typename Table::node_type removed;  // destroyed when the lock is released
-  const std::lock_guard lock(shard.mutex);
+  const LockGuard lock(shard.mutex);
   const auto at = shard.table.find(wanted);
   if (at == shard.table.end()) return std::nullopt;
   removed = shard.table.extract(at);
@@ -203,7 +203,7 @@ template <typename K, typename V, typename Hash, typename Equal>
 std::optional<V> ConcurrentMap<K, V, Hash, Equal>::swap(const K& key, V value) {
   const Hashed wanted = hashed(key);
   Shard& shard = shard_of(wanted);
-  const std::lock_guard lock(shard.mutex);
+  const LockGuard lock(shard.mutex);
   if (const auto at = shard.table.find(wanted); at != shard.table.end()) {
     using std::swap;
     swap(at->second, value);
@@ -219,7 +219,7 @@ bool ConcurrentMap<K, V, Hash, Equal>::compare_and_swap(const K& key, const V& e
                                                         V desired) requires std::equality_comparable<V> {
   const Hashed wanted = hashed(key);
   Shard& shard = shard_of(wanted);
-  const std::lock_guard lock(shard.mutex);
+  const LockGuard lock(shard.mutex);
   const auto at = shard.table.find(wanted);
   if (at == shard.table.end() || !(at->second == expected)) return false;
   using std::swap;
@@ -233,7 +233,7 @@ bool ConcurrentMap<K, V, Hash, Equal>::compare_and_delete(const K& key,
   const Hashed wanted = hashed(key);
   Shard& shard = shard_of(wanted);
   typename Table::node_type removed;  // destroyed when the lock is released
-  const std::lock_guard lock(shard.mutex);
+  const LockGuard lock(shard.mutex);
   const auto at = shard.table.find(wanted);
   if (at == shard.table.end() || !(at->second == expected)) return false;
   removed = shard.table.extract(at);
@@ -250,7 +250,7 @@ void ConcurrentMap<K, V, Hash, Equal>::range(
   for (const Shard& shard : shards_) {
     std::vector<std::pair<K, V>> entries;
     {
-      const std::lock_guard lock(shard.mutex);
+      const LockGuard lock(shard.mutex);
       entries.reserve(shard.table.size());
       for (const auto& [key, value] : shard.table) entries.emplace_back(key, value);
     }
@@ -264,7 +264,7 @@ template <typename K, typename V, typename Hash, typename Equal>
 void ConcurrentMap<K, V, Hash, Equal>::clear() {
   for (Shard& shard : shards_) {
     Table removed;  // destroyed when the lock is released
-    const std::lock_guard lock(shard.mutex);
+    const LockGuard lock(shard.mutex);
     shard.table.swap(removed);
     shard.note_size_locked();
   }

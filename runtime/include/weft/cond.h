@@ -32,7 +32,7 @@ namespace detail {
 // The policy of the queue; tests/model/cond_test.cc explores the queue with another one.
 struct CondPolicy {
   using Waits = WaitPolicy;
-  static void block(WaitNode& node, rt::SpinMutex& held) noexcept;
+  static void block(WaitNode& node, rt::SpinMutex& held) noexcept WEFT_RELEASE(held);
 };
 
 // The queue of the waiters; sync/cond.h has the protocol.

@@ -22,13 +22,13 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
 #include <weft/go.h>
+#include <weft/lock_guard.h>
 #include <weft/mutex.h>
 
 namespace weft {
@@ -124,7 +124,7 @@ template <typename F>
 
 template <typename F>
 void Once::do_slow(F&& fn) {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   if (done_.load(std::memory_order_relaxed)) return;
   const DoneAtEnd end{done_};
   std::invoke(std::forward<F>(fn));

@@ -64,14 +64,14 @@ class Semaphore {
   struct Waiter;
 
   Error acquire_until(detail::WaitStop& stop, std::int64_t n);
-  bool take_locked(std::int64_t n) noexcept;
-  detail::WaitNode* grant_locked() noexcept;
+  bool take_locked(std::int64_t n) noexcept WEFT_REQUIRES(mutex_);
+  detail::WaitNode* grant_locked() noexcept WEFT_REQUIRES(mutex_);
   static void cancel(void* waiter) noexcept;
 
   const std::int64_t size_;
-  rt::SpinMutex mutex_;  // guards the rest
-  std::int64_t taken_ = 0;
-  detail::WaitQueue waiters_;  // of Waiters
+  rt::SpinMutex mutex_;
+  std::int64_t taken_ WEFT_GUARDED_BY(mutex_) = 0;
+  detail::WaitQueue waiters_ WEFT_GUARDED_BY(mutex_);  // of Waiters
 };
 
 // Owns units of a semaphore, and releases them at its end. It can be moved; it is empty when moved from.

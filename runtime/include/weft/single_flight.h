@@ -20,7 +20,6 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <unordered_map>
@@ -29,6 +28,7 @@
 
 #include <weft/chan.h>
 #include <weft/go.h>
+#include <weft/lock_guard.h>
 #include <weft/mutex.h>
 #include <weft/source_location.h>
 #include <weft/wait_group.h>
@@ -128,15 +128,15 @@ class SingleFlight {
 
   // Both are called with mutex_ held. join_locked() returns the call of the key that is under way, null when there is
   // none. begin_locked() returns a new call, with those channels.
-  CallPtr join_locked(const K& key);
-  CallPtr begin_locked(const K& key, std::vector<Chan<FlightResult<V>>> chans);
+  CallPtr join_locked(const K& key) WEFT_REQUIRES(mutex_);
+  CallPtr begin_locked(const K& key, std::vector<Chan<FlightResult<V>>> chans) WEFT_REQUIRES(mutex_);
 
   template <typename F>
   void run(Call& call, F& fn);
   void finish(Call& call) noexcept;
 
   Mutex mutex_;
-  std::unordered_map<K, CallPtr, Hash, Equal> calls_;  // under way and not forgotten
+  std::unordered_map<K, CallPtr, Hash, Equal> calls_ WEFT_GUARDED_BY(mutex_);  // under way and not forgotten
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -145,18 +145,19 @@ template <typename K, typename V, typename Hash, typename Equal>
 template <typename F>
 Flight<V> SingleFlight<K, V, Hash, Equal>::do_call(const K& key, F&& fn) {
   static_assert(std::is_invocable_r_v<V, F&>, "weft::SingleFlight::do_call takes a function that returns its value");
+  CallPtr other;
   CallPtr call;
   {
-    std::unique_lock lock(mutex_);
-    if (const CallPtr other = join_locked(key)) {
-      lock.unlock();
-      other->under_way.wait();
-      const detail::FlightOutcome<V>& outcome = *other->outcome;
-      if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
-      if (!outcome.value) detail::exit_with_flight();
-      return {*outcome.value, true};
-    }
-    call = begin_locked(key, {});
+    const LockGuard lock(mutex_);
+    other = join_locked(key);
+    if (other == nullptr) call = begin_locked(key, {});
+  }
+  if (other != nullptr) {
+    other->under_way.wait();
+    const detail::FlightOutcome<V>& outcome = *other->outcome;
+    if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
+    if (!outcome.value) detail::exit_with_flight();
+    return {*outcome.value, true};
   }
   run(*call, fn);
   // The call is no longer in calls_, so nobody joins it.
@@ -172,7 +173,7 @@ RecvChan<FlightResult<V>> SingleFlight<K, V, Hash, Equal>::do_chan(const K& key,
   auto result = make_chan<FlightResult<V>>(1);
   CallPtr call;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (const CallPtr other = join_locked(key)) {
       other->chans.push_back(result);
       return result;
@@ -201,7 +202,7 @@ RecvChan<FlightResult<V>> SingleFlight<K, V, Hash, Equal>::do_chan(const K& key,
 template <typename K, typename V, typename Hash, typename Equal>
 void SingleFlight<K, V, Hash, Equal>::forget(const K& key) {
   CallPtr forgotten;  // released after the lock is
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   if (const auto at = calls_.find(key); at != calls_.end()) {
     forgotten = std::move(at->second);
     forgotten->key = nullptr;
@@ -245,7 +246,7 @@ template <typename K, typename V, typename Hash, typename Equal>
 void SingleFlight<K, V, Hash, Equal>::finish(Call& call) noexcept {
   CallPtr finished;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (call.key != nullptr) {
       const auto at = calls_.find(*call.key);
       finished = std::move(at->second);

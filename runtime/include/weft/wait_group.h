@@ -58,7 +58,7 @@ class WaitGroup {
 
   std::atomic<std::uint64_t> state_{0};  // bits 32-63 the counter, bits 0-31 the number of waiters
   rt::SpinMutex queue_mutex_;
-  detail::WaitQueue queue_;
+  detail::WaitQueue queue_ WEFT_GUARDED_BY(queue_mutex_);
 };
 
 template <typename F>

@@ -145,13 +145,13 @@ class CancelNode : public ContextNode, public Linked<CancelNode> {
   const rt::Nanos deadline_;  // its own or an ancestor's; kNever: none
   Error cause_;
   std::atomic<bool> done_made_{false};
-  bool propagated_ = false;
+  bool propagated_ WEFT_GUARDED_BY(mutex_) = false;
   Chan<std::monostate> done_;
-  LinkList<CancelNode> children_;
-  LinkList<rt::DoneHook> hooks_;
-  LinkList<AfterFunc> after_funcs_;
-  WaitQueue waiting_;           // for propagated_
-  CancelNode* walk_ = nullptr;  // the way up; later, the list of nodes to give back
+  LinkList<CancelNode> children_ WEFT_GUARDED_BY(mutex_);
+  LinkList<rt::DoneHook> hooks_ WEFT_GUARDED_BY(mutex_);
+  LinkList<AfterFunc> after_funcs_ WEFT_GUARDED_BY(mutex_);
+  WaitQueue waiting_ WEFT_GUARDED_BY(mutex_);  // for propagated_
+  CancelNode* walk_ = nullptr;                 // the way up; later, the list of nodes to give back
 };
 
 class DeadlineNode final : public CancelNode {

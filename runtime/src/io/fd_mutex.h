@@ -93,14 +93,15 @@ using FdMutex = BasicFdMutex<FdMutexPolicy>;
 
 // --- FdSemaphore -----------------------------------------------------------------------------------------------------
 
+// Releases the mutex that acquire() holds when it parks. Clang can't follow that.
 template <typename Policy>
-bool BasicFdSemaphore<Policy>::commit(void* node) noexcept {
+bool BasicFdSemaphore<Policy>::commit(void* node) noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
   static_cast<Node*>(node)->semaphore->mutex_.unlock();
   return true;
 }
 
 template <typename Policy>
-void BasicFdSemaphore<Policy>::acquire() noexcept {
+void BasicFdSemaphore<Policy>::acquire() noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
   mutex_.lock();
   if (permits_ > 0) {
     --permits_;

@@ -17,7 +17,7 @@
 namespace weft::detail {
 namespace {
 
-bool unlock_committed(void* lock) noexcept {
+bool unlock_committed(void* lock) noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
   static_cast<rt::SpinMutex*>(lock)->unlock();
   return true;
 }
@@ -46,7 +46,8 @@ class ThreadSleep {
 
 }  // namespace
 
-void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
+// For a goroutine park_here() releases the lock, where clang does not see it.
+void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
   if (rt::Machine* const machine = machine_of_goroutine()) [[likely]] {
     node.token = next_park(*machine);
     rt::park_here(*machine, &unlock_committed, &held, reason);

@@ -7,7 +7,7 @@
 namespace weft::detail {
 namespace {
 
-bool wait_in(WaitQueue& queue, ChanCore& core, void* element, rt::WaitReason reason) noexcept {
+bool wait_in(WaitQueue& queue, ChanCore& core, void* element, rt::WaitReason reason) noexcept WEFT_RELEASE(core.mutex) {
   WaitNode node;
   node.element = element;
   queue.push_back(node);

@@ -27,7 +27,7 @@ struct LockWaiting {
     for (int i = 0; i < 30; ++i) rt::spin_pause();
   }
 
-  static void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept {
+  static void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept WEFT_RELEASE(held) {
     detail::block(node, held, reason);
   }
   static void wake(WaitToken token) noexcept { detail::wake(token); }

@@ -30,7 +30,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <mutex>
 #include <new>
 #include <utility>
 
@@ -39,6 +38,7 @@
 #include "runtime/src/sched/machine.h"
 #include "runtime/src/sched/processor.h"
 #include "runtime/src/sync/owned_slot.h"
+#include "weft/lock_guard.h"
 #include "weft/sharded.h"
 
 namespace weft::detail {
@@ -93,9 +93,9 @@ class PoolList {
 };
 
 struct PoolShard {
-  rt::SpinMutex mutex;  // guards the lists
-  PoolList fresh;
-  PoolList victims;
+  rt::SpinMutex mutex;
+  PoolList fresh WEFT_GUARDED_BY(mutex);
+  PoolList victims WEFT_GUARDED_BY(mutex);
 };
 
 using PoolSlot = rt::OwnedSlot<PoolItem>;
@@ -164,7 +164,8 @@ PoolCore::~PoolCore() {
   state_->slots.range([&](PoolSlot& slot) {
     if (PoolItem* const item = slot.empty()) dead.push_front(item);
   });
-  state_->shards.range([&](PoolShard& shard) {
+  // Nobody else uses the lists any more, so they need no lock.
+  state_->shards.range([&](PoolShard& shard) WEFT_NO_THREAD_SAFETY_ANALYSIS {
     dead.prepend(shard.fresh);
     dead.prepend(shard.victims);
   });
@@ -199,7 +200,7 @@ void PoolCore::put(PoolItem* item) noexcept {
   PoolSlot* const slot = state.slot_of(machine);
   if (slot != nullptr && slot->put(state.gate, item)) return;
   if (PoolShard* const mine = state.shard()) {
-    const std::lock_guard lock(mine->mutex);
+    const LockGuard lock(mine->mutex);
     mine->fresh.push_front(item);
   } else {
     state.destroy(item);
@@ -211,13 +212,13 @@ void PoolCore::trim() noexcept { state_->trim(1); }
 PoolItem* PoolCore::State::find_in(PoolList PoolShard::*list, PoolShard* mine) noexcept {
   PoolItem* item = nullptr;
   if (mine != nullptr && !(mine->*list).empty()) {
-    const std::lock_guard lock(mine->mutex);
+    const LockGuard lock(mine->mutex);
     item = (mine->*list).pop_front();
   }
   if (item != nullptr) return item;
   shards.range([&](PoolShard& shard) {
     if (item != nullptr || (shard.*list).empty()) return;
-    const std::lock_guard lock(shard.mutex);
+    const LockGuard lock(shard.mutex);
     item = (shard.*list).pop_back();
   });
   return item;
@@ -250,13 +251,13 @@ void PoolCore::State::end_period(PoolShard* mine, PoolList& dead) noexcept {
   }
   gate.open();
   shards.range([&](PoolShard& shard) {
-    const std::lock_guard lock(shard.mutex);
+    const LockGuard lock(shard.mutex);
     dead.prepend(shard.victims);
     shard.victims.prepend(shard.fresh);
   });
   if (unused.empty()) return;
   if (mine != nullptr) {
-    const std::lock_guard lock(mine->mutex);
+    const LockGuard lock(mine->mutex);
     mine->victims.prepend(unused);
   } else {
     dead.prepend(unused);

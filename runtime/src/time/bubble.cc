@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/sched/park.h"
 #include "runtime/src/sched/stack_pool.h"
 #include "weft/go.h"
+#include "weft/lock_guard.h"
 #include "weft/panic.h"
 #include "weft/time.h"
 
@@ -53,7 +53,7 @@ bool commit_nothing(void*) noexcept { return true; }
 void keep_for_ever(std::unique_ptr<Bubble> bubble) {
   static SpinMutex mutex;
   static auto* const kept = new std::vector<std::unique_ptr<Bubble>>;
-  const std::lock_guard lock(mutex);
+  const LockGuard lock(mutex);
   kept->push_back(std::move(bubble));
 }
 
@@ -63,7 +63,7 @@ std::atomic<int> Bubble::departures{0};
 std::atomic<std::uint64_t> Bubble::clocks{0};
 
 void Bubble::join() noexcept {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   ++live_;
   ++running_;
 }
@@ -89,7 +89,7 @@ bool Bubble::readied(G& g) noexcept {
   // The goroutine can't go on before it is queued, so the reason is still that of the park which ends.
   if (!is_durable(g.reason.load(std::memory_order_relaxed))) return true;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (!dead_) {
       ++running_;
       return true;
@@ -126,7 +126,7 @@ void Bubble::settle_and_unlock() noexcept {
 bool Bubble::drive() noexcept {
   for (;;) {
     {
-      const std::lock_guard lock(mutex_);
+      const LockGuard lock(mutex_);
       root_ = current_waiter();
     }
     park(&commit_nothing, nullptr, WaitReason::bubble_run);
@@ -147,7 +147,7 @@ bool Bubble::drive() noexcept {
 }
 
 Bubble::Next Bubble::next_step() noexcept {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   if (running_ > 1) return Next::park_again;
   if (live_ == 1) return Next::all_ended;
   const Nanos next = timers_.next();
@@ -188,7 +188,7 @@ std::string Bubble::describe_deadlock() const {
 void Bubble::wait() {
   bool taken = false;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     taken = waiter_.g != nullptr;
     if (!taken) waiter_ = current_waiter();
   }

@@ -93,7 +93,7 @@ class Bubble final : public BubbleHooks {
   void main_threw(std::exception_ptr thrown) noexcept { thrown_ = std::move(thrown); }
 
  private:
-  void settle_and_unlock() noexcept;
+  void settle_and_unlock() noexcept WEFT_RELEASE(mutex_);
   enum class Next { fire, park_again, all_ended, deadlock };
   Next next_step() noexcept;
 
@@ -109,11 +109,11 @@ class Bubble final : public BubbleHooks {
   std::exception_ptr thrown_;
 
   SpinMutex mutex_;
-  std::size_t live_ = 1;
-  std::size_t running_ = 1;
-  Waiter waiter_;
-  Waiter root_;
-  bool dead_ = false;
+  std::size_t live_ WEFT_GUARDED_BY(mutex_) = 1;
+  std::size_t running_ WEFT_GUARDED_BY(mutex_) = 1;
+  Waiter waiter_ WEFT_GUARDED_BY(mutex_);
+  Waiter root_ WEFT_GUARDED_BY(mutex_);
+  bool dead_ WEFT_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace weft::rt

@@ -34,7 +34,8 @@ class BasicChanTimer {
 
   // --- with the channel's mutex held ---
 
-  void look_locked() noexcept {
+  // Clang does not see that the mutex which the caller holds is this channel's.
+  void look_locked() noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
     if (when_ == kNever) return;
     Policy::check_clock(clock_);
     if (!chan_.receivers.empty()) return;  // those who wait are served by the heap
@@ -70,7 +71,7 @@ class BasicChanTimer {
   }
 
   // Ticks that are late are dropped, except the first of them; the next one keeps to the grid.
-  void tick_locked(Nanos t, typename Chan::Token& partner) noexcept {
+  void tick_locked(Nanos t, typename Chan::Token& partner) noexcept WEFT_REQUIRES(chan_.mutex) {
     const Nanos due = when_;
     when_ = period_ == 0 ? kNever : saturating_add(due, period_ * (1 + (t - due) / period_));
     static_cast<void>(chan_.offer(TimePoint(std::chrono::nanoseconds(due)), partner));

@@ -51,9 +51,9 @@ struct BasicChanCore {
   typename Policy::template Atomic<std::uint32_t> handles{1};
   typename Policy::template Atomic<std::size_t> count{0};  // elements in the buffer
   const std::size_t capacity;
-  typename Policy::Timer* const timer;  // null for all but timers' channels
-  std::size_t head = 0;                 // slot of the oldest element
-  std::size_t tail = 0;                 // slot for the next element
+  typename Policy::Timer* const timer;          // null for all but timers' channels
+  std::size_t head WEFT_GUARDED_BY(mutex) = 0;  // slot of the oldest element
+  std::size_t tail WEFT_GUARDED_BY(mutex) = 0;  // slot for the next element
   BasicWaitQueue<typename Policy::Waits> receivers;
   typename Policy::template Atomic<bool> closed{false};
   BasicWaitQueue<typename Policy::Waits> senders;
@@ -96,13 +96,13 @@ struct ChanPolicy : WaitPolicy {
 
   // Called with core.mutex held, which they release. They wait in a queue until an element was taken from `element`, or
   // put into it. They return false when the channel was closed instead.
-  static bool wait_to_send(BasicChanCore<ChanPolicy>& core, void* element) noexcept;
-  static bool wait_to_recv(BasicChanCore<ChanPolicy>& core, void* element) noexcept;
+  static bool wait_to_send(BasicChanCore<ChanPolicy>& core, void* element) noexcept WEFT_RELEASE(core.mutex);
+  static bool wait_to_recv(BasicChanCore<ChanPolicy>& core, void* element) noexcept WEFT_RELEASE(core.mutex);
 
   // Called with the mutex of a timer's channel held. Puts a tick that is due into the buffer, if nobody waits.
-  static void look_at_timer(BasicChanCore<ChanPolicy>& core) noexcept;
+  static void look_at_timer(BasicChanCore<ChanPolicy>& core) noexcept WEFT_REQUIRES(core.mutex);
   // Lets the timer run if somebody waits, and only then.
-  static void run_timer_for_waiters(BasicChanCore<ChanPolicy>& core) noexcept;
+  static void run_timer_for_waiters(BasicChanCore<ChanPolicy>& core) noexcept WEFT_REQUIRES(core.mutex);
   // Called when nobody has the channel any more.
   static void end_timer(BasicChanCore<ChanPolicy>& core) noexcept;
 
@@ -178,7 +178,7 @@ class BasicChanState : public BasicChanCore<Policy> {
   // The last handle destroys what is left in the buffer. Nobody can be waiting, because a waiter holds a handle. Not
   // inlined: GCC 12 doesn't know that a count is above one, and would warn of every use of another handle
   // (-Wuse-after-free).
-  [[gnu::noinline]] void destroy() noexcept {
+  [[gnu::noinline]] void destroy() noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
     if (timer != nullptr) Policy::end_timer(*this);
     clear_buffer();
     this->~BasicChanState();
@@ -245,7 +245,7 @@ class BasicChanState : public BasicChanCore<Policy> {
 
   // Called with the mutex held. `done` means that the value is moved away. If it went to a waiting receiver, `partner`
   // is that receiver, who is to be woken after the mutex is released.
-  TryResult offer(T&& value, Token& partner) noexcept {
+  TryResult offer(T&& value, Token& partner) noexcept WEFT_REQUIRES(this->mutex) {
     if (closed.load(std::memory_order_relaxed)) return TryResult::closed;
     if (Node* const receiver = receivers.claim_front()) {
       static_cast<std::optional<T>*>(receiver->element)->emplace(std::move(value));
@@ -262,7 +262,7 @@ class BasicChanState : public BasicChanCore<Policy> {
 
   // Called with the mutex held. `done` means that `out` has the value; `partner` is then the waiting sender, if there
   // was one.
-  TryResult take(std::optional<T>& out, Token& partner) noexcept {
+  TryResult take(std::optional<T>& out, Token& partner) noexcept WEFT_REQUIRES(this->mutex) {
     const std::size_t n = count.load(std::memory_order_relaxed);
     if (n != 0) {
       T& oldest = element(head);
@@ -288,7 +288,7 @@ class BasicChanState : public BasicChanCore<Policy> {
   }
 
   // Called with the mutex held. Destroys what is in the buffer.
-  void clear_buffer() noexcept {
+  void clear_buffer() noexcept WEFT_REQUIRES(this->mutex) {
     for (std::size_t n = count.load(std::memory_order_relaxed); n > 0; --n) {
       element(head).~T();
       advance(head);

@@ -93,7 +93,7 @@ class WEFT_CAPABILITY("mutex") BasicSpinMutex {
   }
 
  private:
-  void lock_slow() noexcept;
+  void lock_slow() noexcept WEFT_ACQUIRE();
 
   typename Policy::template Atomic<std::uint32_t> word_{0};
 };
