@@ -101,11 +101,10 @@ def build_go(folder=os.path.join(PEERS, "go"), name="go_peer"):
 
 
 def find_weft(given):
-    places = [given] if given else [os.path.join(ROOT, "build", "release", d, "weft") for d in ("app", "bin")]
-    for path in places:
-        if os.access(path, os.X_OK) and os.path.isfile(path):
-            return os.path.abspath(path)
-    shown = " or ".join(p.replace(ROOT + "/", "") for p in places)
+    path = given or os.path.join(ROOT, "build", "release", "bin", "weft")
+    if os.access(path, os.X_OK) and os.path.isfile(path):
+        return os.path.abspath(path)
+    shown = path.replace(ROOT + "/", "")
     quit_with(f"no program at {shown}: build weft in release mode, or name it with --weft PATH")
 
 

@@ -1,39 +1,9 @@
-// What goroutines share: locks, wait groups, once, pools and maps.
+// Locks, wait groups, once and pools.
 package main
 
-import (
-	"runtime"
-	"sync"
-)
+import "sync"
 
-const (
-	contenders = 4
-	mapUsers   = 4
-	keys       = 1000
-	storeEvery = 10
-)
-
-type buffer struct {
-	at    int64
-	bytes [1024]byte
-}
-
-// Key k has the value k, always. How many operations found it so.
-func useMap(m *sync.Map, seed uint64, ops int64) uint64 {
-	x := seed
-	var good uint64
-	for i := int64(0); i < ops; i++ {
-		x = x*6364136223846793005 + 1442695040888963407
-		key := int64((x >> 33) % keys)
-		if i%storeEvery == 0 {
-			m.Store(key, key)
-			good++
-		} else if value, ok := m.Load(key); ok && value.(int64) == key {
-			good++
-		}
-	}
-	return good
-}
+const contenders = 4
 
 func mutexFree(ops int64) uint64 {
 	var mutex sync.Mutex
@@ -88,36 +58,6 @@ func rwMutexRead(ops int64) uint64 {
 	return counter
 }
 
-func rwMutexReadShared(ops int64) uint64 {
-	var mutex sync.RWMutex
-	reads := make([]uint64, runtime.GOMAXPROCS(0))
-	readers := int64(len(reads))
-	var group sync.WaitGroup
-	for r := int64(0); r < readers; r++ {
-		n := ops / readers
-		if r < ops%readers {
-			n++
-		}
-		group.Add(1)
-		go func(result *uint64) {
-			var counter uint64
-			for i := int64(0); i < n; i++ {
-				mutex.RLock()
-				counter++
-				mutex.RUnlock()
-			}
-			*result = counter
-			group.Done()
-		}(&reads[r])
-	}
-	group.Wait()
-	var sum uint64
-	for _, n := range reads {
-		sum += n
-	}
-	return sum
-}
-
 func once(ops int64) uint64 {
 	var once sync.Once
 	var runs, sum uint64
@@ -136,28 +76,6 @@ func pool(ops int64) uint64 {
 		b.at = i
 		sum += uint64(b.at)
 		pool.Put(b)
-	}
-	return sum
-}
-
-func concurrentMap(ops int64) uint64 {
-	var m sync.Map
-	for key := int64(0); key < keys; key++ {
-		m.Store(key, key)
-	}
-	var results [mapUsers]uint64
-	var group sync.WaitGroup
-	for user := range results {
-		group.Add(1)
-		go func(result *uint64, seed uint64) {
-			*result = useMap(&m, seed, ops/mapUsers)
-			group.Done()
-		}(&results[user], uint64(user))
-	}
-	group.Wait()
-	var sum uint64
-	for _, good := range results {
-		sum += good
 	}
 	return sum
 }

@@ -90,10 +90,21 @@ std::uint64_t mutex_free(std::int64_t ops);
 std::uint64_t mutex_contended(std::int64_t ops);
 std::uint64_t wait_group(std::int64_t ops);
 std::uint64_t rwmutex_read(std::int64_t ops);
-std::uint64_t rwmutex_read_shared(std::int64_t ops);
 std::uint64_t once(std::int64_t ops);
 std::uint64_t pool(std::int64_t ops);
+
+// shared.cc
+std::uint64_t rwmutex_read_shared(std::int64_t ops);
+std::uint64_t pool_shared(std::int64_t ops);
+std::uint64_t pool_two_shared(std::int64_t ops);
+std::uint64_t list_shared(std::int64_t ops);
+std::uint64_t new_shared(std::int64_t ops);
 std::uint64_t concurrent_map(std::int64_t ops);
+std::uint64_t mutex_map(std::int64_t ops);
+std::uint64_t atomic_value_shared(std::int64_t ops);
+std::uint64_t mutex_value_shared(std::int64_t ops);
+std::uint64_t sharded_shared(std::int64_t ops);
+std::uint64_t atomic_shared(std::int64_t ops);
 
 // context.cc
 std::uint64_t context_cancel(std::int64_t ops);
