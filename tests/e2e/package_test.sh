@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The installed package serves a project that knows nothing of this tree.
+# The installed package serves projects that know nothing of this tree, with g++ and with clang.
 set -euo pipefail
 
 : "${WEFT_SOURCE_DIR:?is set by ctest to the checkout}"
@@ -8,7 +8,36 @@ set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-# A sanitized library needs a program with the same sanitizer.
+cmake --install "$WEFT_BUILD_DIR" --prefix "$dir/prefix" >"$dir/install.log" || {
+  cat "$dir/install.log"
+  exit 1
+}
+
+# expect PROGRAM OUTPUT: runs the program, which must print the output and end with status 0.
+expect() {
+  local output
+  output=$("$1")
+  [[ $output == "$2" ]] || {
+    printf '%s printed "%s" instead of "%s"\n' "$1" "$output" "$2" >&2
+    exit 1
+  }
+}
+
+# consume COMPILER FLAGS: builds and runs the consumers.
+consume() {
+  local compiler=$1 flags=$2 build=$dir/$1
+  cmake -S "$WEFT_SOURCE_DIR/tests/e2e/consumer" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$dir/prefix" -DCMAKE_CXX_FLAGS="$flags"
+  cmake --build "$build"
+  # The installed headers are the ones used.
+  if grep -q -F -- "$WEFT_SOURCE_DIR/runtime" "$build/build.ninja"; then
+    echo "the consumer refers to the source tree; it must use $dir/prefix alone" >&2
+    exit 1
+  fi
+  expect "$build/runtime_consumer" "sum 55"
+  expect "$build/app_consumer" "ready 1"
+}
+
 sanitizer=$(sed -n 's/^WEFT_SANITIZE:[^=]*=//p' "$WEFT_BUILD_DIR/CMakeCache.txt")
 case $sanitizer in
   "") flags="" ;;
@@ -16,22 +45,12 @@ case $sanitizer in
   *) flags="-fsanitize=$sanitizer" ;;
 esac
 
-cmake --install "$WEFT_BUILD_DIR" --prefix "$dir/prefix" >"$dir/install.log" || {
-  cat "$dir/install.log"
-  exit 1
-}
-cmake -S "$WEFT_SOURCE_DIR/tests/e2e/consumer" -B "$dir/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-  -DCMAKE_PREFIX_PATH="$dir/prefix" -DCMAKE_CXX_FLAGS="$flags"
-cmake --build "$dir/build"
-
-# The consumer must use the installed headers.
-if grep -q -F -- "$WEFT_SOURCE_DIR/runtime" "$dir/build/build.ninja"; then
-  echo "the consumer refers to the source tree; it must use $dir/prefix alone" >&2
-  exit 1
+# A sanitized library needs a program with the same sanitizer, of the same compiler.
+consume g++ "$flags"
+if [[ -n $sanitizer ]]; then
+  echo "clang++: left out: a sanitized library needs the sanitizer of its own compiler"
+elif ! command -v clang++ >/dev/null; then
+  echo "clang++: left out: it is not installed; cmake/install-deps.sh test installs it"
+else
+  consume clang++ ""
 fi
-
-output=$("$dir/build/consumer")
-[[ $output == "sum 55" ]] || {
-  printf 'the consumer printed "%s" instead of "sum 55"\n' "$output" >&2
-  exit 1
-}
