@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Proves the Dockerfile where there is no container engine: makes a clean Debian 12 root for each stage, carries out the stage's own
-# instructions in it, runs the final program as the final user on a loopback interface of its own, and asks its health check.
-# Root only.
+# Proves the Dockerfile where there is no container engine: makes a clean Debian 12 root for each stage, carries out the
+# stage's own instructions in it, runs the final program as the final user on a loopback interface of its own, and asks
+# its health check. Root only.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -127,4 +127,5 @@ status=0
 stop "$program" || status=$?
 cat "$work/program.log"
 ((status == 0)) || fail "the program ended with status $status at SIGTERM"
-say "proven: every stage builds, the program runs as uid $uid, answers its health check and ends with status 0 at SIGTERM"
+say "proven: every stage builds, the program runs as uid $uid, answers its health check" \
+  "and ends with status 0 at SIGTERM"

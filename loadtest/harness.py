@@ -1,4 +1,4 @@
-"""Servers under test: how each is built, started, checked, measured and ended.
+"""Builds, starts, checks, measures and ends the servers under test.
 
 Every server is a child process on a free loopback port, ended by its pid with a time bound, also when the runner is
 interrupted (Server is a context manager) or killed (the kernel then kills its children).
@@ -23,7 +23,7 @@ PEERS = os.path.join(HERE, "peers")
 BUILD = os.path.join(ROOT, "build", "loadtest")
 
 SERVERS = ["weft-io_uring", "weft-epoll", "go", "nginx", "bare_epoll", "bare_uring"]
-OPTIONAL = ["nginx", "bare_uring"]  # left out with one line when they can't be had
+OPTIONAL = ["nginx", "bare_uring"]  # left out, with one line, when they are not there
 BENCH_DEPS = "cmake/install-deps.sh bench"
 
 START_SECONDS = 10
@@ -200,13 +200,13 @@ def free_port():
 
 
 class Server:
-    """with Server(name, program, procs, body) as server: the server answers on server.port."""
+    """A running server. In `with Server(name, program, procs, body) as server:` it answers on server.port."""
 
     def __init__(self, name, program, procs, body):
         self.name = name
         self.program = program
         self.procs = procs
-        self.body = body  # bytes of the reply expected, or None: any
+        self.body = body  # the body expected, in bytes; None: any
         self.process = None
         self.reply = None
 
@@ -274,7 +274,7 @@ class Server:
     def _check_replies(self, sock):
         try:
             Reply(sock, self.port).check(self.body)
-            self.reply = Reply(sock, self.port)  # on the same connection: it is kept alive
+            self.reply = Reply(sock, self.port)  # on the same connection, which the server keeps alive
             self.reply.check(self.body)
         except OSError as error:
             raise Failure(f"does not answer: {error}: {self.log_tail()}") from None
@@ -285,7 +285,7 @@ class Server:
         return " | ".join(lines[-5:]) or "(it printed nothing)"
 
     def pids(self):
-        """The server's process and those it started (nginx's workers)."""
+        """Returns the server's process and those that it started (nginx's workers)."""
         parents = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit():
@@ -299,7 +299,7 @@ class Server:
         return found
 
     def stop(self):
-        """SIGTERM, then SIGKILL past the time bound. Returns the exit status; None when it had to be killed."""
+        """Sends SIGTERM, and SIGKILL after the time bound. Returns the exit status; None after a SIGKILL."""
         if self.process is None:
             return None
         children = self.pids()[1:] if self.process.poll() is None else []
@@ -372,7 +372,7 @@ class CpuClock:
         return fine, coarse
 
     def elapsed(self):
-        """(nanoseconds, {both clocks, and which one was taken}), the latter for the JSON."""
+        """Returns (nanoseconds, {both clocks, and which one was taken}); the latter is for the JSON."""
         fine, coarse = self._read()
         fine_ns = sum(ns - self.fine.get(tid, 0) for tid, ns in fine.items())
         coarse_ns = coarse - self.coarse
@@ -382,7 +382,7 @@ class CpuClock:
 
 
 def rss_kib(server, exact=False):
-    """Resident memory. VmRSS lags a little behind; `exact` walks the page tables."""
+    """Returns the resident memory. VmRSS is a little late; `exact` walks the page tables."""
     total = 0
     for pid in server.pids():
         path, field = (f"/proc/{pid}/smaps_rollup", "Rss:") if exact else (f"/proc/{pid}/status", "VmRSS:")
@@ -390,7 +390,7 @@ def rss_kib(server, exact=False):
             with open(path) as f:
                 total += sum(int(line.split()[1]) for line in f if line.startswith(field))
         except (FileNotFoundError, ProcessLookupError):
-            pass  # the process has ended: Server.check_still_serves tells
+            pass  # the process has ended, and Server.check_still_serves will tell
     return total
 
 

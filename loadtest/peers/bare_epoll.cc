@@ -1,9 +1,9 @@
-// The floor: what the kernel alone charges for HTTP hello over epoll.
+// The floor over epoll: what the kernel alone costs for HTTP hello.
 //
-// N threads, each with an epoll of its own. One listener, watched by the first thread, which deals the accepted sockets
-// in turn into the threads' epolls (epoll_ctl may be called from any thread). SO_REUSEPORT listeners would choose by a
-// hash instead: of 128 connections, 64 ± 6 (a binomial share) would land on each of two threads, and the fuller one
-// would set the pace. Dealing gives 64 and 64 in every run, and costs nothing once the connections stand.
+// Each of the N threads has an epoll of its own. The first thread watches the one listener and deals the accepted
+// sockets in turn into the threads' epolls (epoll_ctl may be called from any thread). SO_REUSEPORT listeners would
+// choose by a hash instead: of 128 connections, 64 ± 6 (a binomial share) would land on each of two threads, and the
+// fuller thread would set the pace. Dealing gives 64 and 64 in every run, and costs nothing once the connections stand.
 //
 // A connection is registered once, edge-triggered, for input, output and the peer's close. An event reads until a
 // short read (which tells that the socket is empty), counts the empty lines, and answers the burst with one send. So a
@@ -39,7 +39,7 @@ class Worker {
     if (epoll_ < 0) peer::die("epoll_create1");
   }
 
-  // From the accepting thread.
+  // Called on the accepting thread.
   void adopt(int fd) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -96,8 +96,8 @@ class Worker {
     }
   }
 
-  // Requests read until the socket is empty, or has ended. After a short read the next arrival is a new edge; an end
-  // that this event already told is not, and `to_end` reads on to it.
+  // Returns how many requests it has read when the socket is empty or has ended. After a short read the next arrival is
+  // a new edge. An end that this event already told of is no new edge, so with `to_end` it reads on to the end.
   std::size_t read_all(Connection* c, bool to_end) {
     char* data = buffer_.data() + peer::kTailRoom;
     std::size_t requests = 0;
@@ -115,8 +115,8 @@ class Worker {
     }
   }
 
-  // True when nothing is owed (any more): all is sent, or the connection is broken, which a read or an edge will tell.
-  // False: the socket is full, and its next edge calls again.
+  // Returns true when nothing is owed any more: all is sent, or the connection is broken, which a read or an edge will
+  // tell. Returns false when the socket is full; its next edge calls again.
   bool flush(Connection* c) {
     while (c->owed > 0) {
       auto span = replies_.last(c->owed);

@@ -1,12 +1,12 @@
-// The floor over io_uring: multishot accept, multishot recv into provided buffers.
+// The floor over io_uring, with multishot accept, and multishot recv into provided buffers.
 //
-// N threads, each with a ring of its own (SINGLE_ISSUER, DEFER_TASKRUN). One listener, accepted by the first thread's
-// ring, which deals the sockets in turn: a message to the other ring carries the number of the socket. Why it deals:
-// bare_epoll.cc.
+// Each of the N threads has a ring of its own (SINGLE_ISSUER, DEFER_TASKRUN). The first thread's ring accepts from the
+// one listener, and the thread deals the sockets in turn: a message to the other ring carries the number of the socket.
+// bare_epoll.cc says why it deals.
 //
-// One io_uring_enter submits the sends of the last batch and waits for the next. A burst is answered by one send that
-// may not block and posts no completion when it succeeds; only when the socket is full does a completion come, and a
-// second send that waits for room.
+// One io_uring_enter submits the sends of the last batch and waits for the next batch. A burst is answered by one send
+// that may not block and that posts no completion when it succeeds. Only when the socket is full, a completion comes,
+// and a second send follows that waits for room.
 //
 // A Connection is touched only by the thread it was dealt to.
 #include <liburing.h>
@@ -54,7 +54,7 @@ class Worker {
  public:
   explicit Worker(const peer::Options& options) : replies_(options.body) {}
 
-  // On the thread that serves, before any other call.
+  // Called on the thread that serves, before any other call.
   void open() {
     io_uring_params params{};
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE;
@@ -106,7 +106,7 @@ class Worker {
   }
 
  private:
-  // The io_uring_prep_* calls clear the user data: callers set it after them.
+  // The io_uring_prep_* calls clear the user data, so callers set the user data afterwards.
   io_uring_sqe* next_sqe() {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe == nullptr) {
@@ -187,8 +187,8 @@ class Worker {
     to_send_.push_back(c);
   }
 
-  // Sends what is owed, or closes. A send that may wait keeps the connection out of to_send_ until it is complete, so
-  // that replies never overtake each other.
+  // Sends what is owed, or closes. A send that may wait keeps the connection out of to_send_ until the send is
+  // complete, so that replies never overtake each other.
   void send_owed(Connection* c) {
     c->queued = false;
     if (c->owed == 0) {
@@ -213,8 +213,9 @@ class Worker {
     io_uring_sqe_set_data64(sqe, tag(c, kSend));
   }
 
-  // A send that may wait is complete, or one that may not has failed: its completion is there before the next batch is
-  // looked at, for it ran inside the io_uring_enter that submitted it.
+  // Called when a send that may wait is complete, or when a send that may not wait has failed. The completion of the
+  // latter is there before the next batch is looked at, because that send ran inside the io_uring_enter that submitted
+  // it.
   void on_send(Connection* c, int result) {
     if (c->sending) {
       c->sending = false;
@@ -226,7 +227,7 @@ class Worker {
     if (result >= 0) {
       c->owed -= static_cast<std::size_t>(result);
     } else if (result != -EAGAIN) {
-      c->owed = 0;  // broken: the recv tells
+      c->owed = 0;  // the connection is broken, and the recv will tell
     }
     queue(c);
   }
@@ -241,7 +242,7 @@ class Worker {
   io_uring_buf_ring* buffers_ = nullptr;
   char* storage_ = nullptr;
   int returned_ = 0;            // buffers given back and not yet shown to the kernel
-  unsigned waiting_sends_ = 0;  // they read replies_, which holds still until they are done
+  unsigned waiting_sends_ = 0;  // they read replies_, which must not change until they are done
   std::vector<Connection*> to_send_;
   int listener_ = -1;
   std::size_t next_ = 0;

@@ -1,17 +1,18 @@
 // Loads a server over keep-alive connections, sends it SIGTERM, and checks that it drains.
 //
-// The verdict, per connection:
+// The verdict for each connection:
 //   before the signal   Every reply is whole and 200; nothing is closed or refused.
-//   after the signal    A reply that began is whole and 200, or it is a violation ("torn").
-//                       The server may end a connection between replies, with a clean end (FIN); if a request is then
-//                       under way and has got not one byte, it counts as "unanswered".
-//                       A reset (RST) there is a violation, unless --resets count: the server closed its socket with
-//                       the request unread in it.
+//   after the signal    A reply that began is whole and 200; otherwise it is a violation ("torn").
+//                       The server may end a connection between replies, with a clean end (FIN). If a request is then
+//                       under way and has got not one byte of its reply, it counts as "unanswered".
+//                       A reset (RST) there is a violation, unless --resets is "count": the server closed its socket
+//                       while the request lay unread in it.
 //                       A connection opened after the signal may be refused, ended or reset before its reply begins.
 //
-// At the end the process must be gone within --deadline, and no connection be left open.
+// At the end the process must be gone within --deadline, and no connection may be left open.
 //
-// Prints one line of JSON: the counts, and the first violations in words. Exit status 1 when there are any.
+// The client prints one line of JSON: the counts, and the first violations in words. Its exit status is 1 when there
+// are violations.
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -163,13 +164,14 @@ class Drain {
     receive(c);
   }
 
-  // False when the connection is broken. A request is smaller than any socket buffer: a short send is not handled.
+  // Returns false when the connection is broken. A request is smaller than any socket buffer, so a short send is not
+  // handled.
   bool ask(Connection& c) {
     c.asked = true;
     c.data.clear();
     ssize_t n = send(c.fd, request_.data(), request_.size(), MSG_NOSIGNAL);
     if (n == static_cast<ssize_t>(request_.size())) return true;
-    // The server's end may have come first: what it sent is read before the verdict.
+    // The server's end may have come first, so what the server sent is read before the verdict.
     int error = errno;
     if (error != EPIPE) {
       ended(c, error);
@@ -211,7 +213,7 @@ class Drain {
     return true;
   }
 
-  // The connection came to an end: `error` is 0 for a clean one.
+  // Called when the connection has come to an end. `error` is 0 for a clean end.
   void ended(Connection& c, int error) {
     std::string how = error == 0 ? "end of stream" : std::strerror(error);
     if (!signaled_) {
@@ -237,7 +239,7 @@ class Drain {
     c.retry_at = Clock::now() + kRetry;
   }
 
-  // Always false.
+  // Returns false, always.
   bool violation(std::string what) {
     ++violations_;
     if (named_.size() < kMaxNamed) named_.push_back(std::move(what));
@@ -265,7 +267,7 @@ class Drain {
   int process_;
   std::vector<Connection> connections_;
   bool signaled_ = false;
-  bool closing_ = false;  // the process is gone: nothing new is asked
+  bool closing_ = false;  // the process is gone, and nothing new is asked
   std::size_t replies_before_ = 0;
   std::size_t replies_after_ = 0;
   std::size_t clean_ = 0;       // ended between requests, or after Connection: close

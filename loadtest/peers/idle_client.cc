@@ -1,10 +1,11 @@
 // Opens many keep-alive connections, gets one reply on each, and holds them idle.
 //
-// Prints one line of JSON when all are open, holds until its stdin ends, then checks that the server closed none of
-// them and still answers on some, and prints a second line. Exit status 1 when a connection failed or was closed.
+// The client prints one line of JSON when all are open, and holds them until its stdin ends. Then it checks that the
+// server closed none of them and still answers on some, and prints a second line. Its exit status is 1 when a
+// connection failed or was closed.
 //
-// A source address has some 28000 ports to one destination: the connections come from 127.0.0.2, 127.0.0.3 and so on,
-// 10000 from each.
+// A source address has some 28000 ports to one destination. So the connections come from 127.0.0.2, 127.0.0.3 and so
+// on, 10000 from each.
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -19,7 +20,7 @@
 namespace {
 
 constexpr int kPerSource = 10000;
-constexpr int kBatch = 128;        // connections that wait for their first reply together
+constexpr int kBatch = 128;        // connections that wait for their first reply at the same time
 constexpr int kRevived = 256;      // connections asked again after the hold
 constexpr unsigned kLimit = 300;   // seconds until SIGALRM ends the client, whatever happens
 constexpr int kReplyTimeout = 10;  // seconds

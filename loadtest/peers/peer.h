@@ -1,6 +1,6 @@
-// What the bare servers share: flags, the listener, the request count and the fixed reply.
+// This header has what the bare servers share: flags, the listener, the request count and the fixed reply.
 //
-// Nothing here parses HTTP: a request is what ends in an empty line, whatever stands before it.
+// Nothing here parses HTTP: a request is what ends in an empty line, whatever stands before that line.
 #pragma once
 
 #include <arpa/inet.h>
@@ -55,15 +55,15 @@ inline Options parse_options(int argc, char** argv, const char* summary) {
   return options;
 }
 
-// SIGTERM ends a bare server at once, with status 0: it has nothing to drain.
+// SIGTERM ends a bare server at once with status 0, because the server has nothing to drain.
 inline void exit_on_sigterm() {
   struct sigaction action {};
   action.sa_handler = [](int) { _exit(0); };
   sigaction(SIGTERM, &action, nullptr);
 }
 
-// A listener; `flags` is SOCK_NONBLOCK or 0. TCP_NODELAY is inherited by the accepted sockets, so that none needs a
-// call of its own.
+// Makes a listener. `flags` is SOCK_NONBLOCK or 0. The accepted sockets inherit TCP_NODELAY, so that none needs a call
+// of its own.
 inline int listen_on(const std::string& address, int flags) {
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -84,22 +84,22 @@ inline int listen_on(const std::string& address, int flags) {
   return fd;
 }
 
-// The end of the data read so far, where an empty line may have begun.
+// What is known of the end of the data read so far, where an empty line may have begun.
 struct Tail {
   char bytes[3];
   std::uint8_t size = 0;
 };
 
-// Bytes that a caller of count_requests keeps free before its data.
+// How many bytes a caller of count_requests keeps free before its data.
 inline constexpr std::size_t kTailRoom = sizeof(Tail::bytes);
 
-// Counts the empty lines in `data`, those that began in an earlier read included. `data` has kTailRoom writable bytes
-// before it.
+// Counts the empty lines in `data`, including those that began in an earlier read. There are kTailRoom writable bytes
+// before `data`.
 inline std::size_t count_requests(char* data, std::size_t size, Tail& tail) {
   const char* at = data - tail.size;
   const char* end = data + size;
   std::memcpy(data - tail.size, tail.bytes, tail.size);
-  const char* unclaimed = at;  // bytes before it belong to an empty line that is counted
+  const char* unclaimed = at;  // the bytes before it belong to an empty line that is counted already
   std::size_t requests = 0;
   while (end - at >= 4) {
     at = static_cast<const char*>(std::memchr(at, '\r', static_cast<std::size_t>(end - at) - 3));
@@ -118,7 +118,7 @@ inline std::size_t count_requests(char* data, std::size_t size, Tail& tail) {
   return requests;
 }
 
-// Many copies of one fixed reply, so that a burst of requests is answered by one write. Belongs to one thread.
+// Many copies of one fixed reply, so that one write answers a burst of requests. An object belongs to one thread.
 class Replies {
  public:
   explicit Replies(const std::string& body) {
@@ -131,10 +131,10 @@ class Replies {
     refresh();
   }
 
-  // Bytes of one reply.
+  // Returns the size of one reply in bytes.
   std::size_t size() const { return size_; }
 
-  // Writes today's date when the second has changed. The clock is read in user space.
+  // Writes the date into the replies when the second has changed. The clock is read in user space.
   void refresh() {
     timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -147,7 +147,7 @@ class Replies {
     for (int i = 0; i < kCopies; ++i) std::memcpy(text_.data() + i * size_ + date_at_, date, kDateSize);
   }
 
-  // The replies from the byte where `owed` bytes remain; `n` is at most `owed`, and may be less.
+  // Returns the replies from the byte where `owed` bytes remain. `n` is at most `owed`, and may be less.
   struct Span {
     const char* data;
     std::size_t n;

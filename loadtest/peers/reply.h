@@ -1,4 +1,4 @@
-// What the checking clients share: addresses, requests, and a strict look at one HTTP reply.
+// This header has what the checking clients share: addresses, requests, and a strict look at one HTTP reply.
 #pragma once
 
 #include <arpa/inet.h>
@@ -36,7 +36,7 @@ struct ReplyScan {
   bool close = false;    // Connection: close
 };
 
-// Looks at the reply that `data` begins with. It must be HTTP/1.1 with a Content-Length.
+// Looks at the reply that `data` begins with. The reply must be HTTP/1.1 with a Content-Length.
 inline ReplyScan scan_reply(std::string_view data) {
   ReplyScan scan;
   auto malformed = [&] {

@@ -1,5 +1,5 @@
--- Prints what wrk measured as one line of JSON, after "REPORT ". Times in microseconds. There is no response() function,
--- so that wrk runs no Lua per reply.
+-- Prints what wrk measured as one line of JSON, after "REPORT ". Times are in microseconds. There is no response()
+-- function, so that wrk runs no Lua for each reply.
 function done(summary, latency, requests)
    local e = summary.errors
    io.write(string.format(

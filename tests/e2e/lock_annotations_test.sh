@@ -15,7 +15,8 @@ command -v "$compiler" >/dev/null || {
 
 readonly source=$WEFT_SOURCE_DIR/tests/e2e/lock_annotations.cc
 compile() {
-  "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Wthread-safety -Werror -I"$WEFT_SOURCE_DIR/runtime/include" "$@" "$source"
+  "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Wthread-safety -Werror -I"$WEFT_SOURCE_DIR/runtime/include" \
+    "$@" "$source"
 }
 
 compile

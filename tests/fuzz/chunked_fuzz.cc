@@ -1,6 +1,7 @@
 // The libFuzzer entry for the decoder of chunked bodies.
 //
-// The first byte says where the input is cut in two. Whatever the bytes are, the body and the verdict don't depend on the cut.
+// The first byte says where the input is cut in two. Whatever the bytes are, the body and the verdict don't depend on
+// the cut.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 // The libFuzzer entry for the request parser.
 //
-// The first byte says where the input is cut in two. Whatever the bytes are, the verdict doesn't depend on the cut, and every view that the
-// parser gives lies inside the head.
+// The first byte says where the input is cut in two. Whatever the bytes are, the verdict doesn't depend on the cut, and
+// every view that the parser gives lies inside the head.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

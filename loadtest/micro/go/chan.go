@@ -1,4 +1,4 @@
-// Channels.
+// Measures channels.
 package main
 
 import "sync"

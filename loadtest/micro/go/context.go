@@ -1,4 +1,4 @@
-// Contexts: made, cancelled, and asked for values.
+// Measures how contexts are made, cancelled, and asked for values.
 package main
 
 import "context"
@@ -28,7 +28,7 @@ func contextChild(ops int64) uint64 {
 	return canceled
 }
 
-// The value is the one farthest from the context that is asked.
+// The value lies in the ancestor that is farthest from the context that is asked.
 func contextValue(ops int64) uint64 {
 	ctx := context.Background()
 	for i := 0; i < depth; i++ {

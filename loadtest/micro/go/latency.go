@@ -1,4 +1,4 @@
-// How long it takes until a goroutine that became ready, or whose time has come, runs.
+// Measures how long it takes until a goroutine that became ready, or whose time has come, runs.
 package main
 
 import (
@@ -13,7 +13,7 @@ const (
 	sleepFor     = time.Millisecond
 )
 
-// The sender never gives up its processor, so that another one, which sleeps by then, must run the receiver.
+// The sender never gives up its processor. So another processor, which sleeps by then, must run the receiver.
 func wake(s *sample) {
 	if runtime.GOMAXPROCS(0) < 2 {
 		fail("wake needs two processors: set GOMAXPROCS to 2 or more")

@@ -1,5 +1,5 @@
-// micro NAME OPS: one benchmark, once, at the width that GOMAXPROCS gives. The twin of ../weft, file by file; ../run
-// calls both.
+// micro NAME OPS runs one benchmark, once, at the width that GOMAXPROCS gives. It is the twin of ../weft, file by file;
+// ../run calls both.
 package main
 
 import (
@@ -36,7 +36,7 @@ func (s *sample) time(p pass, warmOps int64) {
 	s.CPUNs = processCPU() - cpu
 }
 
-// The metrics p50, p99 and max, with the prefix before each name.
+// addPercentiles adds the metrics p50, p99 and max, with the prefix before each name.
 func (s *sample) addPercentiles(prefix string, ns []int64) {
 	sort.Slice(ns, func(i, j int) bool { return ns[i] < ns[j] })
 	last := len(ns) - 1

@@ -1,4 +1,4 @@
-// What a goroutine costs that waits on a channel and does nothing.
+// Measures what a goroutine costs that waits on a channel and does nothing.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A field of a file under /proc/self, in bytes.
+// Returns a field of a file under /proc/self, in bytes.
 func procBytes(path, field string) int64 {
 	text, _ := os.ReadFile(path)
 	words := strings.Fields(string(text))
@@ -26,7 +26,7 @@ func procBytes(path, field string) int64 {
 	return 0
 }
 
-// The kernel's name is VMAs; vm.max_map_count bounds them.
+// Returns how many mappings the process has. The kernel calls them VMAs; vm.max_map_count bounds their number.
 func mappings() int64 {
 	text, _ := os.ReadFile("/proc/self/maps")
 	return int64(strings.Count(string(text), "\n"))
@@ -55,7 +55,7 @@ func parked(s *sample) {
 	for atomic.LoadInt64(&arrived) != s.Ops {
 		runtime.Gosched()
 	}
-	time.Sleep(20 * time.Millisecond) // for the last to park; its memory is touched by now anyway
+	time.Sleep(20 * time.Millisecond) // until the last goroutine has parked; its memory is touched by now anyway
 	s.Metrics["bytes"] = float64(residentBytes()-resident) / float64(s.Ops)
 	s.Metrics["page_tables"] = float64(pageTableBytes()-pageTables) / float64(s.Ops)
 	s.Metrics["mappings"] = float64(mappings()-mapped) / float64(s.Ops)

@@ -1,4 +1,4 @@
-// Select: with a case that is ready, without one, and waiting.
+// Measures select with a case that is ready, without such a case, and waiting.
 package main
 
 import "time"
@@ -69,7 +69,7 @@ func selectTimeout(ops int64) uint64 {
 	var sum uint64
 	for i := int64(0); i < ops; i++ {
 		c <- i
-		// On a machine that stops for so long both are ready; then the value is still there.
+		// On a machine that stops for a second both cases are ready, and the timeout may win. Then the value is still there.
 		select {
 		case value := <-c:
 			sum += uint64(value)

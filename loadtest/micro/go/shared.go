@@ -1,5 +1,5 @@
-// What goroutines on all processors use at the same time: pools, maps, values and counters, beside the plain ways to do
-// the same. A weft::Sharded has no counterpart in Go.
+// Measures what goroutines on all processors use at the same time: pools, maps, values and counters, beside the plain
+// ways to do the same. A weft::Sharded has no counterpart in Go.
 package main
 
 import (
@@ -19,8 +19,8 @@ type buffer struct {
 	bytes [1024]byte
 }
 
-// onEachProcessor runs use(n) in as many goroutines as there are processors and returns the sum of what the calls return.
-// The n are parts of ops.
+// onEachProcessor runs use(n) in as many goroutines as there are processors, and returns the sum of what the calls
+// return. The numbers n are parts of ops.
 func onEachProcessor(ops int64, use func(n int64) uint64) uint64 {
 	results := make([]uint64, runtime.GOMAXPROCS(0))
 	users := int64(len(results))
@@ -44,7 +44,8 @@ func onEachProcessor(ops int64, use func(n int64) uint64) uint64 {
 	return sum
 }
 
-// touch writes to the buffer. It is not inlined, so that the compiler can't see that nobody reads the buffer. Returns 1.
+// touch writes to the buffer and returns 1. It is not inlined, so that the compiler can't see that nobody reads the
+// buffer.
 //
 //go:noinline
 func touch(b *buffer, i int64) uint64 {
@@ -103,8 +104,8 @@ func (l *mutexList) put(b *buffer) {
 // random is the generator of the twin's use_map().
 func random(x uint64) uint64 { return x*6364136223846793005 + 1442695040888963407 }
 
-// Key k has the value k, always. useSyncMap and useMutexMap return how many operations found it so. They are one function
-// for each type, because a call through an interface would be part of what is measured.
+// Key k always has the value k. useSyncMap and useMutexMap return how many operations found it so. Each type has a
+// function of its own, because a call through an interface would be part of what is measured.
 func useSyncMap(m *sync.Map, seed uint64, ops int64) uint64 {
 	x := seed
 	var good uint64

@@ -1,4 +1,4 @@
-// Starting goroutines, waiting for their end, and giving way.
+// Measures starting goroutines, waiting for their end, and giving way.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// How long a goroutine that keeps its thread makes the others wait.
+// Measures how long a goroutine that keeps its thread makes the others wait.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 
 const (
 	clientCount = 4
-	spellCount  = 3 // of computing
+	spellCount  = 3 // how often the hog computes for a second
 	askEvery    = time.Millisecond
 	pause       = 100 * time.Millisecond // between two spells
 	tick        = 10 * time.Millisecond
@@ -18,13 +18,13 @@ const (
 
 var computed uint64
 
-// Of round trips, in nanoseconds.
+// Times of round trips, in nanoseconds.
 type times struct {
-	delays []int64 // from when it was due
-	trips  []int64 // from when it was asked
+	delays []int64 // from when a trip was due
+	trips  []int64 // from when a client asked
 }
 
-// Calls nothing of the runtime's; a look at the clock each microsecond or so.
+// Computes without a call of the runtime. It looks at the clock about each microsecond.
 func computeUntil(end time.Time) {
 	x := uint64(0)
 	for time.Now().Before(end) {
@@ -58,9 +58,9 @@ func ask(conn net.Conn, b byte) {
 	}
 }
 
-// While one goroutine computes, clients ask at fixed times, whether or not the last answer came late, and the delay
-// counts from that time: a stall delays all who would have asked during it. The metrics trip_* count from when a client
-// did ask.
+// While one goroutine computes, clients ask at fixed times, whether or not the last answer came late. The delay counts
+// from the fixed time, so a stall delays all requests that were due during the stall. The metrics trip_* count from
+// when a client did ask.
 func hogEcho(s *sample) {
 	if s.Ops%(clientCount*spellCount) != 0 {
 		fail("hog_echo: OPS must be a multiple of 12")
@@ -146,8 +146,8 @@ func hogEcho(s *sample) {
 	s.addPercentiles("trip_", sum.trips)
 }
 
-// The call begins between two ticks, when nobody waits for the processor: it has to be taken from the one that sits in
-// the call.
+// The call begins between two ticks, when nobody waits for the processor. So the processor has to be taken from the
+// goroutine that sits in the call.
 func blockingTick(s *sample) {
 	late := make([]int64, 0, s.Ops)
 	start := time.Now()

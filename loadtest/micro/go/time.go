@@ -1,4 +1,4 @@
-// Timers and tickers.
+// Measures timers and tickers.
 package main
 
 import (
@@ -36,7 +36,7 @@ func timerReset(ops int64) uint64 {
 	return moved
 }
 
-// Gives way now and then, as its twin has to.
+// Gives way now and then, as the twin has to.
 func afterFuncStop(ops int64) uint64 {
 	var stopped uint64
 	for i := int64(0); i < ops; i++ {
@@ -91,8 +91,8 @@ func afterFuncFireOne(ops int64) uint64 {
 	return sum
 }
 
-// As many tickers as operations; the period is one second for 20,000 of them. Measured is what the process takes while
-// all of them tick: from when each has ticked once, until the first one ticks for the last time.
+// Starts as many tickers as operations; the period is one second for 20,000 tickers. The measure is the CPU time that
+// the process takes while all of them tick: from when each has ticked once until the first one ticks for the last time.
 func runTickers(s *sample, betweenStarts time.Duration) {
 	period := time.Duration(s.Ops) * periodPerTicker
 	finished := make([]uint64, s.Ops)

@@ -1,7 +1,7 @@
-// What the micro-benchmarks share: a sample, how it is timed, and their bodies.
+// This header has what the micro-benchmarks share: the sample, how a sample is timed, and the bodies.
 //
-// Each file here has its twin under ../go. Twins do the same operations in the same order; the checksum, which depends
-// on each operation, proves it: ../run knows what it must be.
+// Each file here has its twin under ../go. Twins do the same operations in the same order. The checksum, which depends
+// on each operation, proves that: ../run knows what the checksum must be.
 #pragma once
 
 #include <chrono>
@@ -15,24 +15,24 @@ namespace micro {
 // Does `ops` operations and returns a checksum over them.
 using Pass = std::uint64_t (*)(std::int64_t ops);
 
-// The result of one process: either a timed pass, or named metrics.
+// The result of one process. It is either a timed pass or a set of named metrics.
 class Sample {
  public:
   explicit Sample(std::int64_t ops) : ops_(ops) {}
 
   std::int64_t ops() const noexcept { return ops_; }
 
-  // One pass under the clock. A pass of `warm_ops` before it touches the stacks, the heap and the caches for the first
-  // time; 0: none, what is first touched is part of the measure.
+  // Runs one pass under the clock. Before that, a pass of `warm_ops` touches the stacks, the heap and the caches for
+  // the first time. With 0 there is no such pass, and the first touch is part of the measure.
   void time(Pass pass, std::int64_t warm_ops);
 
   void set_checksum(std::uint64_t checksum) { checksum_ = checksum; }
   void add_metric(std::string name, double value) { metrics_.emplace_back(std::move(name), value); }
 
-  // The metrics p50, p99 and max, with `prefix` before each name.
+  // Adds the metrics p50, p99 and max, with `prefix` before each name.
   void add_percentiles(std::vector<std::int64_t> nanoseconds, const std::string& prefix = {});
 
-  // One line of JSON on stdout.
+  // Prints the sample on stdout as one line of JSON.
   void print(int procs) const;
 
  private:
@@ -48,7 +48,7 @@ inline std::int64_t now_ns() noexcept {
       .count();
 }
 
-// Of the whole process, user and kernel.
+// Returns the CPU time of the whole process, user and kernel.
 std::int64_t process_cpu_ns() noexcept;
 
 // Ends the process with status 1 and one line on stderr.

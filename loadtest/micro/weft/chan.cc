@@ -1,4 +1,4 @@
-// Channels.
+// Measures channels.
 #include <weft/chan.h>
 #include <weft/go.h>
 #include <weft/wait_group.h>

@@ -1,4 +1,4 @@
-// Contexts: made, cancelled, and asked for values.
+// Measures how contexts are made, cancelled, and asked for values.
 #include <weft/context.h>
 
 #include <utility>
@@ -40,7 +40,7 @@ std::uint64_t context_child(std::int64_t ops) {
   return canceled;
 }
 
-// The value is the one farthest from the context that is asked.
+// The value lies in the ancestor that is farthest from the context that is asked.
 std::uint64_t context_value(std::int64_t ops) {
   const weft::Context context = with_values(weft::background(), std::make_integer_sequence<int, kDepth>());
   std::uint64_t sum = 0;

@@ -1,4 +1,4 @@
-// How long it takes until a goroutine that became ready, or whose time has come, runs.
+// Measures how long it takes until a goroutine that became ready, or whose time has come, runs.
 #include <weft/chan.h>
 #include <weft/go.h>
 #include <weft/time.h>
@@ -17,13 +17,13 @@ constexpr std::int64_t kSleepNs = 1'000'000;
 
 }  // namespace
 
-// The sender never gives up its processor, so that another one, which sleeps by then, must run the receiver.
+// The sender never gives up its processor. So another processor, which sleeps by then, must run the receiver.
 void wake(Sample& sample) {
   if (weft::procs() < 2) fail("wake needs two processors: set WEFT_PROCS to 2 or more");
   const weft::Chan<std::int64_t> chan = weft::make_chan<std::int64_t>();
   std::vector<std::int64_t> late;
   late.reserve(static_cast<std::size_t>(sample.ops()));
-  // Release by the receiver, acquire by the sender: `late` is complete when the sender has seen the last answer.
+  // The receiver releases and the sender acquires, so `late` is complete when the sender has seen the last answer.
   std::atomic<std::int64_t> answers{0};
   weft::go([chan, &late, &answers] {
     while (const std::optional<std::int64_t> sent = chan.recv()) {

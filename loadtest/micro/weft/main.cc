@@ -1,4 +1,4 @@
-// micro_bench NAME OPS: one benchmark, once, at the width that WEFT_PROCS gives. ../run calls it.
+// micro_bench NAME OPS runs one benchmark, once, at the width that WEFT_PROCS gives. ../run calls it.
 #include <sys/resource.h>
 #include <weft/go.h>
 
@@ -13,7 +13,8 @@
 namespace micro {
 namespace {
 
-// A tenth of the pass, but never so little that a batch of goroutines would be made for the first time under the clock.
+// Warms up with a tenth of the pass, but never with so little that a batch of goroutines would be made for the first
+// time under the clock.
 template <Pass pass>
 void timed(Sample& sample) {
   sample.time(pass, std::min(sample.ops(), std::max<std::int64_t>(sample.ops() / 10, 1024)));
@@ -148,7 +149,7 @@ int main(int argc, char** argv) {
   const auto* benchmark = std::find_if(std::begin(micro::kBenchmarks), std::end(micro::kBenchmarks),
                                        [&](const micro::Benchmark& b) { return b.name == argv[1]; });
   if (benchmark == std::end(micro::kBenchmarks)) return micro::usage();
-  // The runtime's warnings tell of hogs, which benchmarks are.
+  // The runtime warns of hogs, and some benchmarks are hogs on purpose.
   return weft::run(
       [&] {
         micro::Sample sample(ops);

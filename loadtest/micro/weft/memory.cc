@@ -1,4 +1,4 @@
-// What a goroutine costs that waits on a channel and does nothing.
+// Measures what a goroutine costs that waits on a channel and does nothing.
 #include <weft/chan.h>
 #include <weft/go.h>
 #include <weft/time.h>
@@ -14,7 +14,7 @@
 namespace micro {
 namespace {
 
-// A field of a file under /proc/self, in bytes.
+// Returns a field of a file under /proc/self, in bytes.
 std::int64_t proc_bytes(const char* path, const std::string& field) {
   std::ifstream file(path);
   for (std::string word; file >> word;) {
@@ -26,7 +26,7 @@ std::int64_t proc_bytes(const char* path, const std::string& field) {
 
 std::int64_t resident_bytes() { return proc_bytes("/proc/self/smaps_rollup", "Rss:"); }
 
-// The kernel's name is VMAs; vm.max_map_count bounds them.
+// Returns how many mappings the process has. The kernel calls them VMAs; vm.max_map_count bounds their number.
 std::int64_t mappings() {
   std::ifstream maps("/proc/self/maps");
   std::int64_t n = 0;
@@ -53,7 +53,8 @@ void parked(Sample& sample) {
     });
   }
   while (arrived.load(std::memory_order_relaxed) != sample.ops()) weft::yield();
-  weft::sleep(std::chrono::milliseconds(20));  // for the last to park; its memory is touched by now anyway
+  // Until the last goroutine has parked. Its memory is touched by now anyway.
+  weft::sleep(std::chrono::milliseconds(20));
   const auto ops = static_cast<double>(sample.ops());
   sample.add_metric("bytes", static_cast<double>(resident_bytes() - resident) / ops);
   sample.add_metric("page_tables", static_cast<double>(page_table_bytes() - page_tables) / ops);

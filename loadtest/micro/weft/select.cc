@@ -1,4 +1,4 @@
-// Select: with a case that is ready, without one, and waiting.
+// Measures select with a case that is ready, without such a case, and waiting.
 #include <weft/chan.h>
 #include <weft/go.h>
 #include <weft/select.h>
@@ -66,7 +66,8 @@ std::uint64_t select_timeout(std::int64_t ops) {
   std::uint64_t sum = 0;
   for (std::int64_t i = 0; i < ops; ++i) {
     chan.send(i);
-    // On a machine that stops for so long both are ready; then the value is still there.
+    // On a machine that stops for a second both cases are ready, and the timeout may win. Then the value is still
+    // there.
     weft::select(
         weft::on_recv(chan, [&sum](std::int64_t value) { sum += static_cast<std::uint64_t>(value); }),
         weft::on_recv(weft::after(kTimeout), [&sum, &chan] { sum += static_cast<std::uint64_t>(*chan.recv()); }));

@@ -1,5 +1,5 @@
-// What goroutines on all processors use at the same time: pools, maps, values and counters, beside the plain ways to do the
-// same.
+// Measures what goroutines on all processors use at the same time: pools, maps, values and counters, beside the plain
+// ways to do the same.
 #include <weft/go.h>
 #include <weft/lock_guard.h>
 #include <weft/sync.h>
@@ -26,8 +26,8 @@ struct Buffer {
   std::array<char, 1024> bytes{};
 };
 
-// Runs use(n) in as many goroutines as there are processors and returns the sum of what the calls return. The n are parts
-// of `ops`.
+// Runs use(n) in as many goroutines as there are processors, and returns the sum of what the calls return. The numbers
+// n are parts of `ops`.
 template <typename Use>
 std::uint64_t on_each_processor(std::int64_t ops, const Use& use) {
   std::vector<std::uint64_t> results(static_cast<std::size_t>(weft::procs()));
@@ -94,7 +94,7 @@ class MutexList {
   std::vector<std::unique_ptr<Buffer>> free_ WEFT_GUARDED_BY(mutex_);
 };
 
-// Key k has the value k, always. Returns how many operations found it so.
+// Key k always has the value k. Returns how many operations found it so.
 template <typename Map>
 std::uint64_t use_map(Map& map, std::uint64_t seed, std::int64_t ops) {
   std::uint64_t x = seed;

@@ -1,4 +1,4 @@
-// Starting goroutines, waiting for their end, and giving way.
+// Measures starting goroutines, waiting for their end, and giving way.
 #include <weft/go.h>
 #include <weft/wait_group.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kBatch = 1000;  // goroutines between two waits
 
-// About 1 µs: each step needs the one before it.
+// Computes for about 1 µs: each step needs the result of the one before.
 constexpr int kTaskSteps = 750;
 constexpr std::uint64_t kTaskSeeds = 64;
 
@@ -21,7 +21,8 @@ constexpr std::uint64_t kTaskSeeds = 64;
   return x;
 }
 
-// Starts body(i) for each i below ops in a goroutine of its own, in batches; the sum of what they return.
+// Starts body(i) for each i below `ops` in a goroutine of its own, in batches. Returns the sum of what the bodies
+// return.
 template <typename Body>
 std::uint64_t in_batches(std::int64_t ops, Body body) {
   std::vector<std::uint64_t> results(kBatch);

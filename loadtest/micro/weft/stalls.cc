@@ -1,4 +1,4 @@
-// How long a goroutine that keeps its thread makes the others wait.
+// Measures how long a goroutine that keeps its thread makes the others wait.
 #include <weft/chan.h>
 #include <weft/context.h>
 #include <weft/go.h>
@@ -20,26 +20,27 @@ namespace micro {
 namespace {
 
 constexpr std::int64_t kClients = 4;
-constexpr std::int64_t kSpells = 3;  // of computing
+constexpr std::int64_t kSpells = 3;  // how often the hog computes for a second
 constexpr std::int64_t kAskEveryNs = 1'000'000;
 constexpr std::int64_t kPauseNs = 100'000'000;  // between two spells
 constexpr std::int64_t kTickNs = 10'000'000;
 
 volatile std::uint64_t computed = 0;
 
-// Of round trips, in nanoseconds.
+// Times of round trips, in nanoseconds.
 struct Times {
-  std::vector<std::int64_t> delays;  // from when it was due
-  std::vector<std::int64_t> trips;   // from when it was asked
+  std::vector<std::int64_t> delays;  // from when a trip was due
+  std::vector<std::int64_t> trips;   // from when a client asked
 };
 
-// Not at all when the time is over: what is late is made up for, and counts from when it should have been.
+// Sleeps until that time, or not at all when the time is over: what is late is made up for, and counts from when it was
+// due.
 void sleep_until(std::int64_t ns) {
   const std::int64_t left = ns - now_ns();
   if (left > 0) weft::sleep(std::chrono::nanoseconds(left));
 }
 
-// Calls nothing of the runtime's; a look at the clock each microsecond or so.
+// Computes without a call of the runtime. It looks at the clock about each microsecond.
 void compute_until(std::int64_t ns) {
   std::uint64_t x = 0;
   while (now_ns() < ns)
@@ -62,8 +63,9 @@ void ask(weft::net::Conn& conn, char byte) {
 
 }  // namespace
 
-// While one goroutine computes, clients ask at fixed times, whether or not the last answer came late, and the delay counts from that time:
-// a stall delays all who would have asked during it. The metrics trip_* count from when a client did ask.
+// While one goroutine computes, clients ask at fixed times, whether or not the last answer came late. The delay counts
+// from the fixed time, so a stall delays all requests that were due during the stall. The metrics trip_* count from
+// when a client did ask.
 void hog_echo(Sample& sample) {
   if (sample.ops() % (kClients * kSpells) != 0) fail("hog_echo: OPS must be a multiple of 12");
   const std::int64_t asks = sample.ops() / (kClients * kSpells);  // of each client in each spell
@@ -126,7 +128,8 @@ void hog_echo(Sample& sample) {
   sample.add_percentiles(std::move(all.trips), "trip_");
 }
 
-// The call begins between two ticks, when nobody waits for the processor: it has to be taken from the one that sits in the call.
+// The call begins between two ticks, when nobody waits for the processor. So the processor has to be taken from the
+// goroutine that sits in the call.
 void blocking_tick(Sample& sample) {
   std::vector<std::int64_t> late;
   late.reserve(static_cast<std::size_t>(sample.ops()));

@@ -1,4 +1,4 @@
-// Locks, wait groups, once and pools.
+// Measures locks, wait groups, once and pools.
 #include <weft/go.h>
 #include <weft/sync.h>
 

@@ -1,4 +1,4 @@
-// Timers and tickers.
+// Measures timers and tickers.
 #include <weft/go.h>
 #include <weft/time.h>
 #include <weft/wait_group.h>
@@ -18,8 +18,8 @@ constexpr std::chrono::nanoseconds kAtOnce{0};
 constexpr std::int64_t kPeriodPerTickerNs = 50'000;
 constexpr std::int64_t kMeasuredPeriods = 2;
 
-// As many tickers as operations; the period is one second for 20,000 of them. Measured is what the process takes while
-// all of them tick: from when each has ticked once, until the first one ticks for the last time.
+// Starts as many tickers as operations; the period is one second for 20,000 tickers. The measure is the CPU time that
+// the process takes while all of them tick: from when each has ticked once until the first one ticks for the last time.
 void run_tickers(Sample& sample, std::int64_t between_starts_ns) {
   const std::chrono::nanoseconds period(sample.ops() * kPeriodPerTickerNs);
   std::vector<std::uint64_t> finished(static_cast<std::size_t>(sample.ops()));
@@ -69,7 +69,7 @@ std::uint64_t timer_reset(std::int64_t ops) {
   return moved;
 }
 
-// Gives way now and then, so that it is no hog: those have no heap of their own.
+// Gives way now and then, so that this goroutine is no hog: a hog has lost its processor, and with it the timer heap.
 std::uint64_t after_func_stop(std::int64_t ops) {
   std::uint64_t stopped = 0;
   for (std::int64_t i = 0; i < ops; ++i) {

@@ -1,5 +1,5 @@
-// The Go twin: net/http with its defaults. No timeouts are set, which saves Go the deadline calls that weft's defaults
-// pay for. On SIGTERM it drains as Go's documentation shows.
+// This is the Go twin: net/http with its defaults. It sets no timeouts, which saves Go the deadline calls that weft's
+// defaults pay for. On SIGTERM it drains as Go's documentation shows.
 package main
 
 import (

@@ -6,16 +6,16 @@
 //     ...
 //   }
 //
-// Thread safety: goroutines and plain threads may use a mutex at the same time. A mutex has no owner: it may be unlocked
-// by another goroutine than the one that locked it. It is Lockable, so that std::lock_guard and std::unique_lock take it,
-// too; only LockGuard (weft/lock_guard.h) is checked by clang.
+// Thread safety: goroutines and plain threads may use a mutex at the same time. A mutex has no owner: it may be
+// unlocked by another goroutine than the one that locked it. It is Lockable, so that std::lock_guard and
+// std::unique_lock take it, too; only LockGuard (weft/lock_guard.h) is checked by clang.
 // Lifetime: a mutex must stay in place while it is in use. It may be destroyed by the goroutine that locked it last,
 // after its unlock.
 // Blocking: lock() parks the calling goroutine (a plain thread sleeps) until the mutex is free, and can't be cancelled.
 // unlock() may give the processor to the next owner.
-// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses. If
-// it has waited more than 1 ms by then, the next unlock hands the mutex over to it. From then on each unlock hands the
-// mutex over to the next in the queue, until one of them has waited less or is the last in the queue.
+// Fairness: a woken waiter competes with those who just arrive, and goes back to the front of the queue when it loses.
+// If it has waited more than 1 ms by then, the next unlock hands the mutex over to it. From then on each unlock hands
+// the mutex over to the next in the queue, until one of them has waited less or is the last in the queue.
 #pragma once
 
 #include <weft/detail/mutex_core.h>

@@ -19,9 +19,9 @@
 // unlock() may give the processor to the next owner.
 // Fairness: a writer that waits keeps new readers out, and runs when the readers before it have left. All readers that
 // waited for a writer run before the next writer. Among writers it is as with Mutex.
-// Recursion: a goroutine that reads may not lock again, not for reading either: a writer that came in between would wait
-// for that goroutine, and the goroutine for the writer. A reader can become a writer, or a writer a reader, only by
-// unlocking in between.
+// Recursion: a goroutine that reads may not lock again, not for reading either: a writer that came in between would
+// wait for that goroutine, and the goroutine for the writer. A reader can become a writer, or a writer a reader, only
+// by unlocking in between.
 #pragma once
 
 #include <weft/detail/rw_mutex_core.h>
@@ -33,7 +33,8 @@ namespace weft {
 class WEFT_CAPABILITY("mutex") RWMutex {
  public:
   // The reading side as a lock of its own, for what wants a lock() and an unlock(), such as a Cond. Copies are the same
-  // lock. The RWMutex must outlive them. Clang does not connect an RLocker with the RWMutex (weft/thread_annotations.h).
+  // lock. The RWMutex must outlive them. Clang does not connect an RLocker with the RWMutex
+  // (weft/thread_annotations.h).
   class RLocker {
    public:
     void lock() const noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS { mutex_->lock_shared(); }
@@ -52,7 +53,8 @@ class WEFT_CAPABILITY("mutex") RWMutex {
 
   void lock() noexcept WEFT_ACQUIRE() { core_.lock(); }
 
-  // Never waits. Returns false while somebody holds the lock, for reading or writing, or is about to have it handed over.
+  // Never waits. Returns false while somebody holds the lock, for reading or writing, or is about to have it handed
+  // over.
   bool try_lock() noexcept WEFT_TRY_ACQUIRE(true) { return core_.try_lock(); }
 
   // If nobody holds the lock for writing, the process ends with the fatal error "sync: Unlock of unlocked RWMutex".

@@ -40,7 +40,8 @@
 // The caller of the function does not hold the locks.
 #define WEFT_EXCLUDES(...) WEFT_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 
-// The function takes the locks, or shares them, and returns with them. Without an argument the lock is the object itself.
+// The function takes the locks, or shares them, and returns with them. Without an argument the lock is the object
+// itself.
 #define WEFT_ACQUIRE(...) WEFT_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define WEFT_ACQUIRE_SHARED(...) WEFT_THREAD_ANNOTATION(acquire_shared_capability(__VA_ARGS__))
 

@@ -1,8 +1,8 @@
 // This header is not part of the API. Mutex and RWMutex are made of it.
 //
 // BasicMutex has the word and the queue of a Mutex, and of an RWMutex's writers. It is a template over what it is made
-// of, so that tests/model can explore the interleavings of the same source. runtime/src/sync/mutex.h has the protocol and
-// the slow paths.
+// of, so that tests/model can explore the interleavings of the same source. runtime/src/sync/mutex.h has the protocol
+// and the slow paths.
 #pragma once
 
 #include <atomic>
@@ -60,8 +60,8 @@ class BasicMutex {
   static constexpr std::uint32_t kStarving = 8;
   static constexpr std::uint32_t kUnused = 16;
 
-  // How lock_slow() came to the mutex: it found the mutex unlocked with this word and locked it, or the mutex was handed
-  // over.
+  // How lock_slow() came to the mutex: it found the mutex unlocked with this word and locked it, or the mutex was
+  // handed over.
   struct Taken {
     std::uint32_t word;
     bool handed_over;

@@ -1,8 +1,8 @@
 // This header is not part of the API. The templates of weft/chan.h and its neighbours are made of it.
 //
 // SpinMutex is the lock under the runtime's own structures. It protects a few dozen instructions and is never held over
-// a park. A thread that finds the lock taken spins for a while. Then the thread sleeps on a futex, because the kernel may
-// have taken the CPU away from the holder. The lock blocks the thread, not only the goroutine; goroutines are not
+// a park. A thread that finds the lock taken spins for a while. Then the thread sleeps on a futex, because the kernel
+// may have taken the CPU away from the holder. The lock blocks the thread, not only the goroutine; goroutines are not
 // preempted while they hold it.
 //
 //   word_     1 while somebody holds the lock. lock() and try_lock(): compare-and-swap 0 -> 1. unlock(): store of 0.
@@ -10,8 +10,8 @@
 //             mutex's address chooses one.
 //
 // Sleep against wake. Unlocking is a plain store, because an exchange would double the price of a lock that nobody else
-// wants. So there is no barrier between that store and the load that follows, and the processor may make the load first.
-// The sleeper pays for the barrier of both:
+// wants. So there is no barrier between that store and the load that follows, and the processor may make the load
+// first. The sleeper pays for the barrier of both:
 //
 //   unlock()                                  lock_slow()
 //     1. word_ = 0 (release)                    1. sleepers + 1
@@ -19,10 +19,10 @@
 //        who sleeps on word_                    3. word_ 0 -> 1: it is ours, sleepers - 1
 //                                               4. sleep while word_ is 1, then from 3
 //
-// If the read at 2 comes after the barrier, the unlocker finds the sleeper counted and wakes it. If the read came before
-// the barrier, the store at 1 is visible when the barrier returns: the sleeper finds the word free at 3, or the kernel
-// turns it back at 4. A sleeper stays counted until it has the lock, so whoever overtakes the sleeper wakes it again.
-// Where the kernel has no such barrier, sleepers look again every millisecond.
+// If the read at 2 comes after the barrier, the unlocker finds the sleeper counted and wakes it. If the read came
+// before the barrier, the store at 1 is visible when the barrier returns: the sleeper finds the word free at 3, or the
+// kernel turns it back at 4. A sleeper stays counted until it has the lock, so whoever overtakes the sleeper wakes it
+// again. Where the kernel has no such barrier, sleepers look again every millisecond.
 //
 // Lifetime: after the store, unlock() uses nothing of the mutex but its address. The sleepers are counted elsewhere for
 // this reason. So the next holder may free the mutex; at worst a stranger's futex is woken for nothing.
