@@ -13,12 +13,12 @@ cmake --install "$WEFT_BUILD_DIR" --prefix "$dir/prefix" >"$dir/install.log" || 
   exit 1
 }
 
-# expect PROGRAM OUTPUT: runs the program, which must print the output and end with status 0.
+# expect PROGRAM LINE: runs the program, whose last line must be this one and whose exit status must be 0.
 expect() {
   local output
   output=$("$1")
-  [[ $output == "$2" ]] || {
-    printf '%s printed "%s" instead of "%s"\n' "$1" "$output" "$2" >&2
+  [[ ${output##*$'\n'} == "$2" ]] || {
+    printf '%s printed "%s"; its last line must be "%s"\n' "$1" "$output" "$2" >&2
     exit 1
   }
 }
@@ -35,7 +35,7 @@ consume() {
     exit 1
   fi
   expect "$build/runtime_consumer" "sum 55"
-  expect "$build/app_consumer" "ready 1"
+  expect "$build/app_consumer" "stopped with 0"
 }
 
 sanitizer=$(sed -n 's/^WEFT_SANITIZE:[^=]*=//p' "$WEFT_BUILD_DIR/CMakeCache.txt")

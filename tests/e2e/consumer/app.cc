@@ -15,9 +15,10 @@ int main() {
   app::App service({.name = "consumer", .version = "1.0.0"});
   service.serve(mux, {.address = "127.0.0.1:0"});
   service.after_start([&](const weft::Context&) -> weft::Error {
-    std::printf("ready %d\n", service.ready() ? 1 : 0);
     service.stop();
     return {};
   });
-  return service.run();
+  const int status = service.run();
+  std::printf("stopped with %d\n", status);
+  return status;
 }
