@@ -1,4 +1,4 @@
-# Standalone Asio, header-only: the target Asio::Asio.
+# Finds standalone Asio, which is header-only, and makes the target Asio::Asio.
 find_path(Asio_INCLUDE_DIR asio.hpp)
 mark_as_advanced(Asio_INCLUDE_DIR)
 

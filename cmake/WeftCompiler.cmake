@@ -1,4 +1,4 @@
-# Flags of everything built in this tree. Nothing here reaches a project that uses the installed package.
+# These flags are for everything built in this tree. None of them reaches a project that uses the installed package.
 
 if(PROJECT_IS_TOP_LEVEL)
   if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
@@ -28,7 +28,7 @@ endif()
 if(WEFT_WERROR)
   list(APPEND weft_warnings -Werror)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # GCC derives these after inlining and reports the standard library's own code; they stay warnings.
+    # GCC derives these warnings after inlining and reports the standard library's own code. They are no errors.
     list(APPEND weft_warnings -Wno-error=restrict -Wno-error=array-bounds -Wno-error=stringop-overflow
          -Wno-error=stringop-overread -Wno-error=maybe-uninitialized)
   endif()

@@ -1,4 +1,4 @@
-# The package weft: find_package(weft) gives weft::runtime, weft::net, weft::http and weft::app.
+# Installs the package weft: find_package(weft) gives weft::runtime, weft::net, weft::http and weft::app.
 include(CMakePackageConfigHelpers)
 
 set(weft_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/weft")

@@ -1,7 +1,8 @@
-# Clean Debian 12 roots for the scripts that prove an installation from nothing; sourced, not run.
+# Makes clean Debian 12 roots for the scripts that prove an installation from nothing. It is sourced, not run.
 #
-# All of it happens in mount and process namespaces of its own: when the script ends, however it ends, every mount is
-# gone and every process that it started is ended; then the directory is removed. Needs root, debootstrap and unshare.
+# Everything happens in mount and process namespaces of the script's own. When the script ends, in whatever way, every
+# mount is gone and every process that it started is ended; then the directory is removed. The script needs root,
+# debootstrap and unshare.
 
 readonly debian_suite=bookworm
 
@@ -12,8 +13,8 @@ fail() {
   exit 1
 }
 
-# enter_namespaces "$@": runs the script again, with the same arguments, inside namespaces of its own; there it returns
-# at once, with $work naming an empty directory.
+# enter_namespaces "$@": runs the script again, with the same arguments, inside namespaces of its own. There the
+# function returns at once, and $work names an empty directory.
 enter_namespaces() {
   if [[ -n ${WEFT_CLEAN_ROOT_WORK:-} ]]; then
     work=$WEFT_CLEAN_ROOT_WORK
@@ -36,7 +37,7 @@ enter_namespaces() {
   exit "$status"
 }
 
-# Words before every command that in_root runs, and its environment beyond the least.
+# in_root runs every command with these words before it, and with this in its environment.
 in_root_prefix=() root_environment=()
 
 # Prints "URI SUITE COMPONENT" for each of this machine's apt sources that has the suite.
@@ -46,7 +47,7 @@ apt_sources() {
     awk -v suite="$debian_suite" 'index($2, suite) == 1 && $3 == "main"' | sort -u
 }
 
-# make_base DIRECTORY: the smallest Debian 12, with this machine's apt sources and way to the network.
+# make_base DIRECTORY: makes the smallest Debian 12, with this machine's apt sources and way to the network.
 make_base() {
   local base=$1 mirror proxy
   mirror=$(apt_sources | awk -v suite="$debian_suite" '$2 == suite { print $1; exit }')
@@ -68,13 +69,13 @@ make_base() {
   cp -L /etc/resolv.conf /etc/hosts "$base/etc/"
 }
 
-# copy_tree SOURCE DESTINATION: the checkout without what .dockerignore names.
+# copy_tree SOURCE DESTINATION: copies the checkout, without what .dockerignore names.
 copy_tree() {
   mkdir -p "$2"
   tar -C "$1" --anchored --exclude-from=<(sed 's,^,./,' "$1/.dockerignore") -cf - . | tar -C "$2" -xf -
 }
 
-# mount_root ROOT: gives a root /proc, /sys and a /dev with the few devices that programs expect.
+# mount_root ROOT: gives a root /proc, and a /dev with the few devices that programs expect.
 mount_root() {
   local root=$1 device
   mount -t proc proc "$root/proc"
@@ -88,7 +89,7 @@ mount_root() {
   mount -t tmpfs tmpfs "$root/dev/shm"
 }
 
-# in_root ROOT USER DIRECTORY COMMAND...: becomes the command, so call it in a subshell.
+# in_root ROOT USER DIRECTORY COMMAND...: becomes the command, so it is called in a subshell.
 in_root() {
   local root=$1 user=$2 directory=$3
   shift 3
@@ -99,7 +100,7 @@ in_root() {
     chroot --userspec="$user" "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
 }
 
-# leave_network: what in_root runs from now on sees only a loopback interface of its own.
+# leave_network: from now on what in_root runs sees only a loopback interface of its own.
 leave_network() {
   local holder
   unshare --net sleep infinity &
@@ -110,7 +111,7 @@ leave_network() {
   "${in_root_prefix[@]}" ip link set lo up
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds; fails when it doesn't in time.
+# wait_for SECONDS COMMAND...: waits until the command succeeds, and fails when it doesn't in time.
 wait_for() {
   local deadline=$((SECONDS + $1))
   shift
@@ -120,7 +121,7 @@ wait_for() {
   done
 }
 
-# stop PID: SIGTERM, then up to 60 s for it to end; its exit status.
+# stop PID: sends SIGTERM, gives the process up to 60 s to end, and returns its exit status.
 stop() {
   local status=0
   kill -TERM "$1"

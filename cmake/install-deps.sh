@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what weft needs from the distribution's packages. Touches nothing when nothing is missing.
+# Installs what weft needs from the distribution's packages. When nothing is missing it touches nothing.
 set -euo pipefail
 
 readonly me="install-deps"
@@ -40,7 +40,7 @@ group_packages() {
       ;;
     test)
       echo clang curl gdb lld python3 wrk
-      # An aarch64 machine runs the aarch64 tests natively.
+      # An aarch64 machine runs the aarch64 tests without an emulator.
       [[ $(uname -m) == aarch64 ]] || echo g++-aarch64-linux-gnu qemu-user
       ;;
     bench) echo wrk golang-go python3 ;;
@@ -70,7 +70,7 @@ missing_packages() {
   done
 }
 
-# Runs a command; unless there is someone to watch, its output is kept back and only shown when it fails.
+# Runs a command. Unless stdout is a terminal, the command's output is shown only when it fails.
 run_logged() {
   if [[ -t 1 ]]; then
     "$@"

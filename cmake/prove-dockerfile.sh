@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Proves the Dockerfile where there is no container engine: makes a clean Debian 12 root for each stage, carries out the
-# stage's own instructions in it, runs the final program as the final user on a loopback interface of its own, and asks
-# its health check. Root only.
+# Proves the Dockerfile where there is no container engine. It makes a clean Debian 12 root for each stage and carries
+# out the stage's own instructions there. Then it runs the final program as the final user on a loopback interface of
+# its own, and asks the health check. It needs root.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +15,8 @@ fi
 enter_namespaces "$@"
 readonly source_dir=$here/..
 
-# json_words TEXT: sets words to the strings of a JSON array without escapes, or to a shell command when it is none.
+# json_words TEXT: sets words to the strings of a JSON array without escapes. A text that is no array becomes a shell
+# command.
 json_words() {
   local rest=$1
   words=()
@@ -31,7 +32,7 @@ json_words() {
 
 absolute() { [[ $1 == /* ]] && printf '%s' "$1" || printf '%s' "${directory%/}/$1"; }
 
-# copy FROM-ROOT SOURCE... DESTINATION, into the stage.
+# copy FROM-ROOT SOURCE... DESTINATION: copies into the stage.
 copy() {
   local from=$1 target source
   shift
