@@ -37,7 +37,7 @@ SEAMS = {
 
 # The room of each public header of the runtime, by its name without "weft/" and ".h".
 PUBLIC_ROOMS = {
-    "base": "error labels log panic source_location detail/spin_mutex",
+    "base": "error labels lock_guard log panic source_location thread_annotations detail/spin_mutex",
     "sched": "go time_point",
     "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight sync "
             "wait_group detail/chan_state detail/mutex_core detail/pool_core detail/rw_mutex_core detail/select_state "

@@ -297,7 +297,7 @@ Scheduler::MachineCount Scheduler::count_machines() noexcept {
 void Scheduler::push_global(std::span<G* const> goroutines) noexcept {
   if (goroutines.empty()) return;
   {
-    const std::lock_guard lock(global_mutex_);
+    const LockGuard lock(global_mutex_);
     global_.push(goroutines);
     global_size_.store(global_.size(), std::memory_order_release);
   }
@@ -309,7 +309,7 @@ G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
   G* taken[kGlobalGrab];
   std::size_t n = 0;
   {
-    const std::lock_guard lock(global_mutex_);
+    const LockGuard lock(global_mutex_);
     const std::size_t share = global_.size() / static_cast<std::size_t>(procs()) + 1;
     n = global_.pop({taken, std::min(share, limit)});
     // Before the size: a processor that finds the global queue empty, and is about to sleep, finds them here. They fit, for the caller that

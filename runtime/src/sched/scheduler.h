@@ -154,8 +154,8 @@ class Scheduler {
   std::vector<Processor*> postponed_;
   std::atomic<bool> has_postponed_{false};
 
-  alignas(64) SpinMutex global_mutex_;  // guards global_
-  GlobalQueue global_;
+  alignas(64) SpinMutex global_mutex_;
+  GlobalQueue global_ WEFT_GUARDED_BY(global_mutex_);
   std::atomic<std::size_t> global_size_{0};
 
   alignas(64) Sleepers<> sleepers_;

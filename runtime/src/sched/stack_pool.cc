@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <utility>
 
@@ -107,7 +106,7 @@ G* StackPool::take(std::size_t n, G* head) {
     give(std::exchange(last->link, head));
     return list;
   }
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   for (; n > 0 && (head == nullptr || !last_slab_is_full_locked()); --n) {
     try {
       if (last_slab_is_full_locked()) add_slab_locked();
@@ -133,13 +132,13 @@ std::size_t StackPool::size() const noexcept {
 
 void StackPool::give(G* head) noexcept {
   if (head == nullptr) return;
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   head->next_list = free_;
   free_ = head;
 }
 
 G* StackPool::take_list() noexcept {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   G* const list = free_;
   if (list != nullptr) free_ = list->next_list;
   return list;
@@ -148,7 +147,7 @@ G* StackPool::take_list() noexcept {
 StackPool& stack_pool(std::size_t stack_size) {
   static SpinMutex mutex;
   static auto* const pools = new std::map<std::size_t, std::unique_ptr<StackPool>>;  // outlives every static destructor
-  const std::lock_guard lock(mutex);
+  const LockGuard lock(mutex);
   std::unique_ptr<StackPool>& pool = (*pools)[whole_stack(stack_size)];
   if (!pool) {
     pool = std::make_unique<StackPool>(stack_size);

@@ -87,11 +87,11 @@ class StackPool {
     std::atomic<Slab*> next{nullptr};
   };
 
-  bool last_slab_is_full_locked() const noexcept;
+  bool last_slab_is_full_locked() const noexcept WEFT_REQUIRES(mutex_);
   G* goroutine_at(const Slab& slab, std::size_t slot) const noexcept;
   G* take_list() noexcept;
-  void add_slab_locked();
-  G* make_slot_locked(Slab& slab);
+  void add_slab_locked() WEFT_REQUIRES(mutex_);
+  G* make_slot_locked(Slab& slab) WEFT_REQUIRES(mutex_);
 
   const std::size_t stack_size_;
   const std::size_t stride_;
@@ -100,8 +100,9 @@ class StackPool {
 
   mutable SpinMutex
       mutex_;  // guards all below, and the changes of the list; held over the system calls that make a slot
-  Slab* last_ = nullptr;
-  G* free_ = nullptr;  // lists of idle Gs, linked by G::next_list: one lock and one cache line for a whole list
+  Slab* last_ WEFT_GUARDED_BY(mutex_) = nullptr;
+  G* free_ WEFT_GUARDED_BY(mutex_) =
+      nullptr;  // lists of idle Gs, linked by G::next_list: one lock and one cache line for a whole list
 };
 
 // The pool for stacks of that size; it lives as long as the process.

@@ -1,7 +1,5 @@
 #include "runtime/src/sched/timer.h"
 
-#include <mutex>
-
 #include "runtime/src/base/fork.h"
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/scheduler.h"
@@ -12,7 +10,7 @@ namespace {
 SpinMutex spare_mutex;
 
 // Guarded by spare_mutex; outlives every static destructor.
-std::vector<TimerHeap*>& spare_heaps() {
+std::vector<TimerHeap*>& spare_heaps() WEFT_REQUIRES(spare_mutex) {
   static auto* const heaps = new std::vector<TimerHeap*>;
   return *heaps;
 }
@@ -23,7 +21,7 @@ template class BasicTimer<TimerPolicy>;
 template class BasicTimerHeap<TimerPolicy>;
 
 TimerHeap& TimerHeap::take() {
-  const std::lock_guard lock(spare_mutex);
+  const LockGuard lock(spare_mutex);
   if (spare_heaps().empty()) return *new TimerHeap;
   TimerHeap* const heap = spare_heaps().back();
   spare_heaps().pop_back();
@@ -32,7 +30,7 @@ TimerHeap& TimerHeap::take() {
 
 void TimerHeap::give_back() noexcept {
   clear();
-  const std::lock_guard lock(spare_mutex);
+  const LockGuard lock(spare_mutex);
   spare_heaps().push_back(this);
 }
 

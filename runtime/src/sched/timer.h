@@ -18,7 +18,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -110,15 +109,15 @@ class BasicTimerHeap {
     Timer* timer;
   };
 
-  void insert_locked(Timer* timer, Nanos when);
-  void remove_locked(Timer* timer) noexcept;
-  void place(std::size_t index, Entry entry) noexcept;
-  void sift_up(std::size_t index, Entry entry) noexcept;
-  void sift_down(std::size_t index, Entry entry) noexcept;
-  void publish_next() noexcept;
+  void insert_locked(Timer* timer, Nanos when) WEFT_REQUIRES(mutex_);
+  void remove_locked(Timer* timer) noexcept WEFT_REQUIRES(mutex_);
+  void place(std::size_t index, Entry entry) noexcept WEFT_REQUIRES(mutex_);
+  void sift_up(std::size_t index, Entry entry) noexcept WEFT_REQUIRES(mutex_);
+  void sift_down(std::size_t index, Entry entry) noexcept WEFT_REQUIRES(mutex_);
+  void publish_next() noexcept WEFT_REQUIRES(mutex_);
 
   Mutex mutex_;
-  std::vector<Entry> entries_;
+  std::vector<Entry> entries_ WEFT_GUARDED_BY(mutex_);
   typename Policy::template Atomic<Nanos> next_{kNever};
   Mutex fire_mutex_;  // one machine at a time fires from this heap
   typename Policy::template Atomic<const Timer*> firing_{nullptr};
@@ -191,7 +190,7 @@ void BasicTimer<Policy>::start_in(BasicTimerHeap<Policy>& heap, Nanos when) noex
 template <typename Policy>
 bool BasicTimer<Policy>::insert(Heap& heap, Nanos when) noexcept {
   last_heap_ = &heap;
-  const std::lock_guard lock(heap.mutex_);
+  const LockGuard lock(heap.mutex_);
   const bool earliest = when < heap.next();
   heap.insert_locked(this, when);
   return earliest;
@@ -202,7 +201,7 @@ bool BasicTimer<Policy>::stop() noexcept {
   for (;;) {
     Heap* const heap = heap_.load(std::memory_order_acquire);
     if (heap == nullptr) return false;
-    const std::lock_guard lock(heap->mutex_);
+    const LockGuard lock(heap->mutex_);
     if (heap_.load(std::memory_order_relaxed) != heap) continue;
     heap->remove_locked(this);
     return true;
@@ -224,7 +223,7 @@ std::size_t BasicTimerHeap<Policy>::fire_due(Nanos t) noexcept {
     typename Timer::Callback callback = nullptr;
     void* arg = nullptr;
     {
-      const std::lock_guard lock(mutex_);
+      const LockGuard lock(mutex_);
       if (entries_.empty() || entries_.front().when > t) break;
       Timer* const timer = entries_.front().timer;
       callback = timer->callback_;
@@ -242,7 +241,7 @@ std::size_t BasicTimerHeap<Policy>::fire_due(Nanos t) noexcept {
 
 template <typename Policy>
 std::size_t BasicTimerHeap<Policy>::size() noexcept {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   return entries_.size();
 }
 
@@ -317,7 +316,7 @@ void BasicTimerHeap<Policy>::clear() noexcept {
     typename Timer::Dropped dropped = nullptr;
     void* arg = nullptr;
     {
-      const std::lock_guard lock(mutex_);
+      const LockGuard lock(mutex_);
       if (entries_.empty()) return;
       Timer* const timer = entries_.back().timer;
       dropped = timer->dropped_;

@@ -131,7 +131,7 @@ class FuncTimer {
 
   rt::SpinMutex mutex_;
   std::atomic<std::uint32_t> references_{1};
-  rt::Nanos when_ = rt::kNever;
+  rt::Nanos when_ WEFT_GUARDED_BY(mutex_) = rt::kNever;
   rt::GuardedTimer<rt::TimerPolicy> timer_{&on_fire, &on_drop, this};
   const TimerFunction& function_;  // a constant of its type
   const SourceLocation where_;
