@@ -4,6 +4,7 @@
 #include <weft/atomic_value.h>    // IWYU pragma: export
 #include <weft/concurrent_map.h>  // IWYU pragma: export
 #include <weft/cond.h>            // IWYU pragma: export
+#include <weft/lock_guard.h>      // IWYU pragma: export
 #include <weft/mutex.h>           // IWYU pragma: export
 #include <weft/once.h>            // IWYU pragma: export
 #include <weft/pool.h>            // IWYU pragma: export
