@@ -29,8 +29,8 @@
 #include "weft/net/address.h"
 #include "weft/net/listener.h"
 #include "weft/panic.h"
-#include "weft/sync.h"
 #include "weft/stats.h"
+#include "weft/sync.h"
 #include "weft/time.h"
 
 namespace weft::app {

@@ -94,7 +94,7 @@ class Counter {
 
   weft::Mutex mutex_;
   int sum_ WEFT_GUARDED_BY(mutex_) = 0;
-  weft::rt::SpinMutex spin_mutex_;
+  weft::detail::SpinMutex spin_mutex_;
   int spins_ WEFT_GUARDED_BY(spin_mutex_) = 0;
   weft::RWMutex rw_mutex_;
   int config_ WEFT_GUARDED_BY(rw_mutex_) = 0;

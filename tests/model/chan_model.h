@@ -63,22 +63,22 @@ struct BasicChanModel : ModelAtomics {
   using Core = weft::detail::BasicChanCore<Self>;
   using Node = weft::detail::BasicWaitNode<Self>;
 
-  struct Token {
+  struct Waiter {
     ChanSleepers::Sleeper* sleeper = nullptr;
     explicit operator bool() const noexcept { return sleeper != nullptr; }
   };
 
   using Timer = NoTimer;
 
-  static void wake(Token token) {
-    require(token.sleeper->waits, "somebody is woken who does not wait");
-    require(!token.sleeper->woken, "somebody is woken twice");
-    token.sleeper->woken = true;
-    token.sleeper->sleep.interrupt();
+  static void wake(Waiter waiter) {
+    require(waiter.sleeper->waits, "somebody is woken who does not wait");
+    require(!waiter.sleeper->woken, "somebody is woken twice");
+    waiter.sleeper->woken = true;
+    waiter.sleeper->sleep.interrupt();
   }
   static void block(std::span<Node> nodes, bool (*unlock)(void*), void* arg) {
     ChanSleepers::Sleeper& self = ChanSleepers::current();
-    for (Node& node : nodes) node.token = Token{&self};
+    for (Node& node : nodes) node.waiter = Waiter{&self};
     self.waits = true;
     ChanSleepers::Scheduler* const scheduler = ChanSleepers::of_program->scheduler;
     if (scheduler != nullptr && this_thread() == 0) {

@@ -128,7 +128,7 @@ TEST(CondModelFinds, AWaiterThatUnlocksBeforeItQueues) {
   }
 }
 
-// A waiter that may be taken out of the queue after it has looked for the mark and before its token is there.
+// A waiter that may be taken out of the queue after it has looked for the mark and before its Waiter is there.
 struct BlocksLate : Right {
   static void block(Node& node, Mutex& held) {
     held.unlock();

@@ -1,4 +1,4 @@
-// ModelWaiting: the twin of LockWaiting (sync/lock_waiting.h) for the threads of a program. A node's token names its
+// ModelWaiting: the twin of LockWaiting (sync/lock_waiting.h) for the threads of a program. A node's Waiter names its
 // thread.
 #pragma once
 
@@ -37,15 +37,15 @@ struct ModelWaiting {
   template <typename SpinMutex>
   static void block(weft::detail::WaitNode& node, SpinMutex& held, rt::WaitReason) noexcept {
     const auto self = static_cast<std::size_t>(this_thread());
-    node.token.key = self + 1;
+    node.waiter.key = self + 1;
     waiters->waits[self] = true;
     held.unlock();
     waiters->woken[self].sleep();
     require(!waiters->waits[self], "a wait ends for nothing");
   }
-  static void wake(weft::detail::WaitToken token) noexcept {
-    require(token.key != 0, "a waker takes out a node whose thread does not wait yet");
-    const std::size_t thread = token.key - 1;
+  static void wake(weft::detail::Waiter waiter) noexcept {
+    require(waiter.key != 0, "a waker takes out a node whose thread does not wait yet");
+    const std::size_t thread = waiter.key - 1;
     require(waiters->waits[thread], "a waiter is woken twice");
     waiters->waits[thread] = false;
     waiters->woken[thread].interrupt();
@@ -54,12 +54,12 @@ struct ModelWaiting {
     while (chain != nullptr) {
       weft::detail::WaitNode* const node = chain;
       chain = node->next;
-      wake(node->token);
+      wake(node->waiter);
     }
   }
-  static void wake_owner(weft::detail::WaitToken token) noexcept {
+  static void wake_owner(weft::detail::Waiter waiter) noexcept {
     ++hand_overs;
-    wake(token);
+    wake(waiter);
   }
 };
 

@@ -204,7 +204,7 @@ TEST(MutexModelFinds, TwoThatWakeAtOnce) {
 
 struct WakesNobody : Right {
   struct Waiting : ModelWaiting {
-    static void wake(weft::detail::WaitToken) noexcept {}
+    static void wake(weft::detail::Waiter) noexcept {}
   };
 };
 
@@ -212,7 +212,7 @@ TEST(MutexModelFinds, AnUnlockThatWakesNobody) { expect_finds(explore_case<Wakes
 
 struct HandsOverToNobody : Right {
   struct Waiting : ModelWaiting {
-    static void wake_owner(weft::detail::WaitToken) noexcept {}
+    static void wake_owner(weft::detail::Waiter) noexcept {}
   };
 };
 
@@ -234,9 +234,9 @@ struct HandsOverUnlocked : Right {
       ModelWaiting::block(node, held, reason);
       if (node.success) word->fetch_or(kLocked, std::memory_order_acquire);
     }
-    static void wake_owner(weft::detail::WaitToken token) noexcept {
+    static void wake_owner(weft::detail::Waiter waiter) noexcept {
       word->fetch_and(~(kLocked | kStarving), std::memory_order_release);
-      ModelWaiting::wake_owner(token);
+      ModelWaiting::wake_owner(waiter);
     }
   };
 };

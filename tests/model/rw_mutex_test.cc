@@ -201,7 +201,7 @@ TEST(RWMutexModelFinds, AnUnlockThatAdmitsNobody) { expect_finds(explore_case<Fo
 
 struct WakesNobody : Right {
   struct Waiting : ModelWaiting {
-    static void wake(weft::detail::WaitToken) noexcept {}
+    static void wake(weft::detail::Waiter) noexcept {}
   };
 };
 

@@ -53,7 +53,7 @@ struct Locking : Program {
 
   Label names{"mutex", {"sleepers", "word"}};
   Atomic<std::uint32_t> sleepers{0};
-  std::optional<rt::BasicSpinMutex<P>> mutex{std::in_place};
+  std::optional<weft::detail::BasicSpinMutex<P>> mutex{std::in_place};
   const bool known = [this] {
     P::word_of_program = sleepers.object() + 1;
     return true;

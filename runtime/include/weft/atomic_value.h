@@ -81,7 +81,7 @@ class AtomicValue {
 
  private:
   struct Shard {
-    rt::SpinMutex mutex;
+    detail::SpinMutex mutex;
     std::uint64_t version WEFT_GUARDED_BY(mutex) = 0;  // 0: there is no copy
     Pointer copy WEFT_GUARDED_BY(mutex);
   };
@@ -92,7 +92,7 @@ class AtomicValue {
   void drop_copies() noexcept;
 
   std::atomic<std::uint64_t> version_{0};  // 0: there is no value yet
-  mutable rt::SpinMutex mutex_;
+  mutable detail::SpinMutex mutex_;
   Pointer value_ WEFT_GUARDED_BY(mutex_);
   mutable Sharded<Shard> shards_;
 };

@@ -32,7 +32,7 @@ namespace detail {
 // The policy of the queue; tests/model/cond_test.cc explores the queue with another one.
 struct CondPolicy {
   using Waits = WaitPolicy;
-  static void block(WaitNode& node, rt::SpinMutex& held) noexcept WEFT_RELEASE(held);
+  static void block(WaitNode& node, detail::SpinMutex& held) noexcept WEFT_RELEASE(held);
 };
 
 // The queue of the waiters; sync/cond.h has the protocol.
@@ -54,7 +54,7 @@ class BasicCondQueue {
   void broadcast() noexcept;
 
  private:
-  static bool sleeps(const Node& node) noexcept { return static_cast<bool>(node.token); }
+  static bool sleeps(const Node& node) noexcept { return static_cast<bool>(node.waiter); }
 
   typename Policy::Waits::Mutex mutex_;
   BasicWaitQueue<typename Policy::Waits> queue_;

@@ -17,10 +17,10 @@
 
 namespace weft {
 
-namespace rt {
+namespace detail {
 class LabelSlot;
 struct LabelSet;
-}  // namespace rt
+}  // namespace detail
 
 struct Label {
   std::string key;
@@ -58,11 +58,11 @@ class Labels {
   friend bool operator==(const Labels& a, const Labels& b) noexcept;
 
  private:
-  friend class rt::LabelSlot;
+  friend class detail::LabelSlot;
 
-  explicit Labels(const rt::LabelSet* counted) noexcept : set_(counted) {}
+  explicit Labels(const detail::LabelSet* counted) noexcept : set_(counted) {}
 
-  const rt::LabelSet* set_ = nullptr;  // null: no labels
+  const detail::LabelSet* set_ = nullptr;  // null: no labels
 };
 
 namespace this_goroutine {

@@ -61,7 +61,7 @@ class Semaphore {
   [[nodiscard]] SemaphoreLock try_hold(std::int64_t n = 1);
 
  private:
-  struct Waiter;
+  struct Node;
 
   Error acquire_until(detail::WaitStop& stop, std::int64_t n);
   bool take_locked(std::int64_t n) noexcept WEFT_REQUIRES(mutex_);
@@ -69,7 +69,7 @@ class Semaphore {
   static void cancel(void* waiter) noexcept;
 
   const std::int64_t size_;
-  rt::SpinMutex mutex_;
+  detail::SpinMutex mutex_;
   std::int64_t taken_ WEFT_GUARDED_BY(mutex_) = 0;
   detail::WaitQueue waiters_ WEFT_GUARDED_BY(mutex_);  // of Waiters
 };

@@ -57,7 +57,7 @@ class WaitGroup {
   void release_waiters(std::uint64_t state);
 
   std::atomic<std::uint64_t> state_{0};  // bits 32-63 the counter, bits 0-31 the number of waiters
-  rt::SpinMutex queue_mutex_;
+  detail::SpinMutex queue_mutex_;
   detail::WaitQueue queue_ WEFT_GUARDED_BY(queue_mutex_);
 };
 

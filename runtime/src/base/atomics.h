@@ -12,7 +12,7 @@ inline void relax_cpu() noexcept {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #else
-  asm volatile("yield");
+  asm volatile("isb" ::: "memory");
 #endif
 }
 inline void relax_thread() noexcept { std::this_thread::yield(); }

@@ -35,13 +35,4 @@ inline void futex_wake(const std::atomic<std::uint32_t>* word, int threads) noex
   ::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
 }
 
-// One turn of a spinning loop.
-inline void spin_pause() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("isb" ::: "memory");
-#endif
-}
-
 }  // namespace weft::rt

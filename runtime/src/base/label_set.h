@@ -8,7 +8,7 @@
 
 #include "weft/labels.h"
 
-namespace weft::rt {
+namespace weft::detail {
 
 // Immutable once it is shared.
 struct LabelSet {
@@ -25,4 +25,4 @@ struct LabelSet {
   mutable std::atomic<std::uint32_t> references{1};
 };
 
-}  // namespace weft::rt
+}  // namespace weft::detail

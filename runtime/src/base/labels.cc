@@ -18,7 +18,7 @@ Labels::Labels(std::vector<Label> labels) {
       sorted.insert(at, std::move(label));
     }
   }
-  set_ = new rt::LabelSet(std::move(sorted));
+  set_ = new detail::LabelSet(std::move(sorted));
 }
 
 Labels::Labels(const Labels& other) noexcept : set_(other.set_) {

@@ -5,3 +5,7 @@
 #include "weft/detail/spin_mutex.h"   // IWYU pragma: export
 #include "weft/lock_guard.h"          // IWYU pragma: export
 #include "weft/thread_annotations.h"  // IWYU pragma: export
+
+namespace weft::rt {
+using weft::detail::SpinMutex;
+}

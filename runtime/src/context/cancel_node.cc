@@ -100,9 +100,9 @@ void CancelNode::run_hooks() noexcept {
     mutex_.lock();
     hook->running_ = false;
     const bool waited_for = hook->waiter_ != nullptr;
-    const WaitToken token = waited_for ? hook->waiter_->token : WaitToken{};
+    const Waiter waiter = waited_for ? hook->waiter_->waiter : Waiter{};
     mutex_.unlock();  // the hook may be gone from here on
-    if (waited_for) wake(token);
+    if (waited_for) wake(waiter);
   }
 }
 

@@ -63,7 +63,7 @@ struct G : StateWord<> {
   std::atomic<const char*> creator_file{""};
   std::atomic<const char*> creator_function{""};
   std::atomic<std::uint32_t> creator_line{0};  // 0: main, which nobody created
-  LabelSlot labels;
+  weft::detail::LabelSlot labels;
   std::atomic<WaitReason> reason{WaitReason::none};
   std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
 };

@@ -3,7 +3,7 @@
 #include <mutex>
 #include <utility>
 
-namespace weft::rt {
+namespace weft::detail {
 
 Labels LabelSlot::read() const noexcept {
   if (set_.load(std::memory_order_relaxed) == nullptr) return {};
@@ -18,4 +18,4 @@ void LabelSlot::set(Labels labels) noexcept {
   set_.store(std::exchange(labels.set_, nullptr), std::memory_order_relaxed);
 }
 
-}  // namespace weft::rt
+}  // namespace weft::detail

@@ -15,7 +15,7 @@
 #include "runtime/src/base/spin_mutex.h"
 #include "weft/labels.h"
 
-namespace weft::rt {
+namespace weft::detail {
 
 class LabelSlot {
  public:
@@ -39,4 +39,4 @@ class LabelSlot {
   mutable SpinMutex mutex_;
 };
 
-}  // namespace weft::rt
+}  // namespace weft::detail

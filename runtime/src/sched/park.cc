@@ -81,11 +81,12 @@ void park_with_processor(CommitFn commit, void* arg, WaitReason reason) noexcept
 }
 
 bool ready(Waiter waiter) noexcept {
-  if (!waiter.g->try_ready(waiter.epoch)) return false;
-  if (BubbleHooks* const bubble = waiter.g->bubble.load(std::memory_order_relaxed); bubble != nullptr) [[unlikely]] {
-    if (!bubble->readied(*waiter.g)) return true;
+  G* const g = static_cast<G*>(waiter.g);
+  if (!g->try_ready(waiter.key)) return false;
+  if (BubbleHooks* const bubble = g->bubble.load(std::memory_order_relaxed); bubble != nullptr) [[unlikely]] {
+    if (!bubble->readied(*g)) return true;
   }
-  submit(waiter.g);
+  submit(g);
   return true;
 }
 

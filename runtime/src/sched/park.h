@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "weft/detail/waiter.h"
+
 namespace weft::rt {
 
 struct G;
@@ -41,11 +43,8 @@ enum class WaitReason : std::uint8_t {
 };
 const char* wait_reason_text(WaitReason reason) noexcept;
 
-// One wait of one goroutine. Cheap to copy; may outlive the wait and the goroutine (G's memory is never given back).
-struct Waiter {
-  G* g = nullptr;
-  std::uint64_t epoch = 0;
-};
+// One wait of one goroutine: its G, and the number of the park.
+using weft::detail::Waiter;
 
 // True in a goroutine; false on a plain thread, which may not park.
 bool on_goroutine() noexcept;

@@ -2,7 +2,7 @@
 // uses a word on the thread's stack:
 //
 //   sleeper                                  waker
-//   word = 0; token = &word; unlock          lock; take the node out; copy the token; unlock
+//   word = 0; waiter = &word; unlock         lock; take the node out; copy the waiter; unlock
 //   while (word == 0) futex_wait(word, 0)    word = 1 (release); futex_wake(word)
 //
 // The kernel compares the word before it sleeps, so a thread does not sleep on a 1 that came first. The sleeper's
@@ -28,14 +28,14 @@ rt::Machine* machine_of_goroutine() noexcept {
   return machine != nullptr && machine->current() != nullptr ? machine : nullptr;
 }
 
-// Returns the token of the goroutine's next park.
-WaitToken next_park(rt::Machine& machine) noexcept { return {machine.current(), machine.current()->epoch() + 1}; }
+// Returns the Waiter for the goroutine's next park.
+Waiter next_park(rt::Machine& machine) noexcept { return {machine.current(), machine.current()->epoch() + 1}; }
 
 // The sleep of a plain thread.
 class ThreadSleep {
  public:
   ThreadSleep() noexcept { rt::refuse_wait_in_forked_child(); }
-  WaitToken token() noexcept { return {nullptr, reinterpret_cast<std::uintptr_t>(&word_)}; }
+  Waiter waiter() noexcept { return {nullptr, reinterpret_cast<std::uintptr_t>(&word_)}; }
   void sleep() noexcept {
     while (word_.load(std::memory_order_acquire) == 0) rt::futex_wait(&word_, 0);
   }
@@ -49,24 +49,24 @@ class ThreadSleep {
 // For a goroutine park_here() releases the lock, where clang does not see it.
 void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
   if (rt::Machine* const machine = machine_of_goroutine()) [[likely]] {
-    node.token = next_park(*machine);
+    node.waiter = next_park(*machine);
     rt::park_here(*machine, &unlock_committed, &held, reason);
     return;
   }
   ThreadSleep thread;
-  node.token = thread.token();
+  node.waiter = thread.waiter();
   held.unlock();
   thread.sleep();
 }
 
 void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept {
   if (rt::Machine* const machine = machine_of_goroutine()) {
-    for (WaitNode& node : nodes) node.token = next_park(*machine);
+    for (WaitNode& node : nodes) node.waiter = next_park(*machine);
     rt::park_here(*machine, unlock, arg, reason);
     return;
   }
   ThreadSleep thread;
-  for (WaitNode& node : nodes) node.token = thread.token();
+  for (WaitNode& node : nodes) node.waiter = thread.waiter();
   unlock(arg);
   thread.sleep();
 }
@@ -80,12 +80,12 @@ void block_forever(rt::WaitReason reason) noexcept {
   }
 }
 
-void wake(WaitToken token) noexcept {
-  if (token.g != nullptr) [[likely]] {
-    rt::ready({token.g, token.key});
+void wake(Waiter waiter) noexcept {
+  if (waiter.g != nullptr) [[likely]] {
+    rt::ready(waiter);
     return;
   }
-  auto* const word = reinterpret_cast<std::atomic<std::uint32_t>*>(token.key);
+  auto* const word = reinterpret_cast<std::atomic<std::uint32_t>*>(waiter.key);
   word->store(1, std::memory_order_release);
   rt::futex_wake(word, 1);
 }

@@ -9,12 +9,12 @@
 
 namespace weft::detail {
 
-// Waits until wake() is called with the node's token, which block() sets. The caller holds `held` and has queued the
+// Waits until wake() is called with the node's Waiter, which block() sets. The caller holds `held` and has queued the
 // node, or queues it nowhere and is never woken. `held` is released as soon as the caller may be woken. Goroutines and
 // plain threads may call it, not on a scheduler stack.
 void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept WEFT_RELEASE(held);
 
-// Does the same for a waiter with several nodes, all of which get its token. unlock(arg) releases what the caller
+// Does the same for a waiter with several nodes, all of which get its waiter. unlock(arg) releases what the caller
 // holds.
 void block(std::span<WaitNode> nodes, rt::CommitFn unlock, void* arg, rt::WaitReason reason) noexcept;
 

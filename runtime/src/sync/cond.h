@@ -1,12 +1,12 @@
 // Cond: a queue under a spin mutex. Between enter() and wait() the waiter unlocks its lock, which may park. During that
-// time the waiter lies in the queue but can't be woken, because its node has no token yet. A signaller that takes such
+// time the waiter lies in the queue but can't be woken, because its node has no Waiter yet. A signaller that takes such
 // a node out marks it with `success` and goes on; the waiter finds the mark in wait() and does not sleep. Both happen
-// under mutex_, so either the signaller finds the token that block() has set, or the waiter finds the mark.
+// under mutex_, so either the signaller finds the Waiter that block() has set, or the waiter finds the mark.
 //
 //   waiter                                       signaller
 //     enter(): queue the node                      change what is waited for, with the lock
 //     unlock the lock                              read whether the queue is empty
-//     wait(): marked? else set token, sleep        take the first out: token? wake it; else mark it
+//     wait(): marked? else set waiter, sleep       take the first out: waiter? wake it; else mark it
 //
 // The signaller reads whether the queue is empty without mutex_. Before that, it has held the lock after the waiter
 // unlocked it, or has learnt of the unlock in another way; else the waiter has not begun its wait. So the node's place
@@ -44,15 +44,15 @@ void BasicCondQueue<Policy>::signal() noexcept {
   if (queue_.empty()) return;
   mutex_.lock();
   Node* const node = queue_.pop_front();
-  typename Policy::Waits::Token token;
+  typename Policy::Waits::Waiter waiter;
   const bool asleep = node != nullptr && sleeps(*node);
   if (asleep) {
-    token = node->token;
+    waiter = node->waiter;
   } else if (node != nullptr) {
     node->success = true;
   }
   mutex_.unlock();
-  if (asleep) Policy::Waits::wake(token);
+  if (asleep) Policy::Waits::wake(waiter);
 }
 
 template <typename Policy>

@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "runtime/src/base/futex.h"
+#include "runtime/src/base/atomics.h"
 #include "runtime/src/sched/park.h"
 #include "runtime/src/sync/block.h"
 #include "weft/detail/mutex_core.h"
@@ -24,20 +24,20 @@ struct LockWaiting {
   // sooner than a goroutine is parked. With one processor the holder can't be gone, since it does not run.
   static bool may_spin(int rounds) noexcept { return rounds < 4 && procs() != 1; }
   static void spin() noexcept {
-    for (int i = 0; i < 30; ++i) rt::spin_pause();
+    for (int i = 0; i < 30; ++i) rt::relax_cpu();
   }
 
   static void block(WaitNode& node, rt::SpinMutex& held, rt::WaitReason reason) noexcept WEFT_RELEASE(held) {
     detail::block(node, held, reason);
   }
-  static void wake(WaitToken token) noexcept { detail::wake(token); }
+  static void wake(Waiter waiter) noexcept { detail::wake(waiter); }
   static void wake_all(WaitNode* chain) noexcept { detail::wake_all(chain); }
 
   // Wakes the waiter that was handed a lock. A goroutine runs in the caller's place at once; else every hand-over would
   // cost a turn of the run queue.
-  static void wake_owner(WaitToken token) noexcept {
-    detail::wake(token);
-    if (token.g != nullptr && rt::on_goroutine()) rt::yield_local();
+  static void wake_owner(Waiter waiter) noexcept {
+    detail::wake(waiter);
+    if (waiter.g != nullptr && rt::on_goroutine()) rt::yield_local();
   }
 };
 

@@ -108,9 +108,9 @@ std::uint32_t BasicMutex<Policy>::unlock_slow() noexcept {
     if (!word_.compare_exchange_weak(word, unlocked, std::memory_order_release, std::memory_order_relaxed)) continue;
     if (wakes) {
       queue_mutex_.lock();
-      const WaitToken token = pop_waiter_locked().token;
+      const Waiter waiter = pop_waiter_locked().waiter;
       queue_mutex_.unlock();
-      Waiting::wake(token);
+      Waiting::wake(waiter);
     }
     return word;
   }
@@ -118,9 +118,9 @@ std::uint32_t BasicMutex<Policy>::unlock_slow() noexcept {
   queue_mutex_.lock();
   WaitNode& next = pop_waiter_locked();
   next.success = true;
-  const WaitToken token = next.token;
+  const Waiter waiter = next.waiter;
   queue_mutex_.unlock();
-  Waiting::wake_owner(token);
+  Waiting::wake_owner(waiter);
   return 0;
 }
 

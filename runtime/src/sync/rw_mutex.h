@@ -101,10 +101,10 @@ void BasicRWMutex<Policy>::unlock_shared_slow(std::uint32_t before) noexcept {
     return;
   }
   WEFT_CHECK(waiting_writer_ != nullptr, "an RWMutex has lost its writer");
-  const WaitToken token = waiting_writer_->token;
+  const Waiter waiter = waiting_writer_->waiter;
   waiting_writer_ = nullptr;
   mutex_.unlock();
-  Policy::Waiting::wake(token);
+  Policy::Waiting::wake(waiter);
 }
 
 }  // namespace weft::detail

@@ -138,7 +138,7 @@ class Select {
     if (op.chan->timer != nullptr) [[unlikely]] {
       Policy::look_at_timer(*op.chan);
     }
-    typename Policy::Token partner{};
+    typename Policy::Waiter partner{};
     const TryResult result = op.attempt(*op.chan, op.element, partner);
     op.chan->mutex.unlock();
     return carried_out(op, result, partner);
@@ -149,14 +149,14 @@ class Select {
     if (op.chan->timer != nullptr) [[unlikely]] {
       Policy::look_at_timer(*op.chan);
     }
-    typename Policy::Token partner{};
+    typename Policy::Waiter partner{};
     const TryResult result = op.attempt(*op.chan, op.element, partner);
     if (result == TryResult::would_block) return false;
     chans.unlock();
     return carried_out(op, result, partner);
   }
 
-  static bool carried_out(const Op& op, TryResult result, typename Policy::Token partner) {
+  static bool carried_out(const Op& op, TryResult result, typename Policy::Waiter partner) {
     if (partner) Policy::wake(partner);
     if (result == TryResult::closed && op.kind == Op::Kind::send) Policy::panic_send_on_closed();
     return result != TryResult::would_block;

@@ -6,7 +6,7 @@
 // mark, `canceled`, which the waiter looks at under mutex_ before it queues. A waiter that was granted its units and
 // finds the context done gives them back.
 //
-// The waiter detaches its hook before it returns, so the hook's Waiter and the semaphore exist while the hook runs. A
+// The waiter detaches its hook before it returns, so the hook's node and the semaphore exist while the hook runs. A
 // granter touches nothing of the semaphore after it has released mutex_.
 #include "weft/semaphore.h"
 
@@ -24,8 +24,8 @@ void check_weight(std::int64_t n) {
 }  // namespace
 
 // A waiter; everything in it is guarded by the semaphore's mutex_.
-struct Semaphore::Waiter : detail::WaitNode {
-  Waiter(Semaphore& s, std::int64_t units) noexcept : semaphore(s), n(units) {}
+struct Semaphore::Node : detail::WaitNode {
+  Node(Semaphore& s, std::int64_t units) noexcept : semaphore(s), n(units) {}
 
   Semaphore& semaphore;
   const std::int64_t n;
@@ -48,7 +48,7 @@ detail::WaitNode* Semaphore::grant_locked() noexcept {
   detail::WaitNode* granted = nullptr;
   detail::WaitNode** last = &granted;
   while (detail::WaitNode* const node = waiters_.pop_front()) {
-    auto& waiter = static_cast<Waiter&>(*node);
+    auto& waiter = static_cast<Node&>(*node);
     if (waiter.n > size_ - taken_) {
       waiters_.push_front(waiter);
       break;
@@ -79,7 +79,7 @@ void Semaphore::acquire(std::int64_t n) {
     mutex_.unlock();
     return;
   }
-  Waiter waiter(*this, n);
+  Node waiter(*this, n);
   if (n <= size_) waiters_.push_back(waiter);
   detail::block(waiter, mutex_, rt::WaitReason::semaphore_acquire);
 }
@@ -89,7 +89,7 @@ Error Semaphore::acquire_until(detail::WaitStop& stop, std::int64_t n) {
   if (Error error = stop.reason()) return error;
   if (try_acquire(n)) return {};
 
-  Waiter waiter(*this, n);
+  Node waiter(*this, n);
   if (!stop.attach(&Semaphore::cancel, &waiter)) return stop.reason();
   mutex_.lock();
   if (waiter.canceled) {
@@ -111,25 +111,25 @@ Error Semaphore::acquire_until(detail::WaitStop& stop, std::int64_t n) {
 }
 
 void Semaphore::cancel(void* arg) noexcept {
-  auto& waiter = *static_cast<Waiter*>(arg);
-  Semaphore& semaphore = waiter.semaphore;
+  auto& node = *static_cast<Node*>(arg);
+  Semaphore& semaphore = node.semaphore;
   detail::WaitNode* granted = nullptr;
-  detail::WaitToken token;
+  detail::Waiter waiter;
   semaphore.mutex_.lock();
-  waiter.canceled = true;
-  const bool wakes = waiter.waits;
+  node.canceled = true;
+  const bool wakes = node.waits;
   if (wakes) {
-    token = waiter.token;
-    waiter.waits = false;
-    if (waiter.queued) {
-      semaphore.waiters_.remove(waiter);
-      waiter.queued = false;
+    waiter = node.waiter;
+    node.waits = false;
+    if (node.queued) {
+      semaphore.waiters_.remove(node);
+      node.queued = false;
       granted = semaphore.grant_locked();  // there may be enough for those after it
     }
   }
   semaphore.mutex_.unlock();
   detail::wake_all(granted);
-  if (wakes) detail::wake(token);
+  if (wakes) detail::wake(waiter);
 }
 
 void Semaphore::release(std::int64_t n) {

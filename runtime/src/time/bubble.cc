@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/src/base/fatal.h"
+#include "runtime/src/sched/go.h"
 #include "runtime/src/sched/park.h"
 #include "runtime/src/sched/stack_pool.h"
 #include "weft/go.h"
@@ -118,9 +119,10 @@ void Bubble::settle_and_unlock() noexcept {
   WEFT_CHECK(woken.g != nullptr, "a bubble has lost its root");
   running_ = 1;  // on behalf of who is woken
   mutex_.unlock();
-  const bool won = woken.g->try_ready(woken.epoch);
+  G* const g = static_cast<G*>(woken.g);
+  const bool won = g->try_ready(woken.key);
   WEFT_CHECK(won, "somebody else woke a bubble's root");
-  submit(woken.g);
+  submit(g);
 }
 
 bool Bubble::drive() noexcept {
@@ -246,7 +248,7 @@ void run_main(rt::Bubble& bubble, void (*call)(void*), void* f) {
 void detail::run_bubble(void (*call)(void* f), void* f, const SourceLocation& where) {
   if (!rt::on_goroutine()) rt::fatal("testing::bubble outside a goroutine: call it inside weft::run");
   if (rt::Bubble::current() != nullptr) panic("testing::bubble inside a bubble: bubbles don't nest");
-  rt::G& root = *rt::current_waiter().g;
+  rt::G& root = *rt::current_goroutine();
   HeapLoan timers;
   auto owned = std::make_unique<rt::Bubble>(root, timers.heap());
   rt::Bubble& bubble = *owned;

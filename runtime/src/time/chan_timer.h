@@ -41,7 +41,7 @@ class BasicChanTimer {
     if (!chan_.receivers.empty()) return;  // those who wait are served by the heap
     const Nanos t = Policy::now();
     if (when_ > t) return;
-    typename Chan::Token nobody{};
+    typename Chan::Waiter nobody{};
     tick_locked(t, nobody);
   }
   void run_for_waiters_locked() noexcept { timer_.run_at(chan_.receivers.empty() ? kNever : when_); }
@@ -71,7 +71,7 @@ class BasicChanTimer {
   }
 
   // Ticks that are late are dropped, except the first of them; the next one keeps to the grid.
-  void tick_locked(Nanos t, typename Chan::Token& partner) noexcept WEFT_REQUIRES(chan_.mutex) {
+  void tick_locked(Nanos t, typename Chan::Waiter& partner) noexcept WEFT_REQUIRES(chan_.mutex) {
     const Nanos due = when_;
     when_ = period_ == 0 ? kNever : saturating_add(due, period_ * (1 + (t - due) / period_));
     static_cast<void>(chan_.offer(TimePoint(std::chrono::nanoseconds(due)), partner));
@@ -87,7 +87,7 @@ class BasicChanTimer {
   }
 
   void fire(Nanos t) noexcept {
-    typename Chan::Token partner{};
+    typename Chan::Waiter partner{};
     chan_.mutex.lock();
     timer_.fired();
     if (when_ <= t) tick_locked(t, partner);

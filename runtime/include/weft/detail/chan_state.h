@@ -43,7 +43,7 @@ namespace weft::detail {
 template <typename Policy>
 struct BasicChanCore {
   using Node = BasicWaitNode<typename Policy::Waits>;
-  using Token = typename Policy::Token;
+  using Waiter = typename Policy::Waiter;
 
   BasicChanCore(std::size_t elements, typename Policy::Timer* ticks) noexcept : capacity(elements), timer(ticks) {}
 
@@ -135,7 +135,7 @@ class BasicChanState : public BasicChanCore<Policy> {
                 "a channel moves its elements while two goroutines meet, where an exception would have nowhere to go");
 
  public:
-  using Token = typename Core::Token;
+  using Waiter = typename Core::Waiter;
   using Core::capacity;
   using Core::closed;
   using Core::count;
@@ -191,7 +191,7 @@ class BasicChanState : public BasicChanCore<Policy> {
 
   void send(T&& value) {
     mutex.lock();
-    Token partner{};
+    Waiter partner{};
     const TryResult result = offer(std::move(value), partner);
     if (result == TryResult::would_block) {
       if (Policy::wait_to_send(*this, &value)) return;
@@ -205,7 +205,7 @@ class BasicChanState : public BasicChanCore<Policy> {
   bool try_send(T&& value) {
     if (this->send_would_block()) return false;
     mutex.lock();
-    Token partner{};
+    Waiter partner{};
     const TryResult result = offer(std::move(value), partner);
     mutex.unlock();
     if (partner) Policy::wake(partner);
@@ -218,7 +218,7 @@ class BasicChanState : public BasicChanCore<Policy> {
     if (timer != nullptr) [[unlikely]] {
       Policy::look_at_timer(*this);
     }
-    Token partner{};
+    Waiter partner{};
     if (take(out, partner) == TryResult::would_block) {
       Policy::wait_to_recv(*this, &out);
       return;
@@ -236,7 +236,7 @@ class BasicChanState : public BasicChanCore<Policy> {
     if (timer != nullptr) [[unlikely]] {
       Policy::look_at_timer(*this);
     }
-    Token partner{};
+    Waiter partner{};
     const TryResult result = take(out, partner);
     mutex.unlock();
     if (partner) Policy::wake(partner);
@@ -245,7 +245,7 @@ class BasicChanState : public BasicChanCore<Policy> {
 
   // Called with the mutex held. `done` means that the value is moved away. If it went to a waiting receiver, `partner`
   // is that receiver, who is to be woken after the mutex is released.
-  TryResult offer(T&& value, Token& partner) noexcept WEFT_REQUIRES(this->mutex) {
+  TryResult offer(T&& value, Waiter& partner) noexcept WEFT_REQUIRES(this->mutex) {
     if (closed.load(std::memory_order_relaxed)) return TryResult::closed;
     if (Node* const receiver = receivers.claim_front()) {
       static_cast<std::optional<T>*>(receiver->element)->emplace(std::move(value));
@@ -262,7 +262,7 @@ class BasicChanState : public BasicChanCore<Policy> {
 
   // Called with the mutex held. `done` means that `out` has the value; `partner` is then the waiting sender, if there
   // was one.
-  TryResult take(std::optional<T>& out, Token& partner) noexcept WEFT_REQUIRES(this->mutex) {
+  TryResult take(std::optional<T>& out, Waiter& partner) noexcept WEFT_REQUIRES(this->mutex) {
     const std::size_t n = count.load(std::memory_order_relaxed);
     if (n != 0) {
       T& oldest = element(head);
@@ -308,9 +308,9 @@ class BasicChanState : public BasicChanCore<Policy> {
   T& element(std::size_t index) noexcept { return *std::launder(static_cast<T*>(slot(index))); }
   void advance(std::size_t& index) const noexcept { index = index + 1 == capacity ? 0 : index + 1; }
 
-  static Token satisfy(Node& waiter) noexcept {
+  static Waiter satisfy(Node& waiter) noexcept {
     waiter.success = true;
-    return waiter.token;
+    return waiter.waiter;
   }
 };
 

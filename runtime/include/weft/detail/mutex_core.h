@@ -19,7 +19,7 @@ struct MutexWaiting;  // runtime/src/sync/lock_waiting.h
 struct MutexPolicy {
   template <typename T>
   using Atomic = std::atomic<T>;
-  using SpinMutex = rt::SpinMutex;
+  using SpinMutex = detail::SpinMutex;
   using Waiting = MutexWaiting;
 };
 

@@ -14,7 +14,7 @@ struct BasicChanOp {
   enum class Kind : unsigned char { none, send, recv };  // none: never ready, like an operation on a nil channel
 
   // Calls offer() or take() of the channel's type, with the channel's mutex held.
-  using Attempt = TryResult (*)(BasicChanCore<Policy>& chan, void* element, typename Policy::Token& partner) noexcept;
+  using Attempt = TryResult (*)(BasicChanCore<Policy>& chan, void* element, typename Policy::Waiter& partner) noexcept;
 
   Kind kind = Kind::none;
   BasicChanCore<Policy>* chan = nullptr;  // kept alive by the caller
@@ -30,7 +30,7 @@ template <typename T, typename Policy>
 BasicChanOp<Policy> send_op(BasicChanState<T, Policy>* chan, T& value) noexcept {
   if (chan == nullptr) return {};
   return {BasicChanOp<Policy>::Kind::send, chan, &value,
-          [](BasicChanCore<Policy>& core, void* element, typename Policy::Token& partner) noexcept {
+          [](BasicChanCore<Policy>& core, void* element, typename Policy::Waiter& partner) noexcept {
             return static_cast<BasicChanState<T, Policy>&>(core).offer(std::move(*static_cast<T*>(element)), partner);
           }};
 }
@@ -39,7 +39,7 @@ template <typename T, typename Policy>
 BasicChanOp<Policy> recv_op(BasicChanState<T, Policy>* chan, std::optional<T>& out) noexcept {
   if (chan == nullptr) return {};
   return {BasicChanOp<Policy>::Kind::recv, chan, &out,
-          [](BasicChanCore<Policy>& core, void* element, typename Policy::Token& partner) noexcept {
+          [](BasicChanCore<Policy>& core, void* element, typename Policy::Waiter& partner) noexcept {
             return static_cast<BasicChanState<T, Policy>&>(core).take(*static_cast<std::optional<T>*>(element),
                                                                       partner);
           }};

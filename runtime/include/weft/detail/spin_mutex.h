@@ -35,7 +35,7 @@
 
 #include <weft/thread_annotations.h>
 
-namespace weft::rt {
+namespace weft::detail {
 
 // What the mutex is made of. tests/model/spin_mutex_test.cc explores the mutex with another policy.
 struct SpinMutexPolicy {
@@ -114,4 +114,4 @@ void BasicSpinMutex<Policy>::lock_slow() noexcept {
 extern template class BasicSpinMutex<SpinMutexPolicy>;
 using SpinMutex = BasicSpinMutex<SpinMutexPolicy>;
 
-}  // namespace weft::rt
+}  // namespace weft::detail

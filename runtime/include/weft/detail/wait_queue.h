@@ -6,11 +6,11 @@
 // A waiter has a WaitNode on its own stack, queues it under the lock of the thing, and blocks; blocking releases the
 // lock once the waiter may be woken (sync/block.h). A waker, under the same lock, takes the node out, does what the
 // waiter waited for (moves an element, sets `success`), copies the token and releases the lock. Then it calls
-// wake(token). The node belongs to
+// wake(waiter). The node belongs to
 //   the waiter         until it is queued, and again after it was woken;
 //   the lock's holder  while it is queued;
 //   the waker          from taking it out until wake(); not after, since the waiter's frame may be gone then, which is
-//                      why the token is copied.
+//                      why the Waiter is copied.
 // Exactly one waker takes a node out, so a waiter is woken exactly once, and its wait never ends without a reason.
 //
 // With a Selection, the nodes lie in several queues under several locks, and several wakers may come at the same time.
@@ -23,34 +23,22 @@
 #include <cstdint>
 
 #include <weft/detail/spin_mutex.h>
-
-namespace weft::rt {
-struct G;
-}
+#include <weft/detail/waiter.h>
 
 namespace weft::detail {
 
-// Whom to wake: a goroutine in its park number `key`, or, when g is null, the thread that sleeps on the futex word at
-// address `key`. Without a key: nobody.
-struct WaitToken {
-  rt::G* g = nullptr;
-  std::uint64_t key = 0;
-
-  explicit operator bool() const noexcept { return key != 0; }
-};
-
 // Lets the waiter go on. Everything before the call happens before the waiter's return from block(). Call it without
 // locks, from any thread.
-void wake(WaitToken token) noexcept;
+void wake(Waiter waiter) noexcept;
 
 // The policy of waiting; tests/model explores channels, select and the queue with another one.
 struct WaitPolicy {
   template <typename T>
   using Atomic = std::atomic<T>;
-  using Mutex = rt::SpinMutex;
-  using Token = WaitToken;
+  using Mutex = SpinMutex;
+  using Waiter = detail::Waiter;
 
-  static void wake(WaitToken token) noexcept { detail::wake(token); }
+  static void wake(Waiter waiter) noexcept { detail::wake(waiter); }
 };
 
 template <typename Policy>
@@ -77,7 +65,7 @@ struct BasicWaitNode {
 
   BasicWaitNode* next = nullptr;
   BasicWaitNode* prev = nullptr;
-  typename Policy::Token token;
+  typename Policy::Waiter waiter;
   void* element = nullptr;                      // for a channel: the T to take from, or the std::optional<T> to fill
   BasicSelection<Policy>* selection = nullptr;  // null: the waiter's only node
   bool success = false;   // written by the waker: the wait ended as it should, not because of a close
@@ -175,9 +163,9 @@ class BasicWaitQueue {
 template <typename Policy>
 void wake_all(BasicWaitNode<Policy>* chain) noexcept {
   while (chain != nullptr) {
-    const typename Policy::Token token = chain->token;
+    const typename Policy::Waiter waiter = chain->waiter;
     chain = chain->next;  // wake() ends the node's life
-    Policy::wake(token);
+    Policy::wake(waiter);
   }
 }
 
