@@ -1,8 +1,9 @@
-# A module is a directory <name> with public headers under <name>/include and everything else under <name>/src. Private headers are
-# included by their path from the root of the tree ("runtime/src/sched/park.h"); who may include which is cmake/check-layers.py's matter.
+# A module is a directory <name> with public headers under <name>/include and everything else under <name>/src. Private
+# headers are included by their path from the root of the tree ("runtime/src/sched/park.h"); cmake/check-layers.py
+# decides who may include which.
 
-# weft_add_module(<name>): the static library weft_<name>, alias weft::<name>, of all sources under src/ except src/main/,
-# which belongs to a program.
+# weft_add_module(<name>): makes the static library weft_<name>, alias weft::<name>, of all sources under src/ except
+# src/main/, which belongs to a program.
 function(weft_add_module name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" src/*.cc src/*.S)
   list(FILTER sources EXCLUDE REGEX "^src/main/")
@@ -28,13 +29,14 @@ function(weft_add_module name)
     PATTERN "*.h")
 endfunction()
 
-# weft_add_header_checks(<module>...): the target check-headers, which compiles each public header alone, twice included.
+# weft_add_header_checks(<module>...): makes the target check-headers, which compiles each public header alone, included
+# twice.
 function(weft_add_header_checks)
   add_custom_target(check-headers)
   foreach(module IN LISTS ARGN)
     set(include_dir "${weft_SOURCE_DIR}/${module}/include")
     file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${include_dir}" "${include_dir}/*.h")
-    # The one header for which the program brings Asio.
+    # This is the one header for which the program brings Asio.
     if(NOT Asio_FOUND)
       list(REMOVE_ITEM headers weft/net/asio.h)
     endif()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks which files may include which: `./dev check` runs it, and docs/architecture.md draws what it enforces.
 
-  * Modules: app includes http, net and runtime; http includes net and runtime; net includes runtime. Never the other way.
+  * Modules: app includes http, net and runtime; http includes net and runtime; net includes runtime. No include goes
+    the other way.
   * A private header (<module>/src/...) is included by its own module alone, or through a seam of SEAMS.
   * A public header includes public headers only.
   * Rooms (<module>/src/<room>) stand on floors. A file includes headers of its own floor and of lower floors, and rooms
@@ -15,7 +16,7 @@ import os
 import re
 import sys
 
-# Lowest first.
+# The lowest module comes first.
 MODULES = ["runtime", "net", "http", "app"]
 
 FLOORS = {

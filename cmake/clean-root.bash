@@ -1,7 +1,7 @@
 # Clean Debian 12 roots for the scripts that prove an installation from nothing; sourced, not run.
 #
-# All of it happens in mount and process namespaces of its own: when the script ends, however it ends, every mount is gone and
-# every process that it started is ended; then the directory is removed. Needs root, debootstrap and unshare.
+# All of it happens in mount and process namespaces of its own. When the script ends, however it ends, every mount is
+# gone and every process that it started is ended; then the directory is removed. Needs root, debootstrap and unshare.
 
 readonly debian_suite=bookworm
 
@@ -12,8 +12,8 @@ fail() {
   exit 1
 }
 
-# enter_namespaces "$@": runs the script again, with the same arguments, inside namespaces of its own; there it returns at once,
-# with $work naming an empty directory.
+# enter_namespaces "$@": runs the script again, with the same arguments, inside namespaces of its own. There it returns
+# at once, with $work naming an empty directory.
 enter_namespaces() {
   if [[ -n ${WEFT_CLEAN_ROOT_WORK:-} ]]; then
     work=$WEFT_CLEAN_ROOT_WORK
@@ -35,7 +35,7 @@ enter_namespaces() {
   exit "$status"
 }
 
-# Words before every command that in_root runs, and its environment beyond the least.
+# Words that come before every command that in_root runs, and what its environment has beyond the least.
 in_root_prefix=() root_environment=()
 
 # Prints "URI SUITE COMPONENT" for each of this machine's apt sources that has the suite.
@@ -45,7 +45,7 @@ apt_sources() {
     awk -v suite="$debian_suite" 'index($2, suite) == 1 && $3 == "main"' | sort -u
 }
 
-# make_base DIRECTORY: the smallest Debian 12, with this machine's apt sources and way to the network.
+# make_base DIRECTORY: makes the smallest Debian 12, with this machine's apt sources and way to the network.
 make_base() {
   local base=$1 mirror proxy
   mirror=$(apt_sources | awk -v suite="$debian_suite" '$2 == suite { print $1; exit }')
@@ -65,7 +65,7 @@ make_base() {
   cp -L /etc/resolv.conf /etc/hosts "$base/etc/"
 }
 
-# copy_tree SOURCE DESTINATION: the checkout without what .dockerignore names.
+# copy_tree SOURCE DESTINATION: copies the checkout without what .dockerignore names.
 copy_tree() {
   mkdir -p "$2"
   tar -C "$1" --anchored --exclude-from=<(sed 's,^,./,' "$1/.dockerignore") -cf - . | tar -C "$2" -xf -
@@ -106,7 +106,7 @@ leave_network() {
   "${in_root_prefix[@]}" ip link set lo up
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds; fails when it doesn't in time.
+# wait_for SECONDS COMMAND...: waits until the command succeeds; fails when it doesn't in time.
 wait_for() {
   local deadline=$((SECONDS + $1))
   shift
@@ -116,7 +116,7 @@ wait_for() {
   done
 }
 
-# stop PID: SIGTERM, then up to 60 s for it to end; its exit status.
+# stop PID: sends SIGTERM, waits up to 60 s for the process to end, and returns its exit status.
 stop() {
   local status=0
   kill -TERM "$1"

@@ -66,7 +66,7 @@ missing_packages() {
   done
 }
 
-# Runs a command; unless there is someone to watch, its output is kept back and only shown when it fails.
+# Runs a command. Unless there is someone to watch, its output is kept back and only shown when it fails.
 run_logged() {
   if [[ -t 1 ]]; then
     "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Proves the Dockerfile where there is no container engine: makes a clean Debian 12 root for each stage, carries out the stage's own
-# instructions in it, runs the final program as the final user on a loopback interface of its own, and asks its health check.
-# Root only.
+# Proves the Dockerfile where there is no container engine: makes a clean Debian 12 root for each stage, carries out the
+# stage's own instructions in it, runs the final program as the final user on a loopback interface of its own, and asks
+# its health check. Root only.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -31,7 +31,7 @@ json_words() {
 
 absolute() { [[ $1 == /* ]] && printf '%s' "$1" || printf '%s' "${directory%/}/$1"; }
 
-# copy FROM-ROOT SOURCE... DESTINATION, into the stage.
+# copy FROM-ROOT SOURCE... DESTINATION: copies into the stage.
 copy() {
   local from=$1 target source
   shift
