@@ -6,7 +6,8 @@ include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
   Asio
   REQUIRED_VARS Asio_INCLUDE_DIR
-  REASON_FAILURE_MESSAGE "install standalone Asio (Debian: libasio-dev), or set Asio_INCLUDE_DIR to the directory of asio.hpp")
+  REASON_FAILURE_MESSAGE
+    "install standalone Asio (Debian: libasio-dev), or set Asio_INCLUDE_DIR to the directory of asio.hpp")
 
 if(Asio_FOUND AND NOT TARGET Asio::Asio)
   add_library(Asio::Asio INTERFACE IMPORTED)

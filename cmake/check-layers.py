@@ -40,9 +40,9 @@ SEAMS = {
 PUBLIC_ROOMS = {
     "base": "error labels log panic source_location detail/spin_mutex",
     "sched": "go time_point",
-    "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight sync "
-            "wait_group detail/chan_state detail/mutex_core detail/pool_core detail/rw_mutex_core detail/select_state "
-            "detail/wait_queue",
+    "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight "
+            "sync wait_group detail/chan_state detail/mutex_core detail/pool_core detail/rw_mutex_core "
+            "detail/select_state detail/wait_queue",
     "time": "time testing/bubble",
     "context": "context",
     "control": "debug goroutine_local stats weft",

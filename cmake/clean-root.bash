@@ -24,7 +24,8 @@ enter_namespaces() {
   ((EUID == 0)) || fail "needs root, to make and enter a root directory"
   local tool
   for tool in debootstrap unshare nsenter ip chroot tar; do
-    command -v "$tool" >/dev/null || fail "needs $tool; install it (Debian: apt-get install debootstrap util-linux iproute2)"
+    command -v "$tool" >/dev/null ||
+      fail "needs $tool; install it (Debian: apt-get install debootstrap util-linux iproute2)"
   done
   local directory status=0
   directory=$(mktemp -d "${TMPDIR:-/var/tmp}/weft-root.XXXXXX")
@@ -49,7 +50,8 @@ apt_sources() {
 make_base() {
   local base=$1 mirror proxy
   mirror=$(apt_sources | awk -v suite="$debian_suite" '$2 == suite { print $1; exit }')
-  [[ -n $mirror ]] || fail "this machine's apt sources name no mirror of Debian $debian_suite; add one and run apt-get update"
+  [[ -n $mirror ]] ||
+    fail "this machine's apt sources name no mirror of Debian $debian_suite; add one and run apt-get update"
   proxy=$(apt-config shell proxy Acquire::http::Proxy)
   if [[ -n $proxy ]]; then
     eval "$proxy"
@@ -60,7 +62,8 @@ make_base() {
     fail "debootstrap failed (above)"
   }
   apt_sources | sed 's/^/deb /' >"$base/etc/apt/sources.list"
-  apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b' >"$base/etc/apt/apt.conf.d/99host" || true
+  apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b' \
+    >"$base/etc/apt/apt.conf.d/99host" || true
   rm -f "$base"/var/cache/apt/archives/*.deb
   cp -L /etc/resolv.conf /etc/hosts "$base/etc/"
 }
@@ -91,7 +94,8 @@ in_root() {
   shift 3
   # shellcheck disable=SC2016
   exec "${in_root_prefix[@]}" \
-    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C.UTF-8 "${root_environment[@]}" \
+    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C.UTF-8 \
+    "${root_environment[@]}" \
     chroot --userspec="$user" "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
 }
 

@@ -139,5 +139,6 @@ run_logged "${apt[@]}" update </dev/null ||
   printf '%s: apt-get update failed; going on with the lists that are there\n' "$me" >&2
 printf '%s: installing %s (can take minutes)\n' "$me" "${missing[*]}"
 run_logged "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null ||
-  fail "apt-get could not install ${missing[*]} (its output is above); check the network and the apt sources, then run this again"
+  fail "apt-get could not install ${missing[*]} (its output is above);" \
+    "check the network and the apt sources, then run this again"
 printf '%s: done\n' "$me"

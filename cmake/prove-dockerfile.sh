@@ -127,4 +127,5 @@ status=0
 stop "$program" || status=$?
 cat "$work/program.log"
 ((status == 0)) || fail "the program ended with status $status at SIGTERM"
-say "proven: every stage builds, the program runs as uid $uid, answers its health check and ends with status 0 at SIGTERM"
+say "proven: every stage builds, the program runs as uid $uid," \
+  "answers its health check and ends with status 0 at SIGTERM"
