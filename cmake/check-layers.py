@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks which files may include which: `./dev check` runs it, and docs/architecture.md draws what it enforces.
 
-  * Modules: app includes http, net and runtime; http includes net and runtime; net includes runtime. Never the other way.
+  * Modules: app includes http, net and runtime; http includes net and runtime; net includes runtime. No include goes
+    the other way.
   * A private header (<module>/src/...) is included by its own module alone, or through a seam of SEAMS.
   * A public header includes public headers only.
   * Rooms (<module>/src/<room>) stand on floors. A file includes headers of its own floor and of lower floors, and rooms
@@ -15,7 +16,7 @@ import os
 import re
 import sys
 
-# Lowest first.
+# The lowest module comes first.
 MODULES = ["runtime", "net", "http", "app"]
 
 FLOORS = {
@@ -39,9 +40,9 @@ SEAMS = {
 PUBLIC_ROOMS = {
     "base": "error labels lock_guard log panic source_location thread_annotations detail/spin_mutex",
     "sched": "go time_point",
-    "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight sync "
-            "wait_group detail/chan_state detail/mutex_core detail/pool_core detail/rw_mutex_core detail/select_state "
-            "detail/wait_queue",
+    "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight "
+            "sync wait_group detail/chan_state detail/mutex_core detail/pool_core detail/rw_mutex_core "
+            "detail/select_state detail/wait_queue",
     "time": "time testing/bubble",
     "context": "context",
     "control": "debug goroutine_local stats weft",

@@ -1,5 +1,5 @@
-// StdAtomics: what a lock-free template takes its atomics from. The model tests (tests/model) pass a twin that explores every interleaving
-// of the same source.
+// StdAtomics: what a lock-free template takes its atomics from. The model tests (tests/model) pass a twin that explores
+// every interleaving of the same source.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,7 @@
 
 namespace weft::rt {
 
-// For loops that wait for another thread: a hint to the CPU, and giving the CPU away.
+// For loops that wait for another thread: the first is a hint to the CPU, the second gives the CPU away.
 inline void relax_cpu() noexcept {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -23,7 +23,7 @@ struct StdAtomics {
 
   static void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }
 
-  // fence(seq_cst) right behind an atomic read-modify-write, which on x86 is a full barrier itself.
+  // Does what fence(seq_cst) does, right after an atomic read-modify-write, which on x86 is a full barrier itself.
   static void fence_after_rmw() noexcept {
 #if defined(__x86_64__)
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -34,7 +34,7 @@ struct StdAtomics {
 
   // One turn of a loop that waits for another thread's store.
   static void pause() noexcept { relax_cpu(); }
-  // The same, for a longer wait.
+  // Does the same, for a longer wait.
   static void pause_long() noexcept { relax_thread(); }
 };
 

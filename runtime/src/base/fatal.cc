@@ -46,7 +46,7 @@ void report_text_alone(const Crash& crash) noexcept {
   ::_exit(kFailureStatus);
 }
 
-// Written before main(), and read by threads that start later.
+// It is written before main(), and read by threads that start later.
 constinit std::atomic<CrashReporter> crash_reporter{&report_text_alone};
 
 [[noreturn]] void on_terminate() noexcept {
@@ -59,7 +59,7 @@ constinit std::atomic<CrashReporter> crash_reporter{&report_text_alone};
   report_crash({.text = text});
 }
 
-// The runtime's own lines are short; they must come out when there is no memory.
+// The runtime's own lines are short; they must come out even when there is no memory.
 struct Line {
   template <typename... Parts>
   explicit Line(const char* format, Parts... parts) noexcept {

@@ -15,14 +15,16 @@ constinit std::atomic<bool> forked_child_flag{false};
 
 namespace {
 
-// ForkWatches that live. Counted up before the runtime's first thread starts, and down after the last was joined, so relaxed: a thread of
-// the runtime that forks sees its own runtime's, and to a fork beside the start or the end the answer may be either.
+// The number of ForkWatches that live. It is counted up before the runtime's first thread starts, and down after the
+// last was joined, so relaxed is enough: a thread of the runtime that forks sees its own runtime's, and for a fork
+// beside the start or the end either answer will do.
 constinit std::atomic<int> runtimes_with_threads{0};
 
-// What the scheduler does in a forked child. Written by the first ForkWatch, before runtimes_with_threads is counted up.
+// What the scheduler does in a forked child. Every ForkWatch writes the same function, before runtimes_with_threads is
+// counted up.
 constinit std::atomic<void (*)() noexcept> in_forked_child_hook{nullptr};
 
-// Between fork() and its return in the child: only what a signal handler may do.
+// Runs between fork() and its return in the child, so it does only what a signal handler may do.
 void mark_child() noexcept {
   if (runtimes_with_threads.load(std::memory_order_relaxed) == 0) return;
   in_forked_child_hook.load(std::memory_order_acquire)();

@@ -1,7 +1,7 @@
-// The futex, on words of this process only: sleep while the word has a value, wake those who do.
+// The futex, on words of this process only: sleep while the word has a value, and wake those who sleep so.
 //
-// Both may be called with an address whose object just ended its life: that is a spurious wake of some other sleeper,
-// or nothing. Every sleeper therefore looks at its word again.
+// Both may be called with an address whose object just ended its life. Then some other sleeper is woken for no reason,
+// or nothing happens. Every sleeper therefore looks at its word again.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,7 @@ inline void futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t exp
   ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
 }
 
-// The same, but no longer than `timeout`.
+// Does the same, but no longer than `timeout`.
 inline void futex_wait_for(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
                            std::chrono::nanoseconds timeout) noexcept {
   const timespec limit{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};

@@ -10,11 +10,11 @@
 
 namespace weft::detail {
 
-// Immutable once it is shared.
+// A set is immutable once it is shared.
 struct LabelSet {
   explicit LabelSet(std::vector<Label> sorted) noexcept : labels(std::move(sorted)) {}
 
-  // Relaxed: whoever counts up holds a reference, or the slot's mutex with the slot's reference.
+  // Relaxed is enough: whoever counts up holds a reference, or the slot's mutex with the slot's reference.
   void add_reference() const noexcept { references.fetch_add(1, std::memory_order_relaxed); }
   void drop_reference() const noexcept {
     // Releases this holder's reads; the last one acquires everybody's before it frees.

@@ -8,7 +8,7 @@
 namespace weft::rt {
 namespace {
 
-// Outlives every static destructor: a thread that a runtime left behind may log at any time.
+// It outlives every static destructor: a thread that a runtime left behind may log at any time.
 struct Sink {
   std::mutex mutex;  // guards `current`
   std::shared_ptr<const LogSink> current;

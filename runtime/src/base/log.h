@@ -1,4 +1,4 @@
-// What the runtime tells goes through RuntimeOptions::log, or to stderr.
+// The runtime's log lines go to RuntimeOptions::log, or to stderr.
 #pragma once
 
 #include <string_view>
@@ -7,7 +7,7 @@
 
 namespace weft::rt {
 
-// From here on lines go to `sink`; an empty one means stderr. Any thread.
+// From here on lines go to `sink`; an empty one means stderr. Any thread may call it.
 void set_log_sink(LogSink sink);
 
 void log_warning(std::string_view line) noexcept;

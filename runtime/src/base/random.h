@@ -1,4 +1,5 @@
-// A small, fast, seeded generator (xorshift64*), for steal order and perturbed schedules. Not for secrets. One owner.
+// A small, fast, seeded generator (xorshift64*), for steal order and perturbed schedules. It is not for secrets. It has
+// one owner.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The seed of this process's random choices: WEFT_SEED when it is set, so that a run with the same choices can be asked for.
+// The seed of this process's random choices: WEFT_SEED when that is set, so that a run with the same choices can be
+// asked for.
 #pragma once
 
 #include <cstdint>

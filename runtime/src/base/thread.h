@@ -10,7 +10,7 @@ namespace weft::rt {
 class Thread {
  public:
   Thread() noexcept = default;
-  // Joined, detached or never started.
+  // The thread is joined, detached or was never started.
   ~Thread() = default;
   Thread(Thread&& other) noexcept : id_(other.id_), started_(std::exchange(other.started_, false)) {}
   Thread& operator=(Thread&& other) noexcept {
@@ -19,7 +19,7 @@ class Thread {
     return *this;
   }
 
-  // Runs body(arg); an error of the kernel's otherwise, and 0.
+  // Starts a thread that runs body(arg). Returns 0, or the kernel's error.
   int start(void* (*body)(void*), void* arg) noexcept {
     const int error = ::pthread_create(&id_, nullptr, body, arg);
     started_ = error == 0;
@@ -28,7 +28,8 @@ class Thread {
   void join() noexcept {
     if (std::exchange(started_, false)) ::pthread_join(id_, nullptr);
   }
-  // True when it had come to its end, thread-local destructors included.
+  // Joins the thread if it has come to its end, thread-local destructors included. Returns true when no thread is left
+  // to join.
   bool try_join() noexcept {
     if (started_ && ::pthread_tryjoin_np(id_, nullptr) == 0) started_ = false;
     return !started_;

@@ -1,4 +1,4 @@
-// The functions of a Semaphore that a context may end. The queue is sync/semaphore.cc's.
+// The functions of a Semaphore that a context may end. sync/semaphore.cc has the queue.
 #include "weft/semaphore.h"
 
 #include <optional>

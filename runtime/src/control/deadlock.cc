@@ -11,7 +11,7 @@
 namespace weft::rt {
 namespace {
 
-// Threads of this process; 0 when /proc does not say.
+// Returns the number of threads of this process; 0 when /proc does not say.
 std::size_t process_threads() noexcept {
   DIR* const tasks = ::opendir("/proc/self/task");
   if (tasks == nullptr) return 0;
@@ -52,7 +52,7 @@ void report_deadlock_if_any(Scheduler& scheduler) noexcept {
     hope = hope || may_be_woken(g);
     live = live || g.status() == Status::waiting;
   });
-  // A bubble's clock is about to move. Looked at behind the states: time/bubble.h says why.
+  // A departure means that a bubble's clock is about to move. It is looked at after the states: time/bubble.h says why.
   if (hope || Bubble::any_departing()) return;
   const Scheduler::Totals after = scheduler.totals();
   if (after.rounds != before.rounds || after.parks != before.parks || after.timers != 0 ||

@@ -18,7 +18,7 @@ void LocalTable::destroy_all() noexcept {
           "of "
           "get()");
     }
-    // Out of the table before it is destroyed: its destructor may ask for it.
+    // The value leaves the table before it is destroyed, because its destructor may ask for it.
     const Slot slot = slots_[newest_];
     slots_[newest_] = {};
     newest_ = slot.older;
@@ -28,7 +28,7 @@ void LocalTable::destroy_all() noexcept {
 
 namespace {
 
-// A plain pointer, so that it may be read however late in the thread's end.
+// It is a plain pointer, so that it may be read however late in the thread's end.
 thread_local LocalTable* threads_table = nullptr;
 
 struct ThreadEnd {
@@ -39,7 +39,7 @@ struct ThreadEnd {
   }
 };
 
-// Not inlined: see current_machine(). On a plain thread, or on a machine's own stack.
+// Not inlined: current_machine() says why. It is called on a plain thread, or on a machine's own stack.
 [[gnu::noinline]] LocalTable*& table_of_thread() noexcept {
   asm volatile("");
   return threads_table;
@@ -47,7 +47,7 @@ struct ThreadEnd {
 
 void destroy_when_thread_ends() { thread_local const ThreadEnd end; }
 
-// The caller's table; null when it has none yet.
+// Returns the caller's table; null when it has none yet.
 LocalTable* table() noexcept {
   const G* const g = current_goroutine();
   return g != nullptr ? static_cast<LocalTable*>(g->locals) : table_of_thread();
@@ -86,7 +86,7 @@ std::uint32_t number_local(std::atomic<std::uint32_t>& index) noexcept {
   std::uint32_t number = index.load(std::memory_order_relaxed);
   if (number != 0) return number;
   const std::uint32_t mine = last.fetch_add(1, std::memory_order_relaxed) + 1;
-  // Of two that use the variable for the first time, one wins; the other's number is lost.
+  // When two use the variable for the first time, one wins, and the other's number is lost.
   return index.compare_exchange_strong(number, mine, std::memory_order_relaxed, std::memory_order_relaxed) ? mine
                                                                                                            : number;
 }

@@ -30,7 +30,7 @@ namespace {
 constexpr std::size_t kKept = 32;
 constexpr rt::Nanos kLogEvery = 1'000'000'000;
 
-// A goroutine's stack is asked for no more often.
+// A goroutine's stack is not asked for more often than this.
 constexpr rt::Nanos kCaptureEvery = 1'000'000'000;
 
 // A thread that computes answers as soon as it gets a CPU.
@@ -50,11 +50,11 @@ struct Hog {
   pid_t thread = 0;
   rt::Nanos noted = 0;
   bool asked = false;                           // its stack is wanted, or was
-  bool wanted = false;                          // nobody has tried yet
-  std::shared_ptr<const rt::Snapshot> capture;  // until somebody reads it
+  bool wanted = false;                          // its stack is wanted, and nobody has tried yet
+  std::shared_ptr<const rt::Snapshot> capture;  // kept until somebody reads it
 };
 
-// Outlives every static destructor; a runtime's hogs are kept for the next one to show.
+// It outlives every static destructor; a runtime's hogs are kept for the next runtime to show.
 struct Hogs {
   std::mutex mutex;  // guards all below
   std::deque<Hog> latest;
@@ -102,7 +102,8 @@ std::string log_line(const HogInfo& hog, std::uint64_t unlogged) {
   return line;
 }
 
-// Whether `thread` still runs `g` without the processor that was taken from it: then it has not come back to the runtime.
+// Tells whether `thread` still runs `g` without the processor that was taken from it: then `g` has not come back to the
+// runtime.
 bool still_keeps_thread(pid_t thread, const rt::G* g) {
   const rt::SchedulerUse scheduler;
   if (!scheduler) return false;
@@ -223,7 +224,7 @@ void capture_hog_stacks() {
     Hog hog;
     {
       const std::lock_guard lock(all.mutex);
-      // The latest first: the others may have come back already.
+      // The latest hog comes first, because the others may have come back already.
       const auto wanted = std::find_if(all.latest.rbegin(), all.latest.rend(), [](const Hog& h) { return h.wanted; });
       if (wanted == all.latest.rend()) return;
       wanted->wanted = false;

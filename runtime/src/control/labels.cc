@@ -1,4 +1,4 @@
-// The labels of the calling goroutine. Labels themselves are base/labels.cc's.
+// The labels of the calling goroutine. base/labels.cc has Labels itself.
 #include "weft/labels.h"
 
 #include <utility>

@@ -1,4 +1,5 @@
-// LocalTable: the goroutine-local values of one goroutine or plain thread, by the variable's number. Only its owner touches it.
+// LocalTable: the goroutine-local values of one goroutine or plain thread, by the variable's number. Only its owner
+// touches it.
 #pragma once
 
 #include <cstddef>
@@ -20,18 +21,19 @@ class LocalTable final : public GoroutineLocals {
   void reserve(std::uint32_t index) {
     if (index >= slots_.size()) slots_.resize(index + 1);
   }
-  // The slot is reserved and empty.
+  // Keeps a value in its slot, which is reserved and empty.
   void keep(std::uint32_t index, void* value, detail::LocalDestroy destroy) noexcept {
     slots_[index] = {value, destroy, newest_};
     newest_ = index;
     made_while_ending_ += ending_;
   }
 
-  // Destroys the values, the newest first, until there is none: a destructor may make more. On the owner's stack.
+  // Destroys the values, the newest first, until there is none: a destructor may make more. It runs on the owner's
+  // stack.
   void destroy_all() noexcept override;
 
  private:
-  // What a destructor may make anew, all together. More than that has no end.
+  // The number of values that all destructors together may make anew. More than that would have no end.
   static constexpr std::size_t kMostMadeWhileEnding = 1000;
 
   struct Slot {

@@ -24,7 +24,7 @@ constexpr double kNoQuota = std::numeric_limits<double>::infinity();
 
 // --- text ------------------------------------------------------------------------------------------------------------
 
-// Empty when there is none to read.
+// Returns the text of the file; empty when there is none to read.
 std::string read_file(const std::string& path) {
   std::string text;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -70,7 +70,7 @@ double quota_of(std::optional<long long> quota, std::optional<long long> period)
 
 // --- cgroups ---------------------------------------------------------------------------------------------------------
 
-// v2's "QUOTA PERIOD", where QUOTA may be "max".
+// Reads v2's "QUOTA PERIOD", where QUOTA may be "max".
 double quota_v2(const std::string& directory) {
   const std::string text = read_file(directory + "/cpu.max");
   std::string_view rest = text;
@@ -78,13 +78,14 @@ double quota_v2(const std::string& directory) {
   return quota_of(whole_number(quota), whole_number(rest));
 }
 
-// v1's two files; a quota of -1 is none.
+// Reads v1's two files; a quota of -1 means none.
 double quota_v1(const std::string& directory) {
   const std::optional<long long> quota = whole_number(read_file(directory + "/cpu.cfs_quota_us"));
   return quota ? quota_of(quota, whole_number(read_file(directory + "/cpu.cfs_period_us"))) : kNoQuota;
 }
 
-// The cgroups this process is in, of /proc/self/cgroup: lines "ID:CONTROLLERS:PATH", where v2 has no controllers.
+// The cgroups that this process is in, from /proc/self/cgroup. Its lines are "ID:CONTROLLERS:PATH", where v2 has no
+// controllers.
 struct Membership {
   std::optional<std::string> v1;  // of the controller cpu
   std::optional<std::string> v2;
@@ -104,7 +105,7 @@ Membership read_membership(const std::string& root) {
   return in;
 }
 
-// Blanks and backslashes in mountinfo are \ooo.
+// Turns \ooo into the character that it stands for: blanks and backslashes in mountinfo are written so.
 std::string unescape(std::string_view text) {
   const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
   std::string plain;
@@ -135,8 +136,9 @@ bool only_parent_steps(std::string_view path) noexcept {
   return true;
 }
 
-// Where the cgroup `path` lies below a mount that shows the hierarchy from the cgroup `mount_root` on ("" or "/..."); nothing when the mount
-// does not show it. Both are as this process's cgroup namespace names them: what lies outside of it begins with "/..".
+// Returns where the cgroup `path` lies below a mount that shows the hierarchy from the cgroup `mount_root` on ("" or
+// "/..."); nothing when the mount does not show it. Both are as this process's cgroup namespace names them: what lies
+// outside of the namespace begins with "/..".
 std::optional<std::string> place_below(std::string_view mount_root, std::string_view path) {
   if (mount_root == "/") mount_root = "";
   if (path == "/") path = "";
@@ -145,7 +147,8 @@ std::optional<std::string> place_below(std::string_view mount_root, std::string_
     if (has_parent_step(rest)) return std::nullopt;
     return std::string(rest);
   }
-  // An ancestor of the namespace, which has no name for the way down from there: at least the ancestor's own limit holds.
+  // The mount shows an ancestor of the namespace, which has no name for the way down from there. At least the
+  // ancestor's own limit holds.
   if (only_parent_steps(mount_root) && !has_parent_step(path)) return std::string();
   return std::nullopt;
 }
@@ -160,7 +163,7 @@ double least_quota(const std::string& mount_point, std::string place, Read read)
   return least;
 }
 
-// One line of mountinfo: ID PARENT DEVICE ROOT MOUNT-POINT OPTIONS [FIELD...] - TYPE SOURCE SUPER-OPTIONS.
+// Reads one line of mountinfo: ID PARENT DEVICE ROOT MOUNT-POINT OPTIONS [FIELD...] - TYPE SOURCE SUPER-OPTIONS.
 double quota_of_mount(const std::string& root, std::string_view line, const Membership& in) {
   const std::size_t dash = line.find(" - ");
   if (dash == std::string_view::npos) return kNoQuota;
@@ -184,7 +187,8 @@ double quota_of_mount(const std::string& root, std::string_view line, const Memb
 
 // --- the environment -------------------------------------------------------------------------------------------------
 
-// 0 when the variable is not set, or empty, or no number of processors, which `complain` says.
+// Returns the number in WEFT_PROCS; 0 when the variable is not set, or empty, or no number of processors. With
+// `complain` it says so in the last case.
 int procs_of_environment(bool complain) noexcept {
   const char* const text = std::getenv("WEFT_PROCS");
   if (text == nullptr || *text == '\0') return 0;
@@ -222,7 +226,7 @@ double cgroup_cpu_quota(const std::string& root) {
   const Membership in = read_membership(root);
   if (!in.v1 && !in.v2) return least;
   const std::string mounts = read_file(root + "/proc/self/mountinfo");
-  // Whichever mount shows a limit of ours or of an ancestor, it is one: the least of all holds.
+  // Whichever mount shows a limit of ours or of an ancestor, that limit holds. So the least of all counts.
   for (std::string_view rest = mounts; !rest.empty();) {
     least = std::min(least, quota_of_mount(root, take_until(rest, '\n'), in));
   }
@@ -239,7 +243,7 @@ int granted_procs() noexcept {
   try {
     return procs_within(cpus, cgroup_cpu_quota());
   } catch (...) {
-    return procs_within(cpus, kNoQuota);  // no memory to read it with
+    return procs_within(cpus, kNoQuota);  // there is no memory to read it with
   }
 }
 

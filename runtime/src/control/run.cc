@@ -29,7 +29,8 @@ namespace {
 
 using rt::G;
 
-// A kernel that lets us have one ring may refuse the next (locked memory, files): then epoll serves, unless a ring was asked for.
+// A kernel that lets us have one ring may refuse the next (locked memory, files). Then epoll serves, unless a ring was
+// asked for.
 Result<std::unique_ptr<rt::Scheduler>> make_scheduler(const RuntimeOptions& options) {
   Result<std::unique_ptr<rt::Backend>> backend = rt::choose_backend(options.poller);
   if (!backend) return Unexpected(backend.error());

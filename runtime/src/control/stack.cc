@@ -21,10 +21,10 @@
 namespace weft {
 namespace {
 
-// Pages are looked at so many at a time.
+// This many pages are looked at in one call.
 constexpr std::size_t kPagesAtOnce = 256;
 
-// From the top of the slot down to the lowest page that is in memory. G lies in the top page.
+// Returns the distance from the top of the slot down to the lowest page that is in memory. G lies in the top page.
 std::size_t high_water_mark(const rt::G& g) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const auto low = reinterpret_cast<std::uintptr_t>(g.stack_low);
@@ -40,7 +40,7 @@ std::size_t high_water_mark(const rt::G& g) {
   return 0;
 }
 
-// The frames alone: GoroutineInfo has the rest.
+// Returns the frames alone, because GoroutineInfo has the rest.
 std::string stack_of(rt::DebugInfo& info, const rt::G& g, rt::Snapshot& scratch) {
   std::string text;
   if (rt::capture_parked(g, scratch)) rt::append_frames(text, info, scratch, rt::Frames::user);

@@ -55,8 +55,8 @@ void Sysmon::run() noexcept {
   }
 }
 
-// wake() against both sleeps: what is to be seen (stopping_, postponed work) is stored before wake() swaps sleep_, and looked at after
-// sleep_ was set here.
+// wake() and both sleeps: what is to be seen (stopping_, postponed work) is stored before wake() swaps sleep_, and
+// looked at after sleep_ was set here.
 void Sysmon::nap(Nanos duration) noexcept {
   sleep_.store(kNap, std::memory_order_seq_cst);
   if (!stopping_.load(std::memory_order_seq_cst) && !scheduler_.has_postponed())
@@ -64,7 +64,7 @@ void Sysmon::nap(Nanos duration) noexcept {
   sleep_.store(kAwake, std::memory_order_relaxed);
 }
 
-// A goroutine may still run on a retired processor, whose timers and poller somebody must look after.
+// A goroutine may still run on a retired processor, and somebody must look after that processor's timers and poller.
 bool Sysmon::all_idle() noexcept {
   return scheduler_.idle_processors() >= scheduler_.procs() &&
          std::ranges::all_of(scheduler_.processors(), [](const auto& p) {
@@ -77,7 +77,8 @@ void Sysmon::sleep_deeply() noexcept {
   report_deadlock_if_any(scheduler_);
   const Nanos limit = std::min<Nanos>(kSysmonDeepSleep, trace_.due_in(now()));
   sleep_.store(kDeep, std::memory_order_seq_cst);
-  // What ran while a deadlock was looked for may have been the last that could, and did not find sysmon in deep sleep: look again.
+  // What ran while a deadlock was looked for may have been the last that could run, and it did not find sysmon in deep
+  // sleep. So look again.
   const bool quiet = all_idle() && scheduler_.totals().rounds == rounds;
   if (quiet && !stopping_.load(std::memory_order_seq_cst) && !scheduler_.has_postponed())
     futex_wait_for(&sleep_, kDeep, std::chrono::nanoseconds(limit));
@@ -111,7 +112,8 @@ bool Sysmon::look_at(Processor& p, Watch& watch, Nanos t) noexcept {
   return retake(p, *machine, watch, t);
 }
 
-// A blocking call keeps its processor while nobody else wants it, for a time slice; a goroutine that computes, for a time slice.
+// A blocking call keeps its processor while nobody else wants it, but no longer than a time slice. A goroutine that
+// computes keeps it for a time slice.
 bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t) noexcept {
   const Mode mode = machine.lease().observed_mode();
   if (mode == Mode::runtime || report_under_way()) return false;
@@ -125,8 +127,8 @@ bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t)
   }
   const G* const g = machine.observed_current();
   HogInfo hog = observe_hog(mode == Mode::user ? g : nullptr);
-  // The mode was read first (acquire), so this is not the round before: one that has begun since is not taken for one that goes on, but for
-  // the next few nanoseconds.
+  // The mode was read first (acquire), so this is not the round before: a round that has begun since is not taken for
+  // one that goes on, except in the next few nanoseconds.
   if (p.rounds.get() != watch.rounds) return false;
   if (!machine.lease().take(&p, mode)) return false;
   p.machine.store(nullptr, std::memory_order_relaxed);

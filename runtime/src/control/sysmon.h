@@ -1,15 +1,18 @@
 // Sysmon: a thread without a processor that looks after the others. It
-//   - takes the processor from a goroutine that computes for too long, or is in a blocking call, and finds it another machine;
+//   - takes the processor from a goroutine that computes for too long, or is in a blocking call, and finds it another
+//     machine;
 //   - ends the time slice that goroutines which wake each other share;
 //   - wakes a processor for timers that are overdue on a busy one;
 //   - follows the default number of processors when it changes;
 //   - finds deadlocks;
 //   - prints scheduler traces.
 //
-// Deep sleep against activity. With every processor asleep there is nothing to look after, and sysmon sleeps without a tick.
-//   sysmon:                                        machine that leaves its idle sleep (note_activity()):
-//     1. sleep_ = deep (seq_cst)                     1. takes itself out of the idle set (seq_cst), or is not dormant any more
-//     2. all processors in the idle set? no: back    2. read sleep_ (seq_cst); deep: wake()
+// Deep sleep and activity. With every processor asleep there is nothing to look after, and sysmon sleeps without a
+// tick.
+//   sysmon:                                     machine that leaves its idle sleep (note_activity()):
+//     1. sleep_ = deep (seq_cst)                  1. leaves the idle set (seq_cst), or is not dormant any more
+//     2. all processors in the idle set?          2. read sleep_ (seq_cst); deep: wake()
+//        no: back
 //     3. sleep while sleep_ is deep
 // Each writes before it reads what the other wrote; acquire and release would let both reads pass both writes.
 #pragma once
@@ -45,7 +48,7 @@ class Sysmon final : public SystemMonitor {
   }
   void wake() noexcept override;
   void note_activity() noexcept override {
-    // seq_cst: after the machine took itself out of the idle set.
+    // seq_cst: this load comes after the machine took itself out of the idle set.
     if (sleep_.load(std::memory_order_seq_cst) == kDeep) [[unlikely]] {
       wake();
     }
@@ -54,7 +57,7 @@ class Sysmon final : public SystemMonitor {
  private:
   enum : std::uint32_t { kAwake, kNap, kDeep };
 
-  // What it saw of a processor, and since when that has not changed.
+  // What sysmon saw of a processor, and since when that has not changed.
   struct Watch {
     std::uint64_t rounds = 0, slices = 0;
     Nanos rounds_since = 0, slices_since = 0;

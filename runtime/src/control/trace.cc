@@ -13,7 +13,7 @@ namespace {
 
 constexpr Nanos kMillisecond = 1'000'000;
 
-// The value of `key` in "key=value,key=value"; 0 when it is not there or no number.
+// Returns the value of `key` in "key=value,key=value"; 0 when it is not there or no number.
 long setting(std::string_view text, std::string_view key) noexcept {
   while (!text.empty()) {
     const std::string_view item = text.substr(0, text.find(','));
@@ -34,7 +34,7 @@ void append(std::string& text, const char* format, Args... args) {
   text.append(piece, static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof(piece)) - 1)));
 }
 
-// Go's numbers (R26).
+// Returns Go's number for the state (R26).
 int go_status(const G& g) noexcept {
   switch (g.status()) {
     case Status::dead:

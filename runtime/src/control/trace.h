@@ -14,9 +14,9 @@ class SchedulerTrace {
   // Reads WEFT_DEBUG.
   explicit SchedulerTrace(Scheduler& scheduler) noexcept;
 
-  // By sysmon.
+  // Prints a trace when one is due. Sysmon calls it.
   void print_if_due(Nanos t) noexcept;
-  // How long sysmon may sleep; kNever without traces.
+  // Returns how long sysmon may sleep; kNever without traces.
   Nanos due_in(Nanos t) const noexcept { return next_ == kNever ? kNever : (next_ > t ? next_ - t : 0); }
 
  private:

@@ -42,23 +42,23 @@ constexpr std::array<int, 0> kFaults = {};
 constexpr std::array kFaults = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 #endif
 
-// A report that makes no progress for so long is given up.
+// A report that makes no progress for this long is given up.
 constexpr std::int64_t kStalledNanoseconds = 15'000'000'000;
 
-// What a dump waits for running threads: for each, and for all together.
+// How long a dump waits for running threads: for each, and for all together.
 constexpr milliseconds kCaptureLimit{1000};
 constexpr milliseconds kCaptureAllLimit{5000};
 
 constexpr milliseconds kDebugInfoLimit{5000};
 
-// A second SIGQUIT that comes so long after the first ends the process: the dump hangs.
+// A second SIGQUIT that comes this long after the first ends the process: the dump hangs.
 constexpr std::int64_t kQuitAgainNanoseconds = 5'000'000'000;
 
 constexpr int kFailureStatus = 2;
 
 enum class Level : int { none, single, all, system, crash };
 
-// Filled by the thread that crashed, before it wakes the reporter.
+// The thread that crashed fills it, before it wakes the reporter.
 struct Record {
   Crash crash;
   int signal = 0;  // 0: no signal
@@ -71,11 +71,11 @@ struct Record {
   pid_t thread = 0;
 };
 
-// Sleep and wake between the reporter and who needs it:
+// Sleep and wake between the reporter and whoever needs it:
 //   requester: fills `record`, sets a bit of `wanted` (release), futex_wake(wanted)
 //   reporter:  futex_wait(wanted, 0), takes the bits (acquire)
-// and back: the reporter sets `finished` (release), futex_wake; the crashed thread waits on it. The kernel compares the word before it lets
-// anybody sleep, so neither misses the other.
+// And back: the reporter sets `finished` (release) and calls futex_wake; the crashed thread waits on `finished`. The
+// kernel compares the word before it lets anybody sleep, so neither misses the other.
 constexpr std::uint32_t kCrashWanted = 1;
 constexpr std::uint32_t kQuitWanted = 2;
 constexpr std::uint32_t kStopWanted = 4;
@@ -96,7 +96,7 @@ struct State {
 };
 constinit State state;
 
-std::array<bool, 65> taken_signals{};  // by number; CrashReports alone
+std::array<bool, 65> taken_signals{};  // by signal number; only CrashReports uses it
 
 static_assert(std::atomic<Level>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
               "what a signal handler touches is lock-free");
@@ -150,7 +150,7 @@ void print_address(std::uint64_t address) noexcept {
   print({line.data() + at, line.size() - at});
 }
 
-// Return addresses by the chain of frame pointers.
+// Prints return addresses, by the chain of frame pointers.
 void print_addresses(const Registers& registers) noexcept {
   constexpr int kMost = 100;
   print("weft: the report above is incomplete; return addresses:\n");
@@ -170,7 +170,7 @@ void want(std::uint32_t bit) noexcept {
   futex_wake(&state.wanted, 1);
 }
 
-// False when the report failed or hangs.
+// Returns false when the report failed or hangs.
 bool wait_for_report() noexcept {
   std::uint32_t progress = debug_info_progress.load(std::memory_order_relaxed);
   std::int64_t last_progress = monotonic_nanoseconds();
@@ -188,12 +188,12 @@ bool wait_for_report() noexcept {
   return finished == kPrinted;
 }
 
-// For those who are not the first: the first one ends the process.
+// For every thread but the first that crashed, which ends the process.
 [[noreturn]] void wait_for_the_end() noexcept {
   for (;;) ::pause();
 }
 
-// The goroutine whose stack the calling thread is on.
+// Returns the goroutine whose stack the calling thread is on.
 const G* goroutine_of(std::uint64_t sp, std::uint64_t fault, bool& overflow) noexcept {
   overflow = false;
   Machine* const machine = current_machine();
@@ -222,7 +222,7 @@ extern "C" void weft_on_fault(int signal, siginfo_t* info, void* context) {
     r.crash = {};
     r.signal = signal;
     r.code = info->si_code;
-    // What somebody sent, as abort() does, has the sender there.
+    // A signal that somebody sent, as abort() does, has the sender in this field.
     r.address = info->si_code > 0 ? reinterpret_cast<std::uint64_t>(info->si_addr) : 0;
     r.registers = registers_of(*static_cast<const ucontext_t*>(context));
     r.exact_pc = true;
@@ -234,14 +234,14 @@ extern "C" void weft_on_fault(int signal, siginfo_t* info, void* context) {
   }
   if (overflow) end_with_failure();
   default_action(signal);
-  // A fault happens again when the handler returns; what somebody sent has to be sent again.
+  // A fault happens again when the handler returns; a signal that somebody sent has to be sent again.
   if (info->si_code <= 0) ::syscall(SYS_tgkill, ::getpid(), self, signal);
 }
 
 extern "C" void weft_on_quit(int signal) {
   const int saved_errno = errno;
   if (state.reporter.load(std::memory_order_acquire) == 0) {
-    // Whoever had taken the signal after us has put us back after the end of run().
+    // Somebody had taken the signal after us, and has put our handler back after the end of run().
     default_action(signal);
     ::syscall(SYS_tgkill, ::getpid(), this_thread(), signal);
   } else {
@@ -285,7 +285,7 @@ std::string first_lines(const Record& r) {
                      signal_text(r.signal), r.code, r.address, r.registers.pc());
 }
 
-// The stacks of the goroutines that run, asked of their threads.
+// Returns the stacks of the goroutines that run, for which it asks their threads.
 std::map<const G*, Snapshot> capture_all_running(pid_t except) {
   std::map<const G*, Snapshot> captured;
   const auto end = std::chrono::steady_clock::now() + kCaptureAllLimit;
@@ -303,12 +303,12 @@ std::map<const G*, Snapshot> capture_all_running(pid_t except) {
   return captured;
 }
 
-// Prints a part as soon as it is made: what a report that breaks off has printed is worth having.
+// Prints each part as soon as it is made: what a report has printed before it breaks off is worth having.
 class Report {
  public:
   explicit Report(Level level) : frames_(level >= Level::system ? Frames::all : Frames::user), info_(kDebugInfoLimit) {}
 
-  // False when the debug information can't be had, and so no stack.
+  // Returns false when the debug information can't be had, and so no stack.
   bool usable() const noexcept { return static_cast<bool>(info_); }
 
   void crashed(const Record& r) {
@@ -359,7 +359,7 @@ class Report {
   std::string text_;
 };
 
-// Prints the report; false when it is not all there.
+// Prints the report. Returns false when it is not complete.
 bool report(const Record* r) noexcept {
   try {
     const Level level = state.level.load(std::memory_order_relaxed);
@@ -368,7 +368,7 @@ bool report(const Record* r) noexcept {
     Report text(level);
     if (!text.usable()) return false;
     const bool all = r == nullptr || r->crash.all_goroutines || level >= Level::all;
-    // A report on all of them that no goroutine makes has none of its own to start with.
+    // A report on all goroutines that no goroutine makes has none of its own to start with.
     if (r != nullptr && (r->g != nullptr || !r->crash.all_goroutines)) text.crashed(*r);
     if (all) text.others(r != nullptr ? r->g : nullptr, r != nullptr ? r->thread : 0);
     return true;
@@ -401,7 +401,8 @@ void run_errand() noexcept {
 void run_reporter() noexcept {
   ::pthread_setname_np(::pthread_self(), "weft-reporter");
   state.reporter.store(this_thread(), std::memory_order_release);
-  // The allocator gives a thread that asks for the first time an arena of its own: not the one that a crash may leave locked.
+  // The allocator gives a thread that asks for the first time an arena of its own. That is not the one which a crash
+  // may leave locked.
   std::free(std::malloc(1));
   for (;;) {
     const std::uint32_t wanted = state.wanted.exchange(0, std::memory_order_acquire);
@@ -498,7 +499,8 @@ CrashReports::CrashReports(bool enabled, Errand errand) {
   try {
     reporter_ = std::thread(&run_reporter);
   } catch (const std::system_error&) {
-    // Without it there are no reports on signals; those that need no signal start a thread then.
+    // Without the reporter there are no reports on signals. Reports that need no signal start a thread when they are
+    // made.
   }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (!reporter_.joinable()) return;

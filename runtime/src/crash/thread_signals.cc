@@ -17,23 +17,23 @@
 namespace weft::rt {
 namespace {
 
-// Beyond what the kernel pushes, which with the largest vector registers is some 12 KiB.
+// The size of a handler's stack, beyond what the kernel pushes, which with the largest vector registers is some 12 KiB.
 constexpr std::size_t kHandlerStack = 64 * 1024;
 
-// Go's limit of threads is 10000. Those beyond ours are not captured in dumps.
+// Go's limit of threads is 10000. Threads beyond our limit are not captured in dumps.
 constexpr std::size_t kListedThreads = 4096;
 
-// Zero: a free place. A thread takes one by compare-and-swap and gives it back by a store.
+// Zero is a free place. A thread takes one by compare-and-swap and gives it back by a store.
 constinit std::array<std::atomic<pid_t>, kListedThreads> listed_threads{};
 
-// Copied of a running thread's stack. What lies deeper is read while the thread may change it.
+// This much is copied of a running thread's stack. What lies deeper is read while the thread may change it.
 constexpr std::size_t kCaptured = 64 * 1024;
 
 pid_t this_thread() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 
-// Capturing. The requester fills the request, offers it, and then names the target (release). The target's handler that finds its own name
-// (acquire) takes the request by an exchange, fills it, and sets `done`. A requester that gives up takes the request back by the same
-// exchange: if it is gone the handler has it, and will be done in no time.
+// Capturing. The requester fills the request, offers it, and then names the target (release). The target's handler
+// finds its own name (acquire), takes the request by an exchange, fills it, and sets `done`. A requester that gives up
+// takes the request back by the same exchange. If the request is gone, the handler has it, and will be done in no time.
 struct Request {
   Snapshot* to = nullptr;
   std::atomic<std::uint32_t> done{0};

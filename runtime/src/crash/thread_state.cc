@@ -17,7 +17,7 @@ char thread_state(pid_t thread) noexcept {
   std::array<char, 128> line;
   const ssize_t n = ::read(fd, line.data(), line.size());
   ::close(fd);
-  // "4711 (name) R ...", with anything in the name, of 15 bytes at the most.
+  // The line is "4711 (name) R ...", with anything in the name, of 15 bytes at the most.
   const std::string_view text(line.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
   const std::size_t end = text.rfind(") ");
   return end == std::string_view::npos || end + 2 >= text.size() ? '\0' : text[end + 2];

@@ -5,8 +5,9 @@
 
 namespace weft::rt {
 
-// Of a thread of this process, as /proc/PID/task/TID/stat has it: 'R' runs or waits for a CPU, 'S' and 'D' sleep in the kernel. 0 when the
-// thread is gone or /proc can't be read. A moment old. Any thread; a few microseconds.
+// Returns the state of a thread of this process, as /proc/PID/task/TID/stat has it: 'R' runs or waits for a CPU, 'S'
+// and 'D' sleep in the kernel. It is 0 when the thread is gone or /proc can't be read. The state is a moment old. Any
+// thread may call it; it takes a few microseconds.
 char thread_state(pid_t thread) noexcept;
 
 }  // namespace weft::rt

@@ -25,7 +25,8 @@ void ThrowWatch::call(void (*function)(void* argument), void* argument) {
   weft_call_watched(function, argument, &observer);
 }
 
-// The stack ends where G lies. read_memory(), because a sanitizer would object to a copy of its red zones.
+// The stack ends where G lies. read_memory() makes the copy, because a sanitizer would object to a copy of its red
+// zones.
 void ThrowWatch::on_throw(void* self) noexcept {
   Snapshot& thrown = static_cast<ThrowWatch*>(self)->thrown_;
   const G* const g = current_goroutine();

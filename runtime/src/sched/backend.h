@@ -1,4 +1,4 @@
-// Backend: one kernel interface for I/O, as the scheduler sees it. io/backends.h has those that there are.
+// Backend: one kernel interface for I/O, as the scheduler sees it. io/backends.h has the backends that there are.
 #pragma once
 
 #include <memory>
@@ -15,17 +15,17 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  // "io_uring", "io_uring_plain" or "epoll".
+  // Returns "io_uring", "io_uring_plain" or "epoll".
   virtual const char* name() const noexcept = 0;
   virtual Result<std::unique_ptr<Poller>> make_poller() = 0;
-  // Takes over a non-blocking socket (or another pollable file), also when it throws.
+  // Makes a descriptor of a non-blocking socket (or another pollable file), which it takes over, also when it throws.
   virtual Descriptor* make_descriptor(int fd) = 0;
 
-  // Why this one, for the log and the debug page: "io_uring_setup: operation not permitted".
+  // Says why this backend was chosen, for the log and the debug page: "io_uring_setup: operation not permitted".
   const std::string& reason() const noexcept { return reason_; }
   void set_reason(std::string reason) { reason_ = std::move(reason); }
 
-  // Nobody asked for this one: another may take its place when it fails later.
+  // True when nobody asked for this backend: another may take its place when it fails later.
   bool chosen_freely() const noexcept { return chosen_freely_; }
   void set_chosen_freely() noexcept { chosen_freely_ = true; }
 

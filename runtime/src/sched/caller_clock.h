@@ -5,14 +5,14 @@
 
 namespace weft::rt {
 
-// The time on the caller's clock. What is compared with the time of a timer that a goroutine starts is this time. On a scheduler stack and
-// on a plain thread it is now().
+// Returns the time on the caller's clock. The time of a timer that a goroutine starts is compared with this time. On a
+// scheduler stack and on a plain thread it is now().
 Nanos caller_now() noexcept;
 
 ClockId caller_clock() noexcept;
 
-// A timer that is set by the clock `timers` may be looked at and set by those who live by it. Fatal for others, who would wait for a time that
-// never comes, or came long ago.
+// Does nothing when the caller lives by the clock `timers`: then it may look at a timer that is set by this clock, and
+// set it. It is fatal for any other caller, who would wait for a time that never comes, or came long ago.
 void check_caller_clock(ClockId timers) noexcept;
 
 }  // namespace weft::rt

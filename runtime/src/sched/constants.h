@@ -14,48 +14,52 @@ inline constexpr bool kPerturb = false;
 // The most processors that a runtime can have.
 inline constexpr int kMaxProcs = 1024;
 
-// Slots of a processor's own queue. A full queue moves half of itself to the global one; small under perturbation, so that tests do.
+// Slots of a processor's own queue. A full queue moves half of itself to the global queue. The number is small under
+// perturbation, so that queues in tests do that.
 inline constexpr std::uint32_t kRunQueueSlots = kPerturb ? 8 : 256;
 
-// Ring indexes start here; near the wrap-around under perturbation.
+// Ring indexes start here, which is near the wrap-around under perturbation.
 inline constexpr std::uint32_t kRunQueueStart = kPerturb ? 0xffffff00u : 0;
 
-// Every so many scheduling rounds the global queue goes first, so that two goroutines that respawn each other can't starve it. A
-// prime, so that it does not fall into step with the program.
+// Once in this many scheduling rounds the global queue goes first, so that two goroutines that respawn each other can't
+// starve it. The number is a prime, so that it does not fall into step with the program.
 inline constexpr std::uint32_t kGlobalQueueTick = 61;
 
-// Goroutines taken from the global queue at once, at the most.
+// The most goroutines that are taken from the global queue at once.
 inline constexpr std::size_t kGlobalGrab = kRunQueueSlots / 2;
 
-// Rounds over all processors before a searcher gives up; timers and runnext are only taken in the last.
+// Rounds over all processors before a searcher gives up. Timers and runnext are only taken in the last round.
 inline constexpr int kStealRounds = 4;
 
-// A goroutine in runnext is about to be run by its own processor, which takes some 50 ns; a thief sleeps this long, and in fact for the
-// kernel's timer slack of 50 us, before it takes it.
+// A goroutine in runnext is about to be run by its own processor, which takes some 50 ns. A thief sleeps this long
+// before it takes the goroutine; in fact it sleeps for the kernel's timer slack of 50 us.
 inline constexpr long kRunnextGraceNanoseconds = 3000;
 
 // --- sysmon: how often it looks, and what it thinks too long ---
 
-// After it had to step in it looks this often; after so many looks in vain twice as seldom each time, down to the longest. Go's longest is
-// 10 ms; half of that finds a goroutine that computes within 15 ms of its start, and others' I/O is promised within 20.
+// After sysmon had to step in, it looks every kSysmonShortest nanoseconds. After kSysmonPatience looks in vain it
+// doubles the time between two looks each time, up to kSysmonLongest. Go's longest time is 10 ms. Half of that finds a
+// goroutine that computes within 15 ms of its start, and the I/O of others is promised within 20 ms.
 inline constexpr std::int64_t kSysmonShortest = 20'000;
 inline constexpr int kSysmonPatience = 50;
 inline constexpr std::int64_t kSysmonLongest = 5'000'000;
 
-// With every processor idle for this many looks it sleeps until a machine does something, at most kSysmonDeepSleep.
+// When every processor is idle for this many looks, sysmon sleeps until a machine does something, but at most for
+// kSysmonDeepSleep.
 inline constexpr int kSysmonIdleLooks = 5;
 inline constexpr std::int64_t kSysmonDeepSleep = 60'000'000'000;
 
-// Goroutines that wake each other share one time slice of this length; a goroutine that runs for longer without coming back loses its
-// processor, and so does a blocking call, whatever else there is to do.
+// Goroutines that wake each other share one time slice of this length. A goroutine that runs for longer without coming
+// back loses its processor, and so does a blocking call, whatever else there is to do.
 inline constexpr std::int64_t kTimeSlice = 10'000'000;
 
-// Timers that are overdue by this much on a processor that is busy are worth waking another for.
+// Timers that are overdue by this much on a busy processor are worth waking another processor for.
 inline constexpr std::int64_t kTimerLate = 1'000'000;
 
-// Between two wake-ups of an idle processor by timers. To sleep and wake takes some 15 us: 20,000 tickers of a second each,
-// spread over it, took a third of a core when each tick woke for itself, against 3 % in Go, whose sleeps are rounded up to
-// 1 ms. A timer that is alone still comes within the kernel's precision.
+// The least time between two wake-ups of an idle processor by timers. To sleep and wake takes some 15 us. When each
+// tick woke the processor for itself, 20,000 tickers of a second each, spread over that second, took a third of a core.
+// They take 3 % in Go, whose sleeps are rounded up to 1 ms. A timer that is alone still fires within the kernel's
+// precision.
 inline constexpr std::int64_t kTimerGap = 500'000;
 
 // How often the default number of processors is worked out again.

@@ -1,7 +1,7 @@
 // GlobalQueue: the goroutines that no processor has. First in, first out, without bound.
 //
-// An array of pointers, not a list through the goroutines: to queue a thousand of them, or to take them out, touches none of their memory,
-// which is a cache miss each.
+// It is an array of pointers, not a list through the goroutines. So to queue a thousand goroutines, or to take them
+// out, touches none of their memory, which would be a cache miss for each.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ class GlobalQueue {
     if (size_ + goroutines.size() > slots_.size()) grow(size_ + goroutines.size());
     for (G* const g : goroutines) slots_[(first_ + size_++) & (slots_.size() - 1)] = g;
   }
-  // The oldest, as many as fit into `to` and are there; says how many.
+  // Moves the oldest goroutines into `to`, as many as fit and are there, and returns how many.
   std::size_t pop(std::span<G*> to) noexcept {
     const std::size_t n = std::min(to.size(), size_);
     for (std::size_t i = 0; i < n; ++i) to[i] = slots_[(first_ + i) & (slots_.size() - 1)];
@@ -34,7 +34,7 @@ class GlobalQueue {
  private:
   static constexpr std::size_t kFirstSlots = 256;
 
-  // Out of memory ends the process: noexcept.
+  // Running out of memory ends the process, because the function is noexcept.
   void grow(std::size_t at_least) noexcept {
     std::size_t n = std::max(slots_.size(), kFirstSlots);
     while (n < at_least) n *= 2;
@@ -44,7 +44,7 @@ class GlobalQueue {
     first_ = 0;
   }
 
-  std::vector<G*> slots_;  // a power of two of them
+  std::vector<G*> slots_;  // their number is a power of two
   std::size_t first_ = 0;
   std::size_t size_ = 0;
 };

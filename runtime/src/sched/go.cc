@@ -27,8 +27,9 @@ void end_goroutine(G& g) noexcept {
 
 namespace {
 
-// Every goroutine's outermost frame. Not noexcept: an exception that nobody catches must come to the end of the stack, where the terminate handler
-// is called before anything is unwound and finds the throwing function. GCC and clang unwind up to a noexcept function first.
+// Every goroutine's outermost frame. It is not noexcept. An exception that nobody catches must come to the end of the
+// stack: there the terminate handler is called before anything is unwound, and finds the throwing function. GCC and
+// clang unwind up to a noexcept function first.
 void goroutine_main(void* self) {
   fiber_started();
   G* const g = static_cast<G*>(self);
@@ -96,7 +97,8 @@ void start_goroutine(Spawn spawn) noexcept {
   rt::submit(g);
 }
 
-// Swallowed by a catch (...) that does not rethrow: the frames above it are gone, and the ones below expect to go.
+// An exception that has not arrived was swallowed by a catch (...) that does not rethrow: the frames above the catch
+// are gone, and the ones below expect to go.
 GoroutineExit::~GoroutineExit() {
   if (!arrived_.load(std::memory_order_relaxed))
     rt::fatal("exit_goroutine was stopped by a catch (...): rethrow what you don't know");

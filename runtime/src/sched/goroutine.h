@@ -1,9 +1,10 @@
 // G: a goroutine. It lies in the top page of its own stack, above the closure it runs.
 //
-// state (sched/state_word.h): one word that its owner and its wakers step through.
+// state (sched/state_word.h) is one word that the goroutine's owner and its wakers change step by step.
 //
-// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that runs it, `locals`
-// to the goroutine itself. What dumps read (id, parent, creator, labels, reason, since) is atomic and may be a moment old.
+// Other fields: `link` belongs to the queue or pool that holds the G. `fiber` and `closure` belong to the machine that
+// runs the G, `locals` to the goroutine itself. What dumps read (id, parent, creator, labels, reason, since) is atomic
+// and may be a moment old.
 #pragma once
 
 #include <atomic>
@@ -27,8 +28,8 @@ class StackPool;
 
 struct G : StateWord<> {
   G* link = nullptr;
-  // Whose member it is (time/bubble.h). Written by the spawner, before the goroutine runs, and by a bubble's root. Beside the state, which
-  // wakers have at hand.
+  // The bubble that the goroutine is a member of (time/bubble.h). The spawner writes it, before the goroutine runs, and
+  // the bubble's root writes its own. The field lies beside the state, which wakers have at hand.
   std::atomic<BubbleHooks*> bubble{nullptr};
   Fiber fiber;
   detail::ClosureEntry entry = nullptr;
@@ -36,14 +37,14 @@ struct G : StateWord<> {
   char* stack_low = nullptr;
   std::uint32_t thread_locks = 0;         // lock_os_thread() calls not undone; the goroutine's own
   std::atomic<Machine*> locked{nullptr};  // the only machine that may run it; null: any
-  std::atomic<Mode> mode{Mode::user};     // blocking while inside blocking(); what its machine is in while it runs
-  GoroutineLocals* locals = nullptr;      // goroutine-local values, made at the first; the goroutine's own
+  std::atomic<Mode> mode{Mode::user};     // blocking inside blocking(); the mode of its machine while it runs
+  GoroutineLocals* locals = nullptr;      // goroutine-local values, made with the first of them; the goroutine's own
   StackPool* pool = nullptr;              // where the slot belongs; never changes
   G* next_list = nullptr;                 // the pool's, which keeps lists of idle Gs
 
-  // Who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release). A dump reads id
-  // (acquire), the rest (acquire), and id again: it kept its value only if everything in between belongs to that goroutine, for
-  // whoever reads a new field sees the zero, or what came after it, too.
+  // Sets who the goroutine is. The spawner zeroes id, writes the rest (release), and writes the new id last (release).
+  // A dump reads id (acquire), the rest (acquire), and id again. If id has kept its value, everything in between
+  // belongs to that goroutine: whoever reads a new field also sees the zero, or what came after the zero.
   void set_identity(std::uint64_t new_id, std::uint64_t parent, const SourceLocation& where, Labels carried) noexcept {
     id.store(0, std::memory_order_relaxed);
     parent_id.store(parent, std::memory_order_release);
@@ -68,7 +69,7 @@ struct G : StateWord<> {
   std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
 };
 
-// How the public API calls that state; dead counts as runnable.
+// Returns what the public API calls that state; dead counts as runnable.
 inline GoroutineState goroutine_state(Status status, Mode mode) noexcept {
   switch (status) {
     case Status::running:

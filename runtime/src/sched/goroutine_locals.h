@@ -6,7 +6,8 @@ namespace weft::rt {
 class GoroutineLocals {
  public:
   virtual ~GoroutineLocals() = default;
-  // Destroys all values, on their goroutine's stack, while the goroutine still points to this object: a destructor may ask for other values.
+  // Destroys all values, on their goroutine's stack, while the goroutine still points to this object: a destructor may
+  // ask for other values.
   virtual void destroy_all() noexcept = 0;
 };
 

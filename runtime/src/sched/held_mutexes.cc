@@ -17,15 +17,16 @@ namespace {
 
 thread_local int held [[gnu::tls_model("initial-exec")]] = 0;
 
-// Not inlined, as current_machine() is not: the address of a thread-local must not be kept over a park.
+// Not inlined, for the same reason as current_machine(): the address of a thread-local must not be kept over a park.
 [[gnu::noinline]] void count_held(int change) noexcept {
   asm volatile("");
-  // What was locked past these functions, by a name of libc's own, may be unlocked through them.
+  // A mutex that was locked past these functions, by a name of libc's own, may be unlocked through them.
   if (held + change >= 0) held += change;
 }
 
-// The definition that comes after this program's: libc's, or a sanitizer's in front of it. Found at the first call, which may come before
-// any constructor has run. Relaxed: the pointer is all that is published, and every thread finds the same.
+// The definition that comes after this program's: libc's, or a sanitizer's that comes before libc's. It is found at the
+// first call, which may come before any constructor has run. Relaxed is enough: the pointer is all that is published,
+// and every thread finds the same one.
 template <typename Signature>
 class Next;
 
@@ -50,7 +51,7 @@ class Next<int(Args...)> {
   std::atomic<Function> function_{nullptr};
 };
 
-// EOWNERDEAD: a robust mutex, locked, whose owner is gone.
+// EOWNERDEAD means that a robust mutex was locked, and that its last owner is gone.
 int count_locked(int result) noexcept {
   if (result == 0 || result == EOWNERDEAD) count_held(1);
   return result;
@@ -77,8 +78,8 @@ void check_no_mutex_held(const char* wait) noexcept {
 
 }  // namespace weft::rt
 
-// pthread_cond_wait and its kin need no definition here: libc unlocks and locks past these functions, and meanwhile the thread, with
-// whatever goroutine it runs, stands still.
+// pthread_cond_wait and functions like it need no definition here: libc unlocks and locks past these functions, and
+// meanwhile the thread, with whatever goroutine it runs, stands still.
 #define WEFT_INTERPOSE(count, name, parameters, arguments)                         \
   extern "C" __attribute__((visibility("default"))) int name parameters noexcept { \
     static constinit weft::rt::Next<int parameters> next(#name);                   \

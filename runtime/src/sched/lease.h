@@ -1,22 +1,25 @@
 // Lease: a machine's hold on its processor, which another thread may end while the machine is in user code.
 //
-// mode_ says where the machine is. It alone writes it.
-//   runtime   it uses its processor: nobody may take it
+// mode_ says where the machine is. The machine alone writes it.
+//   runtime   the machine uses its processor: nobody may take the processor
 //   user      a goroutine computes: sysmon takes the processor when that lasts too long
 //   blocking  a goroutine is inside blocking(fn): the processor may be taken at any time
-// holding_ is the processor, null when it was given up or taken. Written under mutex_.
-// own_ is what the machine knows of it, for use in runtime mode: holding_ may be null for a moment while a taker finds out that it may not.
+// holding_ is the processor; null when it was given up or taken. It is written under mutex_.
+// own_ is what the machine knows of its processor, for use in runtime mode: holding_ may be null for a moment, while a
+// taker finds out that it may not take the processor.
 //
-// enter() against take(). The machine enters on every runtime call and must not pay for it; sysmon takes a processor now and then.
+// enter() and take(). The machine enters on every runtime call and must not pay for it; sysmon takes a processor now
+// and then.
 //   machine: enter()                           taker: take()
 //     1. mode_ = runtime                         1. holding_ = null
 //     2. light barrier                           2. heavy barrier
 //     3. read holding_                           3. read mode_; runtime: put holding_ back, failed
-// Each writes before it reads what the other wrote, so at least one sees the other. When both do, the machine has read null and the
-// taker puts it back: settle() waits for that on the mutex. When the taker alone does, the machine uses what the taker puts back. What
-// the machine did before it left runtime mode is visible to whoever took the processor: leave() releases, the read at 3 acquires.
+// Each writes before it reads what the other wrote, so at least one sees the other. When both do, the machine has read
+// null and the taker puts the processor back: settle() waits for that on the mutex. When the taker alone does, the
+// machine uses the processor that the taker puts back. What the machine did before it left runtime mode is visible to
+// whoever took the processor: leave() releases, the read at 3 acquires.
 //
-// A template over the atomics, so that a model checker can run the same source.
+// The lease is a template over the atomics, so that a model checker can run the same source.
 #pragma once
 
 #include <atomic>
@@ -42,26 +45,27 @@ template <typename P, typename Atomics = LeaseAtomics>
 class Lease {
  public:
   // --- the machine ---
-  // Into runtime mode. False: it may have no processor; settle() tells.
+  // Goes into runtime mode. Returns false when the machine may have no processor; settle() tells.
   bool enter() noexcept {
     mode_.store(Mode::runtime, std::memory_order_relaxed);
     Atomics::light_barrier();
     own_ = holding_.load(std::memory_order_acquire);
     return own_ != nullptr;
   }
-  // After enter() returned false, in runtime mode: what it said, for sure.
+  // Called in runtime mode, after enter() returned false: returns for sure whether the machine has a processor.
   bool settle() noexcept {
     const std::lock_guard lock(mutex_);
     own_ = holding_.load(std::memory_order_relaxed);
     return own_ != nullptr;
   }
-  // Out of runtime mode.
+  // Goes out of runtime mode.
   void leave(Mode to) noexcept { mode_.store(to, std::memory_order_release); }
   Mode mode() const noexcept { return mode_.load(std::memory_order_relaxed); }
 
-  // In runtime mode; else it may be one that is lost.
+  // For runtime mode; in any other mode, the result may be a processor that is lost.
   P* processor() const noexcept { return own_; }
-  // In runtime mode: gives it up. The lock keeps a taker that is about to put it back from doing so later.
+  // In runtime mode: gives the processor up. The lock keeps a taker that is about to put the processor back from doing
+  // so later.
   P* give() noexcept {
     const std::lock_guard lock(mutex_);
     holding_.store(nullptr, std::memory_order_relaxed);
@@ -69,7 +73,7 @@ class Lease {
     own_ = nullptr;
     return p;
   }
-  // In runtime mode, without a processor.
+  // In runtime mode, without a processor: takes hold of `p`.
   void hold(P* p) noexcept {
     const std::lock_guard lock(mutex_);
     own_ = p;
@@ -77,7 +81,8 @@ class Lease {
   }
 
   // --- any thread ---
-  // Takes `p` from a machine that is in `mode`; false when it is not or no longer, and where the kernel has no heavy barrier.
+  // Takes `p` from a machine that is in `mode`. Returns false when the machine is not, or no longer, in that mode with
+  // that processor, and where the kernel has no heavy barrier.
   bool take(P* p, Mode mode) noexcept {
     const std::lock_guard lock(mutex_);
     if (mode_.load(std::memory_order_acquire) != mode || holding_.load(std::memory_order_relaxed) != p) return false;
@@ -95,7 +100,7 @@ class Lease {
 
   Atomic<Mode> mode_{Mode::runtime};
   Atomic<P*> holding_{nullptr};
-  P* own_ = nullptr;  // the machine's
+  P* own_ = nullptr;  // the machine's own
   typename Atomics::Mutex mutex_;
 };
 

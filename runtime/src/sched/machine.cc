@@ -23,13 +23,14 @@ namespace {
 
 thread_local Machine* this_threads_machine [[gnu::tls_model("initial-exec")]] = nullptr;
 
-// A processor that always finds work looks at its poller this often all the same.
+// Even a processor that always finds work looks at its poller this often.
 constexpr Nanos kPollAtLeastEvery = 1'000'000;
 
 // Rounds between two looks at the clock while goroutines keep coming: what is due is at most this many turns late.
 constexpr std::uint32_t kClockTick = 8;
 
-// Each goroutine's memory is a page of its own, cold when a million take turns: it is fetched while the ones before it run.
+// Each goroutine's memory is a page of its own, which is cold when a million goroutines take turns. So it is fetched
+// while the goroutines before it run.
 constexpr std::uint32_t kPrefetchAhead = 1;
 
 void prefetch(const G& g) noexcept {
@@ -80,7 +81,8 @@ int Machine::observed_processor() const noexcept {
         current_.store(nullptr, std::memory_order_relaxed);
         g->set_status(Status::runnable);
         if (scheduler_.global_empty()) {
-          // Behind all that this processor will run before it looks there, at a third of the price.
+          // At the tail of its queue the goroutine comes after all that this processor will run before it looks at the
+          // global queue, at a third of the price.
           enqueue_last(g);
           Processor& here = *processor();
           here.owes_wake = !here.exclusive.load(std::memory_order_relaxed);
@@ -102,7 +104,7 @@ int Machine::observed_processor() const noexcept {
 }
 
 void Machine::run() noexcept {
-  ending_ = false;  // of an earlier thread
+  ending_ = false;  // an earlier thread may have set it
   std::array<char, 16> name;
   static_cast<void>(std::snprintf(name.data(), name.size(), "weft-m%d", id_));
   ::pthread_setname_np(::pthread_self(), name.data());
@@ -116,7 +118,7 @@ void Machine::run() noexcept {
     if (processor() == nullptr && (ending_ || !wait_for_processor())) break;
     G* const g = assigned_ != nullptr ? std::exchange(assigned_, nullptr) : find_runnable();
     if (g == nullptr) {
-      if (processor() == nullptr) continue;  // given home
+      if (processor() == nullptr) continue;  // the processor was given home
       break;
     }
     if (spinning_) stop_spinning();
@@ -134,8 +136,8 @@ void Machine::run() noexcept {
   set_current_machine(nullptr);
 }
 
-// assign() writes what it assigns, then woken_, then wakes. The kernel compares woken_ before the sleep, so that a 1 which comes first
-// is not slept on.
+// assign() writes what it assigns, then woken_, then wakes this thread. The kernel compares woken_ before the sleep, so
+// the thread does not sleep on a 1 that came first.
 bool Machine::wait_for_processor() noexcept {
   // A thread that has just begun has its first processor already, and must not be offered another.
   if (woken_.load(std::memory_order_acquire) == 0 && !locked()) scheduler_.add_waiting(*this);
@@ -147,7 +149,8 @@ bool Machine::wait_for_processor() noexcept {
   Processor* const p = next_processor_.exchange(nullptr, std::memory_order_acquire);
   if (p == nullptr) return false;  // stopping
   assigned_ = std::exchange(next_goroutine_, nullptr);
-  // Who handed the goroutine over may have had it from runnext. One slice too few costs an early turn; one too many, the queue its own.
+  // Whoever handed the goroutine over may have had it from runnext. If one slice too few is counted, the others have
+  // their turn early; if one too many is, the queue loses its turn.
   inherits_slice_ = assigned_ != nullptr;
   lease_.hold(p);
   last_processor_.store(p->id, std::memory_order_relaxed);
@@ -178,22 +181,24 @@ void Machine::give_processor_away() noexcept {
   scheduler_.hand_off(p);
 }
 
-// Another machine is reserved for this goroutine: it gets the processor, too.
+// Another machine is reserved for this goroutine, so that machine gets the processor, too.
 void Machine::hand_to_locked_machine(G* g) noexcept {
   Processor& p = *lease_.give();
   p.machine.store(nullptr, std::memory_order_relaxed);
   g->locked.load(std::memory_order_relaxed)->assign(p, g);
 }
 
-// Before a goroutine runs: what was queued without a word is work for another processor now, unless it is that goroutine itself.
+// Called before a goroutine runs. What was queued without waking anybody is work for another processor now, unless it
+// is that goroutine itself.
 void Machine::pay_wake() noexcept {
   Processor& p = *processor();
   p.owes_wake = false;
-  // The goroutine was taken from a queue, or the processor came with it, by a read-modify-write.
+  // The goroutine was taken from a queue, or came together with the processor; each is done by a read-modify-write.
   if (!p.exclusive.load(std::memory_order_relaxed) && !p.queue.empty()) scheduler_.wake_if_needed_after_rmw();
 }
 
-// False when commit refused. After commit returned true the goroutine may run elsewhere already: nothing of it is touched.
+// Returns false when commit refused. After commit has returned true, the goroutine may already run elsewhere, so
+// nothing of it is touched.
 bool Machine::finish_park(G* g) noexcept {
   Processor* const p = processor();
   g->since.store(p != nullptr ? p->clock.load(std::memory_order_relaxed) : now(), std::memory_order_relaxed);
@@ -242,21 +247,23 @@ Machine& Machine::enter() noexcept {
   }
 }
 
-// No goroutine, and neither timers nor the poller are due for a look: a yield may return at once.
+// True when no goroutine waits, and neither the timers nor the poller are due for a look: then a yield may return at
+// once.
 bool Machine::nobody_waits() noexcept {
   Processor& p = *processor();
-  // The round at which the scheduler looks at the clock is left to it, or it would never look while goroutines only yield.
+  // The round at which the scheduler looks at the clock is left to the scheduler: else it would never look while
+  // goroutines only yield.
   if ((p.tick + 1) % kClockTick == 0 || others_wait() || p.retired.load(std::memory_order_relaxed) ||
       scheduler_.stopping())
     return false;
   ++p.tick;
-  // For sysmon: who yields is no hog.
+  // Sysmon reads these: a goroutine that yields is no hog.
   p.rounds.add();
   p.slices.add();
   return true;
 }
 
-// Here, where all it calls is inlined: else a quarter of a yield that finds nobody would be calls.
+// It is defined here, where all that it calls is inlined: else calls would be a quarter of a yield that finds nobody.
 void yield_global() noexcept {
   Machine* machine = current_machine();
   if (machine == nullptr) return refuse_in_forked_child("yield()");
@@ -272,7 +279,7 @@ void yield_global() noexcept {
 }
 
 #ifndef NDEBUG
-// A goroutine that is locked to its thread may leave it as it likes: nobody else runs there.
+// A goroutine that is locked to its thread may leave the thread in any state: nobody else runs there.
 void Machine::check_departure(const char* wait) noexcept {
   if (locked()) return;
   check_no_mutex_held(wait);
@@ -334,11 +341,12 @@ G* Machine::next_local() noexcept {
   inherits_slice_ = false;
   const bool exclusive = p.exclusive.load(std::memory_order_relaxed);
   if (G* g = p.runnext.load(std::memory_order_relaxed); g != nullptr) {
-    // Only thieves race for it, and only the owner fills it.
+    // Only thieves race for the slot, and only the owner fills it.
     if (exclusive) {
       p.runnext.store(nullptr, std::memory_order_relaxed);
     } else {
-      // acq_rel: whoever finds it empty, and then looks at the queue (Scheduler::any_work()), sees what was queued before.
+      // acq_rel: whoever finds the slot empty, and then looks at the queue (Scheduler::any_work()), sees what was
+      // queued before.
       g = p.runnext.exchange(nullptr, std::memory_order_acq_rel);
     }
     if (g != nullptr) {
@@ -377,7 +385,7 @@ G* Machine::find_runnable() noexcept {
     }
     if (p.exclusive.load(std::memory_order_relaxed) && scheduler_.has_several()) [[unlikely]] {
       p.exclusive.store(false, std::memory_order_release);
-      scheduler_.wake_if_needed();  // what lies here has become anybody's
+      scheduler_.wake_if_needed();  // from now on anybody may take what lies here
     }
     ++p.tick;
     if (p.tick % kClockTick == 0) {
@@ -398,7 +406,7 @@ G* Machine::find_runnable() noexcept {
   }
 }
 
-// What must not starve while there is always a goroutine to run: the poller and the timers.
+// Looks at what must not starve while there is always a goroutine to run: the poller and the timers.
 void Machine::periodic_check() noexcept {
   Processor& p = *processor();
   refresh_clock();
@@ -435,7 +443,7 @@ bool Machine::fire_timers(Processor& owner) noexcept {
 bool Machine::start_spinning() noexcept {
   if (!scheduler_.has_several()) return false;
   if (spinning_) return true;
-  // Searchers cost CPU; half of the busy processors is enough of them.
+  // Searchers cost CPU; half as many as there are busy processors are enough.
   const int busy = scheduler_.procs() - scheduler_.sleepers_.idle();
   if (2 * scheduler_.sleepers_.searching() >= busy) return false;
   set_spinning(true);
@@ -448,7 +456,8 @@ void Machine::set_spinning(bool spinning) noexcept {
   observed_spinning_.store(spinning, std::memory_order_relaxed);
 }
 
-// Having found work: the last searcher to stop wakes another, for there may be more where this came from.
+// Stops searching after work was found. The last searcher to stop wakes another, because there may be more work where
+// this came from.
 void Machine::stop_spinning() noexcept {
   set_spinning(false);
   if (scheduler_.sleepers_.end_search()) scheduler_.wake_if_needed();
@@ -509,7 +518,8 @@ void Machine::idle() noexcept {
   scheduler_.monitor().note_activity();
 }
 
-// Until I/O, an interrupt, or the next timer. A processor that a timer woke a moment ago lets further ones gather.
+// Sleeps until I/O, an interrupt, or the next timer. A processor that a timer woke a moment ago lets further timers
+// gather.
 void Machine::sleep_in_poller() noexcept {
   Processor& p = *processor();
   const Nanos next = p.timers.next();
@@ -528,22 +538,24 @@ void Machine::sleep_in_poller() noexcept {
   if (woken >= until) p.timer_wake = woken;
 }
 
-// set_procs() took this processor out of service: what it has goes to the others. Its poller and its timers stay with it, so this
-// machine goes on serving them.
+// set_procs() took this processor out of service, so its goroutines go to the others. Its poller and its timers stay
+// with it, so this machine goes on serving them.
 void Machine::serve_retired_processor() noexcept {
   Processor& p = *processor();
   if (spinning_) stop_spinning();
   if (G* const g = p.runnext.exchange(nullptr, std::memory_order_acquire)) scheduler_.push_global(g);
   while (G* const g = p.queue.pop()) scheduler_.push_global(g);
-  // For sysmon's deep sleep these two are what joining and leaving the idle set are for a processor in service; seq_cst as there.
+  // For sysmon's deep sleep, these two stores are what joining and leaving the idle set are for a processor in service.
+  // They are seq_cst for the same reason.
   p.dormant.store(true, std::memory_order_seq_cst);
   sleep_in_poller();
   p.dormant.store(false, std::memory_order_seq_cst);
   scheduler_.monitor().note_activity();
 }
 
-// While a processor's own machine was away (in a blocking call, with a goroutine that computed), another served it. The kernel posts the
-// completions of io_uring requests by the thread that made them, so the processor goes back as soon as its own machine waits for one.
+// While a processor's own machine was away (in a blocking call, with a goroutine that computed), another machine served
+// the processor. The kernel posts the completions of io_uring requests by the thread that made them, so the processor
+// goes back as soon as its own machine waits for a processor.
 bool Machine::give_processor_home() noexcept {
   Processor& p = *processor();
   if (p.home->ended_.load(std::memory_order_relaxed)) p.home = this;

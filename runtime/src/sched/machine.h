@@ -1,12 +1,14 @@
 // M: a machine, an OS thread that runs goroutines for the processor it holds.
 //
-// The thread's own stack is the scheduler stack: run() finds a goroutine, switches to it, and when the goroutine has left its stack does
-// what it asked for (`departure`). So what is done to a goroutine that parks, yields or ends never runs on that goroutine's stack.
+// The thread's own stack is the scheduler stack: run() finds a goroutine and switches to it. When the goroutine has
+// left its stack, run() does what the goroutine asked for (`departure_`). So what is done to a goroutine that parks,
+// yields or ends never runs on that goroutine's stack.
 //
-// There are as many machines as there are threads needed: one for each processor, and one for each goroutine that is inside blocking(),
-// computes for too long, or is locked to its thread. A machine without a processor sleeps in wait_for_processor() until somebody assigns
-// one. While goroutine code runs, sysmon may take the processor away (sched/lease.h). The goroutine then parks and readies others without;
-// for what needs a processor it first gets one again, by way of the global queue: enter().
+// There are as many machines as threads are needed: one for each processor, and one for each goroutine that is inside
+// blocking(), computes for too long, or is locked to its thread. A machine without a processor sleeps in
+// wait_for_processor() until somebody assigns one. While goroutine code runs, sysmon may take the processor away
+// (sched/lease.h). The goroutine then parks and readies others without a processor. For what needs a processor the
+// goroutine first gets one again, by way of the global queue: enter() does that.
 #pragma once
 
 #include <sys/types.h>
@@ -35,58 +37,60 @@ class Machine {
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
-  // The thread's body: until the scheduler stops, or the goroutine that was locked to the thread has ended.
+  // The thread's body. It runs until the scheduler stops, or the goroutine that was locked to the thread has ended.
   void run() noexcept;
 
   // --- any thread ---
   int id() const noexcept { return id_; }
-  // From 0 on, and no other machine's whose thread may still run, of whichever runtime.
+  // Counts from 0 on. No other machine whose thread may still run, of whichever runtime, has the same number.
   int number_in_process() const noexcept { return number_in_process_; }
   Scheduler& scheduler() noexcept { return scheduler_; }
   // The kernel's id of the thread; 0 before and after it runs.
   pid_t thread_id() const noexcept { return thread_id_.load(std::memory_order_acquire); }
   G* observed_current() const noexcept { return current_.load(std::memory_order_acquire); }
   bool observed_spinning() const noexcept { return observed_spinning_.load(std::memory_order_relaxed); }
-  // The processor it holds, -1 without; a moment old.
+  // Returns the id of the processor that the machine holds, -1 when it holds none; a moment old.
   int observed_processor() const noexcept;
   const G* observed_locked() const noexcept { return locked_.load(std::memory_order_relaxed); }
-  // The processor it held last.
+  // Returns the id of the processor that the machine held last.
   int last_processor() const noexcept { return last_processor_.load(std::memory_order_relaxed); }
   Lease<Processor>& lease() noexcept { return lease_; }
-  // To a machine that waits for one or is about to; with a goroutine when the machine is locked to it. At most one until it is taken up.
+  // Gives a processor to a machine that waits for one or is about to; with a goroutine when the machine is locked to
+  // that one. There is at most one such processor until the machine has taken it up.
   void assign(Processor& processor, G* locked_goroutine) noexcept;
   // Makes a waiting machine look at Scheduler::stopping().
   void wake() noexcept;
 
   // --- on this thread ---
-  // Steady only in runtime mode; null when it was given up or taken.
+  // The result is steady only in runtime mode; it is null when the processor was given up or taken.
   Processor* processor() noexcept { return lease_.processor(); }
   G* current() noexcept { return current_.load(std::memory_order_relaxed); }
 
   // --- for the goroutine that runs here, on its own stack; in runtime mode ---
-  // The calling goroutine's machine, in runtime mode. When the processor is gone the goroutine goes through the global queue, so that
-  // this may be another machine than before. Goroutines only, without locks.
+  // Returns the calling goroutine's machine, in runtime mode. When the processor is gone, the goroutine goes through
+  // the global queue, so this may be another machine than before. For goroutines only, without locks.
   static Machine& enter() noexcept;
   void park(CommitFn commit, void* arg, WaitReason reason) noexcept;
-  // From here on with a processor.
+  // From here on, the machine has a processor.
   enum class YieldTo { local_queue, global_queue };
   void yield(YieldTo where) noexcept;
   [[noreturn]] void exit_goroutine() noexcept;
-  // What a goroutine must not leave its thread with; debug builds only.
+  // Checks for what a goroutine must not leave its thread with; in debug builds only.
 #ifdef NDEBUG
   void check_departure(const char*) noexcept {}
 #else
   void check_departure(const char* wait) noexcept;
 #endif
-  // Back to user code.
+  // Goes back to user code.
   void leave() noexcept { lease_.leave(current()->mode); }
-  // From now on no other goroutine runs on this thread, and the caller on no other, until unlock_thread().
+  // From now on no other goroutine runs on this thread, and the caller runs on no other thread, until unlock_thread().
   void lock_thread() noexcept { locked_.store(current(), std::memory_order_relaxed); }
   void unlock_thread() noexcept { locked_.store(nullptr, std::memory_order_relaxed); }
   bool locked() const noexcept { return locked_.load(std::memory_order_relaxed) != nullptr; }
-  // Whether a goroutine that is or was locked to the thread may have changed what new threads would inherit from it.
+  // Tells whether a goroutine that is or was locked to the thread may have changed what new threads would inherit from
+  // it.
   bool may_be_altered() const noexcept { return locked() || ending_; }
-  // Goroutines that this processor could run now.
+  // Tells whether there are goroutines that this processor could run now.
   bool others_wait() noexcept;
   // Gives the processor to another machine, because the calling goroutine is about to block its thread.
   void give_processor_away() noexcept;
@@ -94,7 +98,8 @@ class Machine {
   // --- in runtime mode with a processor, from a goroutine or the scheduler ---
   // Queues a goroutine that has become runnable: into the batch while the poller or timers run, else into runnext.
   void enqueue(G* g) noexcept;
-  // To the tail of the processor's queue, or half of that to the global one.
+  // Queues a goroutine at the tail of the processor's queue. When the queue is full, half of it and the goroutine go to
+  // the global queue.
   void enqueue_last(G* g) noexcept;
 
  private:
@@ -134,10 +139,10 @@ class Machine {
   Lease<Processor> lease_;
   std::atomic<G*> current_{nullptr};
   GList* batch_ = nullptr;           // set while the poller or timers run
-  bool spinning_ = false;            // this machine is counted in the scheduler's spinning
+  bool spinning_ = false;            // this machine is counted as searching (sched/sleepers.h)
   bool inherits_slice_ = false;      // what find_runnable() returned came from runnext
-  bool ending_ = false;              // its locked goroutine ended: the thread is not clean and goes, too
-  std::atomic<G*> locked_{nullptr};  // the goroutine that this thread is reserved for; written here only
+  bool ending_ = false;              // its locked goroutine ended: the thread is not clean and ends, too
+  std::atomic<G*> locked_{nullptr};  // the goroutine that this thread is reserved for; only this thread writes it
   G* assigned_ = nullptr;            // the locked goroutine, when it came with the processor
   std::atomic<pid_t> thread_id_{0};
   std::atomic<int> last_processor_{-1};
@@ -153,7 +158,7 @@ class Machine {
   std::atomic<bool> waits_{false};  // it is in the list of machines that wait for a processor
   std::atomic<bool> ended_{false};  // its thread has ended or is about to
 
-  std::uint64_t float_control_ = 0;  // the thread's, which goroutines leave as it is
+  std::uint64_t float_control_ = 0;  // the thread's value, which goroutines leave as it is
 
   Fiber fiber_;  // the thread's own stack
   ExceptionGlobals* exception_globals_ = nullptr;
@@ -163,7 +168,7 @@ class Machine {
   void* commit_arg_ = nullptr;
 };
 
-// Inline: arch/fiber_switch.h says why.
+// It is inline; arch/fiber_switch.h says why.
 [[gnu::always_inline]] inline void Machine::park(CommitFn commit, void* arg, WaitReason reason) noexcept {
   G* const g = current();
   WEFT_CHECK(g != nullptr, "park outside a goroutine");
@@ -182,26 +187,28 @@ class Machine {
   switch_fiber(current()->fiber, fiber_, exception_globals_);
 }
 
-// The machine of the calling thread; null on a plain thread. Not inlined: a goroutine that keeps the address of a thread-local over
-// a park reads another thread's.
+// Returns the machine of the calling thread; null on a plain thread. It is not inlined: a goroutine that keeps the
+// address of a thread-local over a park reads another thread's.
 [[gnu::noinline]] Machine* current_machine() noexcept;
 void set_current_machine(Machine* machine) noexcept;
 
-// The bubble of the goroutine that runs on `machine`; null outside of bubbles, on scheduler stacks, and for a null machine.
+// Returns the bubble of the goroutine that runs on `machine`; null outside of bubbles, on scheduler stacks, and for a
+// null machine.
 inline BubbleHooks* bubble_of(Machine* machine) noexcept {
   const G* const g = machine == nullptr ? nullptr : machine->current();
   return g == nullptr ? nullptr : g->bubble.load(std::memory_order_relaxed);
 }
 
-// park() of sched/park.h for callers that have the machine at hand.
+// Does what park() of sched/park.h does, for callers that have the machine at hand.
 [[gnu::always_inline]] inline void park_here(Machine& machine, CommitFn commit, void* arg, WaitReason reason) noexcept {
-  // With or without a processor: the caller may hold the lock that commit releases, and must not wait for one.
+  // The machine may have a processor or not: the caller may hold the lock that commit releases, and must not wait for a
+  // processor.
   if (!machine.lease().enter()) static_cast<void>(machine.lease().settle());
   machine.park(commit, arg, reason);
 }
 
-// While it lives, the calling machine keeps the processor that it has. Any thread, goroutine or scheduler, also under locks; nests. Not
-// over a park.
+// While a Pin lives, the calling machine keeps the processor that it has. Any thread may make one, goroutine or
+// scheduler, also under locks; pins nest. A Pin must not live over a park.
 class Pin {
  public:
   Pin() noexcept : machine_(current_machine()) {
@@ -221,9 +228,9 @@ class Pin {
   Pin(const Pin&) = delete;
   Pin& operator=(const Pin&) = delete;
 
-  // Null on a plain thread.
+  // Returns null on a plain thread.
   Machine* machine() const noexcept { return machine_; }
-  // Null where there is none.
+  // Returns null where there is none.
   Processor* processor() const noexcept { return processor_; }
 
  private:

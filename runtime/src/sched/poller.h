@@ -9,11 +9,12 @@ class Poller {
  public:
   virtual ~Poller() = default;
 
-  // Reaps what has completed and readies its goroutines; when nothing has, waits up to `timeout` nanoseconds (0: not at all, kNever:
-  // without bound). Called by the machine that holds the processor, on its scheduler stack.
+  // Reaps what has completed and readies its goroutines. When nothing has completed, waits up to `timeout` nanoseconds
+  // (0: not at all, kNever: without bound). The machine that holds the processor calls it, on its scheduler stack.
   virtual void poll(Nanos timeout) noexcept = 0;
 
-  // Makes the present blocking poll, or else the next one, return soon. Any thread; cheap when one is already under way.
+  // Makes the present blocking poll, or else the next one, return soon. Any thread may call it; it is cheap when an
+  // interrupt is already under way.
   virtual void interrupt() noexcept = 0;
 };
 

@@ -1,7 +1,8 @@
 // P: a processor, the right to run goroutines and what goes with it: a run queue, a timer heap, a poller, caches.
 //
-// Owned by one machine at a time, the one whose lease holds it (sched/lease.h). Others may steal from `queue`, take `runnext` by
-// compare-and-swap, fire `timers`, interrupt `poller`, and read the counters; everything else is the owner's alone.
+// A processor is owned by one machine at a time, the one whose lease holds it (sched/lease.h). Others may steal from
+// `queue`, take `runnext` by compare-and-swap, fire `timers`, interrupt `poller`, and read the counters; everything
+// else is the owner's alone.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,7 @@ namespace weft::rt {
 
 class Machine;
 
-// Counted by one thread, read by any.
+// A counter that one thread counts up and any thread reads.
 class Counter {
  public:
   void add(std::uint64_t n = 1) noexcept {
@@ -45,30 +46,33 @@ struct alignas(64) Processor {
   Nanos timer_wake = 0;    // when it was last woken from sleep by a timer
   bool owes_wake = false;  // goroutines were queued, and no other processor has been woken for them
 
-  // Who holds it; null while it goes from one machine to another. For sysmon and dumps.
+  // The machine that holds the processor; null while the processor goes from one machine to another. It is for sysmon
+  // and dumps.
   std::atomic<Machine*> machine{nullptr};
-  // The machine that it belongs with. The holder's.
+  // The machine that the processor belongs with. The field is the holder's.
   Machine* home = nullptr;
 
-  // Set by sysmon when one time slice lasts too long: goroutines that wake each other share a slice, and then others have their turn.
+  // Sysmon sets this when one time slice lasts too long: goroutines that wake each other share a slice, and then others
+  // have their turn.
   std::atomic<bool> slice_over{false};
-  // The only processor that there ever was: nobody steals from it, and its holder spares itself the locked instructions against thieves,
-  // a third of what a hand-over takes. Its holder ends that (release) at the first scheduling point at which there are others; thieves
-  // look here first (acquire).
+  // True while this is the only processor that there ever was. Nobody steals from it, so its holder spares itself the
+  // locked instructions against thieves, which are a third of what a hand-over takes. The holder ends that (release) at
+  // the first scheduling point at which there are other processors; thieves look here first (acquire).
   std::atomic<bool> exclusive{false};
-  // Out of service since set_procs() lowered the number.
+  // True while the processor is out of service, because set_procs() lowered the number.
   std::atomic<bool> retired{false};
-  // Retired, and its machine sleeps in its poller: for sysmon, which has nothing to look after then.
+  // True while the processor is retired and its machine sleeps in its poller. It is for sysmon, which has nothing to
+  // look after then.
   std::atomic<bool> dormant{false};
 
   RunQueue<G, kRunQueueSlots> queue{kRunQueueStart};
-  // The goroutine that was readied last, which runs first: it finds what its waker left in the cache.
+  // The goroutine that was readied last. It runs first, because it finds what its waker left in the cache.
   std::atomic<G*> runnext{nullptr};
 
   TimerHeap& timers;
   const std::unique_ptr<Poller> poller;
 
-  // The time at the owner's last look at the clock; what parks are dated with.
+  // The time at the owner's last look at the clock. Parks are dated with it.
   std::atomic<Nanos> clock{0};
 
   G* free = nullptr;  // dead goroutines, linked by G::link

@@ -2,11 +2,13 @@
 //
 // head_ and tail_ count up for ever and wrap; tail_ - head_ is the length, slot i lies at i % kSlots.
 //   tail_  written by the owner alone; the release store publishes the slots below it.
-//   head_  advanced by compare-and-swap by the owner and by thieves; winning it is what takes the goroutines [old, new).
-// A slot is overwritten only after head_ has passed it: the owner's acquire load of head_ in push() pairs with the consumers' release.
-// A consumer reads the slots first and takes them by the swap afterwards, so a read may race with an overwrite; then the swap fails.
+//   head_  the owner and thieves advance it by compare-and-swap; whoever wins has taken the goroutines [old, new).
+// A slot is overwritten only after head_ has passed it: the owner's acquire load of head_ in push() pairs with the
+// consumers' release.
+// A consumer reads the slots first and takes them by the swap afterwards. So a read may race with an overwrite; then
+// the swap fails.
 //
-// A template over the atomics: tests/model/run_queue_test.cc explores it.
+// The queue is a template over its atomics, so that tests/model/run_queue_test.cc can explore it.
 #pragma once
 
 #include <atomic>
@@ -23,7 +25,7 @@ class RunQueue {
  public:
   explicit RunQueue(std::uint32_t start = 0) noexcept : head_(start), tail_(start) {}
 
-  // Owner only. False when it is full.
+  // For the owner only. Returns false when the queue is full.
   bool push(T* item) noexcept {
     const std::uint32_t head = head_.load(std::memory_order_acquire);
     const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
@@ -33,7 +35,7 @@ class RunQueue {
     return true;
   }
 
-  // Owner only. Null when it is empty.
+  // For the owner only. Returns null when the queue is empty.
   T* pop() noexcept {
     std::uint32_t head = head_.load(std::memory_order_acquire);
     for (;;) {
@@ -45,7 +47,7 @@ class RunQueue {
     }
   }
 
-  // The same where there are no thieves.
+  // Does the same where there are no thieves.
   T* pop_exclusively() noexcept {
     const std::uint32_t head = head_.load(std::memory_order_relaxed);
     if (tail_.load(std::memory_order_relaxed) == head) return nullptr;
@@ -54,14 +56,16 @@ class RunQueue {
     return item;
   }
 
-  // Owner only: the item that pop() returns after `ahead` others, for a prefetch; null when there is none, or it may be taken already.
+  // For the owner only, for a prefetch: returns the item that pop() returns after `ahead` others; null when there is
+  // none. The item may be taken already.
   T* peek(std::uint32_t ahead) const noexcept {
     const std::uint32_t head = head_.load(std::memory_order_relaxed);
     if (tail_.load(std::memory_order_relaxed) - head <= ahead) return nullptr;
     return slots_[(head + ahead) % kSlots].load(std::memory_order_relaxed);
   }
 
-  // Owner only, when push() failed: takes the older half and hands each to sink(T*). False when a thief made room meanwhile.
+  // For the owner only, when push() has failed: takes the older half and hands each item to sink(T*). Returns false
+  // when a thief made room meanwhile.
   template <typename Sink>
   bool take_half(Sink sink) noexcept {
     T* batch[kSlots / 2];
@@ -76,8 +80,8 @@ class RunQueue {
     return true;
   }
 
-  // Called by the owner of `this`: moves the older half of `victim` here and returns one of them to run; null when it had none.
-  // `this` must be empty.
+  // Called by the owner of `this`: moves the older half of `victim` here and returns one of these goroutines to run;
+  // null when `victim` had none. `this` must be empty.
   T* steal_from(RunQueue& victim) noexcept {
     const std::uint32_t to = tail_.load(std::memory_order_relaxed);
     std::uint32_t n = 0;
@@ -104,7 +108,7 @@ class RunQueue {
     return item;
   }
 
-  // Any thread; a moment old.
+  // Any thread may call these; the results are a moment old.
   bool empty() const noexcept { return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire); }
   std::uint32_t size() const noexcept {
     const std::uint32_t head = head_.load(std::memory_order_acquire);

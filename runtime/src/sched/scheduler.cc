@@ -14,14 +14,14 @@
 namespace weft::rt {
 namespace {
 
-// A plain thread that uses the scheduler counts itself in scheduler_users before it reads running_scheduler; the end of run() stores null
-// and then waits for the count to be zero. Each writes before it reads what the other wrote (seq_cst): either the thread sees null or
-// run() sees the thread.
+// A plain thread that uses the scheduler counts itself in scheduler_users before it reads running_scheduler. The end of
+// run() stores null and then waits for the count to be zero. Each writes before it reads what the other wrote
+// (seq_cst), so either the thread sees null or run() sees the thread.
 std::atomic<Scheduler*> running_scheduler{nullptr};
 std::atomic<int> scheduler_users{0};
 
-// Machines whose threads were detached, of runtimes that have ended: Machine::number_in_process() begins there. Written between
-// runtimes, whose threads are started after that.
+// The number of machines whose threads were detached, of runtimes that have ended. Machine::number_in_process() begins
+// there. It is written between runtimes; the threads of the next runtime are started after that.
 std::atomic<int> abandoned_machines{0};
 
 // How long run() waits for machines that are in the middle of a goroutine when main returns.
@@ -54,7 +54,8 @@ Scheduler::Scheduler(const RuntimeOptions& options, std::unique_ptr<Backend> bac
       sleepers_(kMaxProcs) {}
 
 Scheduler::~Scheduler() {
-  // Goroutines that main did not wait for never run again; their slots are not used again either, for others may point to them.
+  // Goroutines that main did not wait for never run again. Their slots are not used again either, because others may
+  // point to them.
   for_each_goroutine_slot([](G& g) { g.set_status(Status::dead); });
   for (const auto& p : processors()) stacks_.give(p->free);
 }
@@ -129,7 +130,7 @@ bool Scheduler::any_machine_in_runtime_mode() noexcept {
   return any;
 }
 
-// What does not run now never will.
+// Marks the goroutines that don't run now as dead: they never will run.
 void Scheduler::abandon_goroutines() noexcept {
   for_each_goroutine_slot([](G& g) {
     if (g.status() != Status::running) g.set_status(Status::dead);
@@ -143,8 +144,9 @@ void Scheduler::run_machine(Machine& machine) noexcept {
     const std::lock_guard lock(machines_mutex_);
     machine.ended_.store(true, std::memory_order_relaxed);
     if (!stopping()) {
-      // Its goroutine was locked to it. What is left to this thread is the user's: the destructors of thread-local objects, which may take
-      // their time. The machine may have another thread meanwhile, and nobody waits for this one under a lock.
+      // Its goroutine was locked to this thread. What the thread still has to do is the user's: the destructors of
+      // thread-local objects, which may take their time. The machine may get another thread meanwhile, and nobody waits
+      // for this one under a lock.
       const auto still_ends = [](Thread& thread) { return !thread.try_join(); };
       ended_threads_.erase(std::partition(ended_threads_.begin(), ended_threads_.end(), still_ends),
                            ended_threads_.end());
@@ -164,7 +166,7 @@ void Scheduler::stop() noexcept {
   }
   stopped_.notify_all();
   for (const auto& p : processors()) p->poller->interrupt();
-  // A machine that is made from here on finds stopping_ under this lock, or was made before and is in the list.
+  // A machine that is made from here on finds stopping_ set under this lock. One that was made before is in the list.
   const std::lock_guard lock(machines_mutex_);
   for (const auto& machine : machines_) machine->wake();
 }
@@ -230,7 +232,7 @@ void Scheduler::start_postponed() noexcept {
 
 bool Scheduler::give_to_waiting_locked(Processor& p) noexcept {
   if (waiting_.empty()) return false;
-  // Its own, if that one is there: give_processor_home() says why.
+  // The processor goes to its own machine, if that one waits: give_processor_home() says why.
   const auto own = std::ranges::find(waiting_, p.home);
   Machine* const machine = own != waiting_.end() ? p.home : waiting_.back();
   waiting_.erase(own != waiting_.end() ? own : std::prev(waiting_.end()));
@@ -312,8 +314,8 @@ G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
     const LockGuard lock(global_mutex_);
     const std::size_t share = global_.size() / static_cast<std::size_t>(procs()) + 1;
     n = global_.pop({taken, std::min(share, limit)});
-    // Before the size: a processor that finds the global queue empty, and is about to sleep, finds them here. They fit, for the caller that
-    // asks for more than one has nothing in its queue.
+    // They are queued before the size is stored: a processor that finds the global queue empty, and is about to sleep,
+    // finds them here. They fit, because a caller that asks for more than one has nothing in its queue.
     for (std::size_t i = 1; i < n; ++i) machine.enqueue_last(taken[i]);
     global_size_.store(global_.size(), std::memory_order_release);
   }
@@ -335,7 +337,7 @@ void Scheduler::wake_if_needed_after_rmw() noexcept {
 bool Scheduler::any_work() noexcept {
   if (!global_empty()) return true;
   return std::ranges::any_of(processors(), [](const auto& p) {
-    // In this order: a goroutine may move from runnext to the queue, and never back.
+    // The order matters: a goroutine may move from runnext to the queue, and never back.
     return !p->exclusive.load(std::memory_order_acquire) &&
            (p->runnext.load(std::memory_order_acquire) != nullptr || !p->queue.empty());
   });

@@ -1,4 +1,5 @@
-// Scheduler: what the processors share: the global queue, who sleeps and who searches (sched/sleepers.h), start and stop.
+// Scheduler: what the processors share: the global queue, who sleeps and who searches (sched/sleepers.h), start and
+// stop.
 #pragma once
 
 #include <atomic>
@@ -41,46 +42,50 @@ class Scheduler {
 
   // Makes the processors. An error names what the kernel refused.
   Error prepare();
-  // Runs `main` on machines, each in a thread of its own, with `monitor` beside them, which lives as long as the scheduler. Returns when main
-  // has returned and the machines have stopped. True when all of them did within the grace time: then the scheduler may be destroyed.
-  // `around_thread` is every machine's outermost call: it prepares the thread, calls body(arg), and undoes what it did.
+  // Runs `main` on machines, each in a thread of its own, with `monitor` beside them, which lives as long as the
+  // scheduler. Returns when main has returned and the machines have stopped. The result is true when all of them
+  // stopped within the grace time: then the scheduler may be destroyed. `around_thread` is every machine's outermost
+  // call: it prepares the thread, calls body(arg), and undoes what it did.
   using AroundThread = void (*)(void (*body)(void* arg) noexcept, void* arg) noexcept;
   bool run(G* main, SystemMonitor& monitor, AroundThread around_thread);
-  // Any thread: makes every machine return from run() at its next scheduling point.
+  // Makes every machine return from run() at its next scheduling point. Any thread may call it.
   void stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
   // --- the global queue; any thread ---
   void push_global(G* g) noexcept { push_global(std::span(&g, 1)); }
   void push_global(std::span<G* const> goroutines) noexcept;
-  // The first goes to the caller, more into its queue: at most `limit`, at most a fair share.
+  // Takes at most `limit` goroutines, and at most a fair share. Returns the first, and puts the others into the
+  // caller's queue.
   G* take_global(Machine& machine, std::size_t limit) noexcept;
   bool global_empty() const noexcept { return global_size_.load(std::memory_order_acquire) == 0; }
 
   // --- processors and machines; any thread ---
   int procs() const noexcept { return procs_.load(std::memory_order_relaxed); }
-  // Puts `n` processors into service, from the first on; the rest retires. An error names what the kernel refused; then fewer are in service.
-  // What somebody chose stays until follow_default_procs(): a number that was only granted comes too late then, and is ignored.
+  // Puts `n` processors into service, from the first on; the rest retires. An error names what the kernel refused; then
+  // fewer are in service. A number that somebody chose stays until follow_default_procs(): a number that is only
+  // granted comes too late then, and is ignored.
   enum class ProcsBy { choice, grant };
   Error set_procs(int n, ProcsBy by);
-  // Retired ones, too.
+  // Returns all processors, the retired ones, too.
   std::span<const std::unique_ptr<Processor>> processors() const noexcept {
     return {processors_.data(), made_.load(std::memory_order_acquire)};
   }
-  // There is or was more than one.
+  // Tells whether there is or was more than one processor.
   bool has_several() const noexcept { return made_.load(std::memory_order_acquire) > 1; }
-  // Finds a machine for a processor that has none: one that waits, or a new one. New threads inherit masks, priorities and namespaces from
-  // the one that makes them, so only clean ones make any: machines that no goroutine is or was locked to, and sysmon, which does it for
-  // the others.
+  // Finds a machine for a processor that has none: one that waits, or a new one. New threads inherit masks, priorities
+  // and namespaces from the thread that makes them, so only clean threads make any: those of machines that no goroutine
+  // is or was locked to, and sysmon, which does it for the others.
   void hand_off(Processor& processor) noexcept;
   void add_waiting(Machine& machine) noexcept;
-  // False when it does not wait any more.
+  // Takes the machine out of those that wait. Returns false when it does not wait any more.
   bool take_waiting(Machine& machine) noexcept;
   struct MachineCount {
     std::size_t all = 0, waiting = 0;
   };
   MachineCount count_machines() noexcept;
-  // Threads of this process that are the runtime's own (sysmon and the reporter among them), the one that waits in run(), and TSan's.
+  // Counts the threads of this process that are the runtime's own (sysmon and the reporter among them), the thread that
+  // waits in run(), and TSan's.
   std::size_t threads() noexcept { return count_machines().all + 2 + (options_.crash_reports ? 1 : 0) + kToolThreads; }
   template <typename Visit>
   void for_each_machine(Visit visit) {
@@ -89,19 +94,19 @@ class Scheduler {
       if (!machine->ended_.load(std::memory_order_relaxed)) visit(*machine);
     }
   }
-  // Sysmon starts what hand_off() left to it.
+  // Starts what hand_off() left to sysmon, which calls this.
   void start_postponed() noexcept;
   bool has_postponed() const noexcept { return has_postponed_.load(std::memory_order_seq_cst); }
   int idle_processors() const noexcept { return sleepers_.idle(); }
 
-  // Whether nobody has chosen the number of processors, so that it may follow the machine's.
+  // Tells whether nobody has chosen the number of processors, so that it may follow the machine's.
   bool follows_default_procs() const noexcept { return follows_default_procs_.load(std::memory_order_relaxed); }
   void follow_default_procs() noexcept;
   SystemMonitor& monitor() noexcept { return *monitor_; }
 
   // --- waking and searching ---
   void wake_if_needed() noexcept;
-  // The same when the caller's last access to the queue was an atomic read-modify-write.
+  // Does the same when the caller's last access to the queue was an atomic read-modify-write.
   void wake_if_needed_after_rmw() noexcept;
   bool any_work() noexcept;
 
@@ -142,7 +147,8 @@ class Scheduler {
   std::mutex procs_mutex_;  // one set_procs() at a time
   std::atomic<int> procs_{0};
   std::atomic<bool> follows_default_procs_{false};  // written under procs_mutex_
-  // Room for all that there can be, so that readers need no lock; below made_ they are there for good.
+  // There is room for all processors that there can be, so that readers need no lock. Those below made_ are there for
+  // good.
   std::vector<std::unique_ptr<Processor>> processors_;
   std::atomic<std::size_t> made_{0};
 

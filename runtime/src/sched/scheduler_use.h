@@ -5,7 +5,8 @@ namespace weft::rt {
 
 class Scheduler;
 
-// The running scheduler, held for as long as this lives; null when none runs. Any thread, for a moment: the end of run() waits.
+// Holds the running scheduler for as long as this object lives; null when none runs. Any thread may use one, for a
+// moment: the end of run() waits for it.
 class SchedulerUse {
  public:
   SchedulerUse() noexcept;

@@ -23,11 +23,11 @@ namespace {
 
 constexpr std::size_t kMinStack = 16 * 1024;
 
-// Slots of the first and of the largest slab; each slab is twice the one before.
+// Slots of the first and of the largest slab; each slab has twice as many as the one before.
 constexpr std::size_t kFirstSlab = 64;
 constexpr std::size_t kLargestSlab = 4096;
 
-// A stack's size in whole pages.
+// Returns a stack's size in whole pages.
 std::size_t whole_stack(std::size_t size) noexcept { return round_up(std::max(size, kMinStack), page_size()); }
 
 void add_slab_record(const char* base, std::size_t stride, std::size_t slots) {
@@ -92,7 +92,7 @@ G* StackPool::make_slot_locked(Slab& slab) {
   g->stack_low = low + page_size();
   g->pool = this;
 #if defined(WEFT_ASAN)
-  // What only a parked goroutine's stack points to is no leak.
+  // Memory that only a parked goroutine's stack points to is no leak.
   __lsan_register_root_region(g->stack_low, stack_size_);
 #endif
   slab.made.store(slot + 1, std::memory_order_release);

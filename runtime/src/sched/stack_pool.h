@@ -2,11 +2,11 @@
 //
 // A slab is one mapping (stack/slab.h) that is cut into slots. A slot holds, from its low end:
 //   [guard page][stack ... grows down from the top][G and its closure, in the stack's top page]
-// The stride from slot to slot is the stack and its guard, which is no power of two, and each slot's G is shifted by a few cache lines:
-// otherwise every G would fall into the same few sets of every cache.
+// The stride from slot to slot is the stack and its guard, which is no power of two, and each slot's G is shifted by a
+// few cache lines. Otherwise every G would fall into the same few sets of every cache.
 //
-// Slots are never unmapped: a G outlives its goroutine, so that a late waker may still look at its state word, and the list of all
-// goroutines is a walk over the slabs.
+// Slots are never unmapped. A G outlives its goroutine, so that a late waker may still look at its state word, and the
+// list of all goroutines is a walk over the slabs.
 #pragma once
 
 #include <atomic>
@@ -26,8 +26,8 @@ constexpr std::size_t goroutine_offset(std::size_t size, std::size_t slot) noexc
   return (size + kSlotColourStep - 1) / kSlotColourStep * kSlotColourStep + (slot % kSlotColours) * kSlotColourStep;
 }
 
-// A slab as it was cut, for whoever looks at the process from outside (symbols/debug_root.h). A record is never freed, as its slab is never
-// unmapped.
+// A slab as it was cut, for whoever looks at the process from outside (symbols/debug_root.h). A record is never freed,
+// because its slab is never unmapped.
 struct SlabRecord {
   const SlabRecord* next;
   const char* base;
@@ -47,15 +47,16 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  // Puts one to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Makes new ones, and maps a slab for
-  // them, when none is left or when another thread is just giving back the rest of what it took. Throws std::bad_alloc when the kernel has
-  // no more memory. Where guards cost mappings and there are no more, it ends the process.
+  // Puts one to `n` idle Gs in front of the list `head` (linked by G::link) and returns the new head. Makes new ones,
+  // and maps a slab for them, when none is left or when another thread is just giving back the rest of what it took.
+  // Throws std::bad_alloc when the kernel has no more memory. Where guards cost mappings and there are no more, it ends
+  // the process.
   G* take(std::size_t n, G* head);
   // Gives the whole list back.
   void give(G* head) noexcept;
 
-  // Calls visit(G&) for every slot that was ever in use; the caller sorts out which goroutines live. Takes no lock, so that a process
-  // that is broken can still be dumped.
+  // Calls visit(G&) for every slot that was ever in use; the caller sorts out which goroutines live. Takes no lock, so
+  // that a process that is broken can still be dumped.
   template <typename Visit>
   void for_each(Visit visit) const {
     for (const Slab* slab = first_.load(std::memory_order_acquire); slab != nullptr;
@@ -65,10 +66,11 @@ class StackPool {
     }
   }
 
-  // The goroutine on whose stack (or guard page) `address` lies; null when it is none of this pool's. Takes no lock.
+  // Returns the goroutine on whose stack (or guard page) `address` lies; null when it is none of this pool's. Takes no
+  // lock.
   G* owner_of(const void* address) const noexcept;
 
-  // Slots that were ever in use.
+  // Returns the number of slots that were ever in use.
   std::size_t size() const noexcept;
 
   std::size_t stack_size() const noexcept { return stack_size_; }
@@ -78,8 +80,8 @@ class StackPool {
   template <typename Visit>
   friend void for_each_stack_pool(Visit visit);
 
-  // Slabs are linked at the end of the list and stay, each as soon as it is mapped; `made` grows as soon as the slot's G is made. Both
-  // are published by a release store.
+  // Slabs are linked at the end of the list and stay, each as soon as it is mapped; `made` grows as soon as the slot's
+  // G is made. Both are published by a release store.
   struct Slab {
     char* base;
     std::size_t slots;
@@ -96,16 +98,16 @@ class StackPool {
   const std::size_t stack_size_;
   const std::size_t stride_;
   std::atomic<Slab*> first_{nullptr};
-  StackPool* next_pool_ = nullptr;  // in the list behind first_stack_pool
+  StackPool* next_pool_ = nullptr;  // in the list that begins at first_stack_pool
 
-  mutable SpinMutex
-      mutex_;  // guards all below, and the changes of the list; held over the system calls that make a slot
+  // Guards all below, and the changes of the list. It is held over the system calls that make a slot.
+  mutable SpinMutex mutex_;
   Slab* last_ WEFT_GUARDED_BY(mutex_) = nullptr;
-  G* free_ WEFT_GUARDED_BY(mutex_) =
-      nullptr;  // lists of idle Gs, linked by G::next_list: one lock and one cache line for a whole list
+  // Lists of idle Gs, linked by G::next_list: one lock and one cache line for a whole list.
+  G* free_ WEFT_GUARDED_BY(mutex_) = nullptr;
 };
 
-// The pool for stacks of that size; it lives as long as the process.
+// Returns the pool for stacks of that size; the pool lives as long as the process.
 StackPool& stack_pool(std::size_t stack_size);
 
 // Pools are put in front of the list when they are complete (release), and stay.

@@ -11,9 +11,10 @@ class SystemMonitor {
 
   // --- any thread ---
   virtual bool on_its_thread() const noexcept = 0;
-  // Makes it look now.
+  // Makes the monitor look now.
   virtual void wake() noexcept = 0;
-  // A machine has left its idle sleep. What it did to leave the idle set, it did before with sequential consistency.
+  // Called when a machine has left its idle sleep. Before the call, the machine left the idle set with sequential
+  // consistency.
   virtual void note_activity() noexcept = 0;
 
  protected:

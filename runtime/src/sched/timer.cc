@@ -9,7 +9,7 @@ namespace {
 
 SpinMutex spare_mutex;
 
-// Guarded by spare_mutex; outlives every static destructor.
+// The heaps that no processor has. They are guarded by spare_mutex and outlive every static destructor.
 std::vector<TimerHeap*>& spare_heaps() WEFT_REQUIRES(spare_mutex) {
   static auto* const heaps = new std::vector<TimerHeap*>;
   return *heaps;
@@ -44,7 +44,8 @@ TimerPolicy::Place::Place() noexcept {
   }
 }
 
-// The owner looks at its heap before it sleeps; anybody else's sleep must be broken.
+// The heap's owner looks at the heap before it sleeps. When the caller is not the owner, the owner's sleep must be
+// broken.
 void TimerPolicy::Place::moved_ahead() const noexcept {
   if (scheduler_ && *scheduler_) (*scheduler_)->processors().front()->poller->interrupt();
 }

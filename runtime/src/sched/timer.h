@@ -1,18 +1,22 @@
 // RuntimeTimer and TimerHeap: one 4-ary heap of timers per processor.
 //
-// A timer is armed on the heap of the processor that runs the caller (a plain thread's goes to the first), and fires there, or on a
-// processor that has nothing better to do. A goroutine in a bubble arms it on the bubble's heap (time/bubble.h). Under its heap's lock:
-// heap_, index_, when_ of an armed timer, and the heap itself. heap_ is atomic because stop() must find the lock: it locks what it read and
-// looks again.
+// A timer is armed on the heap of the processor that runs the caller, and fires there, or on a processor that has
+// nothing better to do. A plain thread's timer goes to the first processor's heap, and a timer of a goroutine in a
+// bubble to the bubble's heap (time/bubble.h). The lock of its heap guards heap_, index_ and when_ of an armed timer,
+// and the heap itself. heap_ is atomic because stop() must find the lock: stop() locks the heap that it read, and looks
+// again.
 //
-// A stopped timer leaves its heap at once, and not lazily as in Go: it may lie on a stack that is about to be used for something else, and
-// nothing keeps its memory. Those that are stopped most, timeouts beside something that was ready, are in no heap (time/chan_timer.h).
+// A stopped timer leaves its heap at once, and not lazily as in Go: the timer may lie on a stack that is about to be
+// used for something else, and nothing keeps its memory. The timers that are stopped most, timeouts beside something
+// that was ready, are in no heap (time/chan_timer.h).
 //
-// stop against fire: both take the timer out of the heap under the lock; who does decides. A firing heap shows the timer in `firing_`
-// from before the lock is released until the callback returned; stop_and_wait() waits for that. A callback may end the timer's life
-// (it wakes the goroutine on whose stack the timer lies), so the heap never touches a timer after calling it.
+// Stop and fire: both take the timer out of the heap under the lock; whoever does so decides. A firing heap shows the
+// timer in `firing_` from before the lock is released until the callback has returned; stop_and_wait() waits for that.
+// A callback may end the timer's life (it wakes the goroutine on whose stack the timer lies), so the heap never touches
+// a timer after calling its callback.
 //
-// Templates over atomics, mutex and the choice of a heap: tests/model/timer_test.cc explores them.
+// The classes are templates over atomics, mutex and the choice of a heap, so that tests/model/timer_test.cc can explore
+// them.
 #pragma once
 
 #include <atomic>
@@ -33,48 +37,51 @@ namespace weft::rt {
 template <typename Policy>
 class BasicTimerHeap;
 
-// One-shot, owned by its user, who keeps it in place while it is armed. Any thread, while the runtime runs; one user at a time.
+// A one-shot timer. Its user owns it, and keeps it in place while it is armed. Any thread may use it while the runtime
+// runs; it has one user at a time.
 template <typename Policy>
 class BasicTimer {
  public:
-  // Runs on a scheduler stack without locks: it may ready goroutines, start goroutines and (other) timers; it may not park or throw.
-  // `now` is when its heap was looked at: what is due then is due.
+  // Runs on a scheduler stack without locks: it may ready goroutines, and start goroutines and (other) timers; it may
+  // not park or throw. `now` is the time at which the heap was looked at: what is due at that time is due.
   using Callback = void (*)(void* arg, Nanos now) noexcept;
   using Dropped = void (*)(void* arg) noexcept;
 
-  // `dropped` is called in place of the callback, on a plain thread's or a goroutine's stack, when the heap is given back.
+  // `dropped` is called in place of the callback, on a plain thread's or a goroutine's stack, when the heap is given
+  // back.
   BasicTimer(Callback callback, void* arg, Dropped dropped = nullptr) noexcept
       : callback_(callback), dropped_(dropped), arg_(arg) {}
-  ~BasicTimer();  // stopped or fired
+  ~BasicTimer();  // it is stopped, or has fired
   BasicTimer(const BasicTimer&) = delete;
   BasicTimer& operator=(const BasicTimer&) = delete;
 
-  // Arms it, or moves it if it is armed. A time in the past fires at the next opportunity.
+  // Arms the timer, or moves it if it is armed. A time in the past fires at the next opportunity.
   void start(std::chrono::steady_clock::time_point when) noexcept { start_at(to_nanos(when)); }
   void start_at(Nanos when) noexcept;
-  // The same; false, and it is not armed, when no runtime runs.
+  // Does the same. Returns false, and does not arm the timer, when no runtime runs.
   bool try_start_at(Nanos when) noexcept;
-  // On a heap of the caller's choice, whose owner looks at it afterwards.
+  // Arms the timer on a heap of the caller's choice, whose owner looks at the heap afterwards.
   void start_in(BasicTimerHeap<Policy>& heap, Nanos when) noexcept;
 
-  // True: it was armed and will not fire. False: it fired, is firing, or was not armed.
+  // Returns true when the timer was armed and will not fire; false when it fired, is firing, or was not armed.
   bool stop() noexcept;
 
-  // After it returns the callback is not running and will not. Not to be called from the callback itself.
+  // After this returns, the callback is not running and will not run. It must not be called from the callback itself.
   void stop_and_wait() noexcept;
 
  private:
   using Heap = BasicTimerHeap<Policy>;
   friend Heap;
 
-  // True when it is the heap's earliest now. Nothing of the timer may be touched behind it: it may have fired.
+  // Returns true when the timer is the heap's earliest now. After the call nothing of the timer may be touched: it may
+  // have fired.
   bool insert(Heap& heap, Nanos when) noexcept;
 
   const Callback callback_;
   const Dropped dropped_;  // null: nobody wants to know
   void* const arg_;
   typename Policy::template Atomic<Heap*> heap_{nullptr};  // null unless armed
-  Heap* last_heap_ = nullptr;                              // where it was armed last; the user's
+  Heap* last_heap_ = nullptr;                              // where it was armed last; the user's own
   std::size_t index_ = 0;
   Nanos when_ = 0;
 };
@@ -86,16 +93,17 @@ class BasicTimerHeap {
   BasicTimerHeap(const BasicTimerHeap&) = delete;
   BasicTimerHeap& operator=(const BasicTimerHeap&) = delete;
 
-  // When the earliest timer is due; kNever without one. Any thread, without the lock.
+  // Returns when the earliest timer is due; kNever without one. Any thread may call it, without the lock.
   Nanos next() const noexcept { return next_.load(std::memory_order_acquire); }
 
-  // Fires all that are due at `t`, on the calling machine; returns how many. Another machine may be firing from the same heap.
+  // Fires all timers that are due at `t`, on the calling machine, and returns how many. Another machine may be firing
+  // from the same heap.
   std::size_t fire_due(Nanos t) noexcept;
 
   std::size_t size() noexcept;
 
  protected:
-  // Disarms all. Nobody fires from the heap any more.
+  // Disarms all timers. Nobody fires from the heap any more.
   void clear() noexcept;
 
  private:
@@ -103,7 +111,8 @@ class BasicTimerHeap {
   using Mutex = typename Policy::Mutex;
   friend Timer;
 
-  // The children of entry i are 4i+1 .. 4i+4. The due time is copied beside the pointer, so that sifting touches no timer but those it moves.
+  // The children of entry i are 4i+1 .. 4i+4. The due time is copied beside the pointer, so that sifting touches no
+  // timer but those that it moves.
   struct Entry {
     Nanos when;
     Timer* timer;
@@ -123,19 +132,19 @@ class BasicTimerHeap {
   typename Policy::template Atomic<const Timer*> firing_{nullptr};
 };
 
-// --- the runtime's own ------------------------------------------------------------------------------------------------
+// --- the runtime's own -----------------------------------------------------------------------------------------------
 
 class TimerHeap;
 
 struct TimerPolicy : StdAtomics {
   using Mutex = SpinMutex;
 
-  // Where a caller's timers go, for the time of one start(): to its bubble's heap, or its processor's, or on a thread that has none the
-  // first processor's.
+  // The place that a caller's timers go to, for the time of one start(): the heap of its bubble, or of its processor,
+  // or, on a thread that has none, of the first processor.
   class Place {
    public:
     Place() noexcept;
-    // Null when no runtime runs.
+    // Returns null when no runtime runs.
     BasicTimerHeap<TimerPolicy>* heap() const noexcept { return heap_; }
     // Tells a sleeping owner that its earliest timer is earlier now.
     void moved_ahead() const noexcept;
@@ -153,13 +162,13 @@ using RuntimeTimer = BasicTimer<TimerPolicy>;
 
 class TimerHeap : public BasicTimerHeap<TimerPolicy> {
  public:
-  // Heaps are handed from runtime to runtime and never freed: a timer may outlive the runtime that it was armed in, and its stop() still
-  // looks at the heap. What is armed when a heap is given back never fires.
+  // Heaps are handed from runtime to runtime and never freed: a timer may outlive the runtime that it was armed in, and
+  // its stop() still looks at the heap. What is armed when a heap is given back never fires.
   static TimerHeap& take();
   void give_back() noexcept;
 };
 
-// --- bodies -----------------------------------------------------------------------------------------------------------
+// --- bodies ----------------------------------------------------------------------------------------------------------
 
 template <typename Policy>
 BasicTimer<Policy>::~BasicTimer() {
@@ -211,7 +220,7 @@ bool BasicTimer<Policy>::stop() noexcept {
 template <typename Policy>
 void BasicTimer<Policy>::stop_and_wait() noexcept {
   if (stop() || last_heap_ == nullptr) return;
-  // Callbacks are short, and run on another thread: ours is not inside one.
+  // Callbacks are short, and run on another thread: the caller is not inside one.
   while (last_heap_->firing_.load(std::memory_order_acquire) == this) Policy::pause_long();
 }
 

@@ -10,7 +10,7 @@
 
 #include "runtime/src/base/fatal.h"
 
-// In the kernel since 6.13; Debian 12's headers are older.
+// The kernel has it since 6.13; Debian 12's headers are older.
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -24,9 +24,10 @@ namespace {
 
 const std::size_t kPage = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 
-// Where guards cost mappings, some are kept back for the report that there are no more: it allocates memory and maps the debug information,
-// and each of them may take a mapping. What keeps them is a row of pages, of which each differs from its neighbours. Null before the first
-// such guard, and when they are given back.
+// Where guards cost mappings, some mappings are kept back for the report that there are no more: the report allocates
+// memory and maps the debug information, and each of these may take a mapping. What keeps them is a row of pages, of
+// which each differs from its neighbours. The pointer is null before the first such guard, and when the mappings are
+// given back.
 constexpr std::size_t kMappingsKept = 256;
 std::atomic<char*> kept_mappings{nullptr};
 
@@ -35,13 +36,13 @@ void keep_mappings() noexcept {
   void* const pages = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) return;
   for (std::size_t i = 1; i < kMappingsKept; i += 2) {
-    ::mprotect(static_cast<char*>(pages) + i * kPage, kPage, PROT_READ);  // where it fails fewer are kept
+    ::mprotect(static_cast<char*>(pages) + i * kPage, kPage, PROT_READ);  // where it fails, fewer are kept
   }
   kept_mappings.store(static_cast<char*>(pages), std::memory_order_release);
 }
 
-// False when none are kept. The outermost pages stay: they may have become one mapping with what lies beside them, which would have to
-// be split, and there is no mapping left for that.
+// Returns false when none are kept. The outermost pages stay: they may have become one mapping with what lies beside
+// them, which would have to be split, and there is no mapping left for that.
 bool release_mappings() noexcept {
   char* const pages = kept_mappings.exchange(nullptr, std::memory_order_acq_rel);
   return pages != nullptr && ::munmap(pages + kPage, (kMappingsKept - 2) * kPage) == 0;
@@ -61,7 +62,8 @@ void* map(std::size_t bytes) noexcept {
 
 std::size_t page_size() noexcept { return kPage; }
 
-// When there are no mappings left the kernel says the same as when there is no memory, but then not a single page can be had, either.
+// When there are no mappings left, the kernel says the same as when there is no memory. But then not a single page can
+// be had, either.
 char* map_slab(std::size_t bytes) {
   void* const base = map(bytes);
   if (base == MAP_FAILED) {

@@ -1,8 +1,9 @@
-// DebugInfo: what libdw knows of the process's programs and libraries: how to unwind them, and where their addresses lie in the source.
+// DebugInfo: what libdw knows of the process's programs and libraries: how to unwind them, and where their addresses
+// lie in the source.
 //
-// There is one for the process, made at its first use and kept: loading it is dear, and asking again is cheap. It is used by one thread
-// at a time, because libdw is not thread-safe. Nothing is fetched over the network: debug information comes from the files themselves
-// and from /usr/lib/debug/.build-id.
+// There is one for the process, made at its first use and kept: loading it is expensive, and asking again is cheap. It
+// is used by one thread at a time, because libdw is not thread-safe. Nothing is fetched over the network: debug
+// information comes from the files themselves and from /usr/lib/debug/.build-id.
 #pragma once
 
 #include <atomic>
@@ -21,7 +22,7 @@ namespace weft::rt {
 // A function that an address lies in.
 struct Symbol {
   std::string function;       // "ns::f"; the address in hex when nothing is known
-  std::string file;           // the source's; without debug information the program's or the library's; may be empty
+  std::string file;           // the source's; without debug information, the program's or the library's; may be empty
   int line = 0;               // 0: `file` is no source
   std::uint64_t address = 0;  // within the file, as addr2line takes it, when `line` is 0
   std::uint64_t offset = 0;   // from the start of the function that was really called
@@ -33,7 +34,7 @@ class DebugInfo {
   class Use {
    public:
     Use();
-    // Gives up after `limit`: whoever has it may never let go in a process that is broken.
+    // Gives up after `limit`: in a process that is broken, whoever has the DebugInfo may never let go.
     explicit Use(std::chrono::milliseconds limit);
     ~Use();
     Use(const Use&) = delete;
@@ -49,16 +50,18 @@ class DebugInfo {
     DebugInfo* info_ = nullptr;
   };
 
-  // The addresses of a stack's frames, innermost first, each inside the instruction that called (or runs): what symbolise() takes.
+  // Returns the addresses of a stack's frames, innermost first. Each lies inside the instruction that called (or runs),
+  // which is what symbolise() takes.
   std::vector<std::uint64_t> unwind(const Snapshot& snapshot);
 
-  // The function at `pc`, preceded by those that were inlined into it there, innermost first. Never empty.
+  // Returns the function at `pc`, preceded by those that were inlined into it there, innermost first. The result is
+  // never empty.
   const std::vector<Symbol>& symbolise(std::uint64_t pc);
 
  private:
   DebugInfo();
 
-  // The module that `pc` lies in. What was loaded since the last look is found, once per Use.
+  // Returns the module that `pc` lies in. Modules that were loaded since the last look are found, once per Use.
   Dwfl_Module* module_at(std::uint64_t pc);
   void report_modules();
   std::vector<Symbol> look_up(std::uint64_t pc);
@@ -73,7 +76,8 @@ class DebugInfo {
   friend struct UnwindCallbacks;
 };
 
-// Grows while somebody unwinds or symbolises: a crashed thread that waits for its report sees that there is still hope.
+// Grows while somebody unwinds or symbolises: so a crashed thread that waits for its report sees that there is still
+// hope.
 extern std::atomic<std::uint32_t> debug_info_progress;
 
 }  // namespace weft::rt

@@ -33,7 +33,7 @@ void prepare_debug_root() noexcept { [[maybe_unused]] static const bool filled =
 
 }  // namespace weft::rt
 
-// `used`: with link-time optimisation the compiler sees that the program reads none of it.
+// It is `used`, because with link-time optimisation the compiler sees that the program reads none of it.
 extern "C" {
 [[gnu::used]] constinit weft::rt::DebugRoot weft_debug_root{
     .version = weft::rt::DebugRoot::kVersion,

@@ -1,5 +1,6 @@
-// What a debugger needs to find every goroutine without type information: one object under a fixed name, with the layout of G and a
-// list of all slabs of stacks. runtime/gdb/weft-gdb.py reads it, from a live process or from a core; nothing in the program does.
+// What a debugger needs to find every goroutine without type information: one object under a fixed name, with the
+// layout of G and a list of all slabs of stacks. runtime/gdb/weft-gdb.py reads it, from a live process or from a core;
+// nothing in the program does.
 //
 // It costs a list node per slab of stacks (64 to 4096 goroutines), and nothing per goroutine or per switch.
 #pragma once
@@ -12,8 +13,8 @@
 
 namespace weft::rt {
 
-// Every field is eight bytes wide, and a new one goes to the end: the script reads them by position. `version` changes when a field
-// changes its meaning.
+// Every field is eight bytes wide, and a new one goes to the end: the script reads them by position. `version` changes
+// when a field changes its meaning.
 struct DebugRoot {
   static constexpr std::uint64_t kVersion = 2;
   static constexpr std::size_t kMaxWaitReasons = 64;
@@ -22,8 +23,8 @@ struct DebugRoot {
   std::uint64_t version;
   const std::atomic<const SlabRecord*>* slabs;  // where the list of slabs begins
 
-  // The G of slot i lies at base + (i + 1) * stride - goroutine_below_top - (i % colours) * colour_step. A slot that was never used
-  // is all zero, which reads as a dead goroutine.
+  // The G of slot i lies at base + (i + 1) * stride - goroutine_below_top - (i % colours) * colour_step. A slot that
+  // was never used is all zero, which reads as a dead goroutine.
   std::uint64_t goroutine_below_top;
   std::uint64_t colours;
   std::uint64_t colour_step;
@@ -46,7 +47,8 @@ struct DebugRoot {
   const char* wait_reasons[kMaxWaitReasons];  // by reason; null past the last
 };
 
-// Completes the object, and makes the linker keep it: run() calls this before the first goroutine. Any thread.
+// Completes the object, and makes the linker keep it: run() calls this before the first goroutine. Any thread may call
+// it.
 void prepare_debug_root() noexcept;
 
 }  // namespace weft::rt

@@ -10,8 +10,8 @@
 
 namespace weft::rt {
 
-// Calls work(): on a plain thread right here, for a goroutine on a thread of its own, while the goroutine's waits. libdw wants tens of
-// kilobytes of stack, and a goroutine may have 16 in all.
+// Calls work(). For a plain thread the call is made right here; for a goroutine it is made on a thread of its own,
+// while the goroutine's thread waits. libdw wants tens of kilobytes of stack, and a goroutine may have 16 in all.
 template <typename Work>
 void on_large_stack(Work work) {
   if (!on_goroutine()) {

@@ -35,7 +35,7 @@ void drop_qualifiers(std::string_view& name) noexcept {
   }
 }
 
-// "[abi:cxx11]".
+// Drops a mark like "[abi:cxx11]".
 void drop_abi_tag(std::string_view& name) noexcept {
   if (!name.ends_with(']')) return;
   if (const std::size_t begin = name.rfind("[abi:"); begin != std::string_view::npos) name = name.substr(0, begin);
@@ -55,7 +55,8 @@ void drop_parameters(std::string_view& name) noexcept {
   }
 }
 
-// Length of the operator's symbol at the head of `rest`: only those that would upset the counting of brackets.
+// Returns the length of the operator's symbol at the head of `rest`, for those alone that would upset the counting of
+// brackets.
 std::size_t operator_symbol(std::string_view rest) noexcept {
   constexpr std::array<std::string_view, 14> kSymbols = {"()", "[]", "<=>", "<<=", ">>=", "->*", "->",
                                                          "<<", ">>", "<=",  ">=",  "<",   ">",   ","};
@@ -65,7 +66,8 @@ std::size_t operator_symbol(std::string_view rest) noexcept {
   return 0;
 }
 
-// As in "f() const::{lambda()#1}"; what else stands behind a ')' and a blank is the name: "decltype(auto) f<int>".
+// Tells whether a qualifier comes next, as in "f() const::{lambda()#1}". Anything else after a ')' and a blank is the
+// name: "decltype(auto) f<int>".
 bool starts_with_qualifier(std::string_view rest) noexcept {
   return rest.starts_with("const::") || rest.starts_with("const&") || rest.starts_with("const ") ||
          rest.starts_with("volatile") || rest.starts_with("noexcept") || rest.starts_with('&') ||

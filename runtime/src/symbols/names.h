@@ -6,13 +6,15 @@
 
 namespace weft::rt {
 
-// "ns::Type::method" out of a linker symbol: demangled, without return type, parameters and qualifiers. A name that is not mangled stays.
+// Makes "ns::Type::method" out of a linker symbol: demangled, without return type, parameters and qualifiers. A name
+// that is not mangled stays.
 std::string function_name(const char* symbol);
 
-// The same out of a demangled name.
+// Does the same with a demangled name.
 std::string_view without_signature(std::string_view demangled) noexcept;
 
-// True for what tracebacks hide unless asked: the runtime's own frames, and the C++ runtime's between a throw and its handler.
+// Returns true for what tracebacks hide unless asked: the runtime's own frames, and the C++ runtime's between a throw
+// and its handler.
 bool is_internal(std::string_view function) noexcept;
 
 }  // namespace weft::rt

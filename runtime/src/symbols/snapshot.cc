@@ -10,27 +10,28 @@
 
 #include "runtime/src/sched/goroutine.h"
 
-// Reads what another thread may be writing, and what ASan has poisoned: by design, and checked afterwards.
+// For functions that read what another thread may be writing, and what ASan has poisoned. They do so by design, and
+// what they read is checked afterwards.
 #define WEFT_RACY __attribute__((noinline, no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
 
 namespace weft::rt {
 namespace {
 
-// Looks at a goroutine that keeps moving.
+// How often a goroutine that keeps moving is looked at.
 constexpr int kTries = 3;
 
 WEFT_RACY std::uint64_t racy_load(const void* from) noexcept {
   return *static_cast<const volatile std::uint64_t*>(from);
 }
 
-// Word by word: memcpy() would be the sanitizers' own. Both are 8-byte aligned.
+// Copies word by word, because memcpy() would be the sanitizers' own. Both addresses are 8-byte aligned.
 WEFT_RACY void racy_copy(char* to, const char* from, std::size_t size) noexcept {
   auto* const out = reinterpret_cast<std::uint64_t*>(to);
   const auto* const in = reinterpret_cast<const volatile std::uint64_t*>(from);
   for (std::size_t i = 0; i < size / sizeof(std::uint64_t); ++i) out[i] = in[i];
 }
 
-// What weft_switch_context has pushed (drawn in arch/context_*.S) is popped: the snapshot is of its caller.
+// Pops what weft_switch_context has pushed (drawn in arch/context_*.S): the snapshot is of its caller.
 void registers_of_switched_out(const char* saved, std::uint64_t sp, Registers& registers) noexcept {
   const auto word = [saved](std::size_t offset) {
     std::uint64_t value = 0;
@@ -60,7 +61,7 @@ constexpr std::uint64_t kContextSize = 56;
 constexpr std::uint64_t kContextSize = 160;
 #endif
 
-// Where process_vm_readv is forbidden.
+// For where process_vm_readv is forbidden.
 std::size_t read_proc_mem(std::uint64_t address, void* to, std::size_t size) noexcept {
   const int fd = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
@@ -75,7 +76,7 @@ Registers registers_of(const ucontext_t& context) noexcept {
   Registers registers;
   auto& r = registers.values;
 #if defined(__x86_64__)
-  // DWARF's order of the kernel's registers.
+  // The kernel's registers in DWARF's order.
   constexpr std::array<int, Registers::kCount> kOrder = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
                                                          REG_RBP, REG_RSP, REG_R8,  REG_R9,  REG_R10, REG_R11,
                                                          REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
@@ -96,7 +97,7 @@ bool Snapshot::read(std::uint64_t address, std::uint64_t& word) const noexcept {
   return !copy_only && read_memory(address, &word, sizeof(word)) == sizeof(word);
 }
 
-// System calls by number: the sanitizers' wrappers would look at what is read.
+// Makes the system calls by number, because the sanitizers' wrappers would look at what is read.
 std::size_t read_memory(std::uint64_t address, void* to, std::size_t size) noexcept {
   iovec local{to, size};
   iovec remote{reinterpret_cast<void*>(address), size};
@@ -109,8 +110,8 @@ bool capture_parked(const G& g, Snapshot& to) {
   const auto low = reinterpret_cast<std::uint64_t>(g.stack_low);
   const auto high = reinterpret_cast<std::uint64_t>(&g);
   for (int i = 0; i < kTries; ++i) {
-    // The reader's half of a sequence lock whose writers are the steps of the state word; a machine writes the stack only between its
-    // steps to running and to something else.
+    // This is the reader's half of a sequence lock whose writers are the steps of the state word. A machine writes the
+    // stack only between its steps to running and to something else.
     const std::uint64_t before = g.state.load(std::memory_order_acquire);
     const Status status = G::status_of(before);
     if (status != Status::waiting && status != Status::runnable) return false;
@@ -120,13 +121,14 @@ bool capture_parked(const G& g, Snapshot& to) {
     to.bytes.resize((high - sp) / sizeof(std::uint64_t) * sizeof(std::uint64_t));
     racy_copy(to.bytes.data(), reinterpret_cast<const char*>(sp), to.bytes.size());
     const std::uint64_t entry = racy_load(&g.entry);
-    // Keeps the copy before the second look.
+    // This keeps the copy before the second look.
     std::atomic_thread_fence(std::memory_order_acquire);
     if (g.state.load(std::memory_order_relaxed) != before || racy_load(&g.fiber.sp) != sp) continue;
     to.registers = {};
     registers_of_switched_out(to.bytes.data(), sp, to.registers);
     to.exact_pc = false;
-    // weft_make_context gives a new goroutine no frame to return to; one that ran has come through code that keeps frame pointers.
+    // weft_make_context gives a new goroutine no frame to return to. A goroutine that ran has come through code that
+    // keeps frame pointers.
     to.entry = to.registers.frame_pointer() == 0 ? entry : 0;
     return true;
   }

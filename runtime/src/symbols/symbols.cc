@@ -1,5 +1,5 @@
-// Symbolisation: the functions and source lines of an address. Debug information tells what was inlined where; without it the symbol
-// table still has the functions' names.
+// Symbolisation: the functions and source lines of an address. Debug information tells what was inlined where; without
+// it the symbol table still has the functions' names.
 #include <elfutils/libdw.h>
 #include <fmt/format.h>
 
@@ -32,7 +32,8 @@ class Scopes {
     for (int i = 0; i < n; ++i) {
       const int tag = ::dwarf_tag(&around[i]);
       if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram) continue;
-      // Asked again for the function itself: the answer for an address leaves the calls that inlined it for where it was written.
+      // The scopes are asked for again, for the function itself. The answer for an address leaves the calls that
+      // inlined the function, and goes on with the place where the function was written.
       Dwarf_Die* scopes = nullptr;
       count_ = ::dwarf_getscopes_die(&around[i], &scopes);
       scopes_.reset(scopes);
@@ -58,7 +59,7 @@ std::string name_of(Dwarf_Die* function) {
   return name == nullptr ? std::string() : name;
 }
 
-// Where the inlined function was called.
+// Reads where the inlined function was called.
 void read_call_site(Dwarf_Die* unit, Dwarf_Die* inlined, Symbol& caller) {
   Dwarf_Attribute attribute;
   Dwarf_Word value = 0;
@@ -72,7 +73,7 @@ void read_call_site(Dwarf_Die* unit, Dwarf_Die* inlined, Symbol& caller) {
   }
 }
 
-// The compilation unit that `pc` (of the running process) lies in.
+// Returns the compilation unit that `pc` (of the running process) lies in.
 Dwarf_Die* unit_at(Dwfl_Module* module, Dwarf_Addr pc, Dwarf_Addr& bias) {
   if (Dwarf_Die* const unit = ::dwfl_module_addrdie(module, pc, &bias)) return unit;
   // A compiler that writes no .debug_aranges (clang) leaves the search to us.
@@ -83,7 +84,7 @@ Dwarf_Die* unit_at(Dwfl_Module* module, Dwarf_Addr pc, Dwarf_Addr& bias) {
   return nullptr;
 }
 
-// `symbols` holds what the symbol table knows; what debug information adds to it, if anything.
+// Adds what debug information knows, if anything, to `symbols`, which hold what the symbol table knows.
 void add_source(Dwarf_Die* unit, Dwarf_Addr pc, std::vector<Symbol>& symbols) {
   const Symbol outermost = symbols.back();
   Symbol at = outermost;

@@ -43,7 +43,7 @@ void append_frame(std::string& text, const Symbol& symbol) {
 }  // namespace
 
 bool list_goroutine(const G& g, ListedGoroutine& to) noexcept {
-  // As G::set_identity() says: what lies between two equal ids is of one goroutine.
+  // What is read between two equal ids is of one goroutine, as G::set_identity() says.
   to.g = &g;
   to.id = g.id.load(std::memory_order_acquire);
   to.parent_id = g.parent_id.load(std::memory_order_acquire);
@@ -83,7 +83,7 @@ void append_frames(std::string& text, DebugInfo& info, const Snapshot& snapshot,
   };
   std::vector<Place> shown;
   if (snapshot.entry != 0) {
-    // Internal, but its name holds that of the user's function.
+    // The function is internal, but its name holds that of the user's function.
     append_frame(text, info.symbolise(snapshot.entry).back());
     return;
   }

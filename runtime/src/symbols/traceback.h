@@ -20,7 +20,7 @@
 
 namespace weft::rt {
 
-// A goroutine as dumps list it: read without stopping it, so each field may be of another moment.
+// A goroutine as dumps list it. It is read without stopping it, so each field may be of another moment.
 struct ListedGoroutine {
   const G* g = nullptr;
   std::uint64_t id = 0;
@@ -33,10 +33,10 @@ struct ListedGoroutine {
   bool locked_to_thread = false;  // by lock_os_thread()
 };
 
-// False when it is dead.
+// Fills in `to`. Returns false when the goroutine is dead.
 bool list_goroutine(const G& g, ListedGoroutine& to) noexcept;
 
-// All that live, by id. Takes no lock.
+// Returns all goroutines that live, by id. Takes no lock.
 std::vector<ListedGoroutine> list_goroutines();
 
 enum class Frames {
@@ -45,17 +45,17 @@ enum class Frames {
   relevant,  // without them, unless the innermost frame is one: for a stack that ends where something went wrong
 };
 
-// "goroutine 7 [chan receive, 3 minutes]:\n"
+// Appends "goroutine 7 [chan receive, 3 minutes]:\n".
 void append_header(std::string& text, const ListedGoroutine& goroutine);
 
-// The frames of a stack: at most 100, the innermost and the outermost 50 of a deeper one.
+// Appends the frames of a stack: at most 100, which are the innermost and the outermost 50 of a deeper one.
 void append_frames(std::string& text, DebugInfo& info, const Snapshot& snapshot, Frames frames);
 
-// What stands after the frames: who started the goroutine. Nothing for main.
+// Appends what stands after the frames: who started the goroutine. Appends nothing for main.
 void append_creator(std::string& text, const ListedGoroutine& goroutine);
 
-// Header, frames and creator of a goroutine. `captured`: its stack when it is known already, as a running one's must be; else null. `scratch`
-// is overwritten.
+// Appends header, frames and creator of a goroutine. `captured` is its stack when that is known already, as a running
+// goroutine's must be; else null. `scratch` is overwritten.
 void append_goroutine(std::string& text, DebugInfo& info, const ListedGoroutine& goroutine, const Snapshot* captured,
                       Frames frames, Snapshot& scratch);
 

@@ -1,5 +1,5 @@
-// Unwinding: libdw steps from frame to frame by the call-frame information that every program has for its exceptions, and by frame
-// pointers where a function has none. It asks for registers and memory through the callbacks below.
+// Unwinding: libdw steps from frame to frame by the call-frame information that every program has for its exceptions,
+// and by frame pointers where a function has none. It asks for registers and memory through the callbacks below.
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace weft::rt {
 namespace {
 
-// Frames of a stack of which there is no copy.
+// The most frames of a stack of which there is no copy.
 constexpr std::size_t kMostFrames = 100'000;
 
 }  // namespace
@@ -59,7 +59,7 @@ struct UnwindCallbacks {
     const Snapshot& snapshot = *info->unwinding_;
     if (info->out_->empty()) exact = snapshot.exact_pc;
     info->out_->push_back(exact ? pc : pc - 1);
-    // A torn copy may lead in circles; a true stack has a word for each frame at the least.
+    // A torn copy may lead in circles; a true stack has at least one word for each frame.
     const std::size_t most = snapshot.bytes.empty() ? kMostFrames : snapshot.bytes.size() / sizeof(std::uint64_t) + 1;
     return info->out_->size() < most ? DWARF_CB_OK : DWARF_CB_ABORT;
   }
@@ -87,7 +87,8 @@ std::vector<std::uint64_t> DebugInfo::unwind(const Snapshot& snapshot) {
     }
   }
   if (frames.empty() && pc != 0) frames.push_back(snapshot.exact_pc ? pc : pc - 1);
-  // A call through a wild pointer: what is there can't be unwound, but the caller's address is on top of the stack.
+  // This is a call through a wild pointer. What is there can't be unwound, but the caller's address is on top of the
+  // stack.
   if (frames.size() == 1 && snapshot.exact_pc && module_at(pc) == nullptr) {
     Snapshot caller = snapshot;
     std::uint64_t return_address = 0;

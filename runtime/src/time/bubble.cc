@@ -18,8 +18,8 @@ namespace weft {
 namespace rt {
 namespace {
 
-// A wait that only another member, or the clock, ends. For a mutex one waits until somebody who holds it has done its
-// work, and that may be anything; for the rest, until something outside happens.
+// Tells whether a wait is one that only another member, or the clock, ends. A wait for a mutex lasts until its holder
+// has done its work, and that may be anything; each of the others lasts until something outside happens.
 bool is_durable(WaitReason reason) noexcept {
   switch (reason) {
     case WaitReason::chan_receive:
@@ -46,10 +46,10 @@ bool is_durable(WaitReason reason) noexcept {
   return false;
 }
 
-// For a goroutine that its waker finds through the bubble.
+// The commit of a goroutine that its waker finds through the bubble.
 bool commit_nothing(void*) noexcept { return true; }
 
-// Where a deadlock's bubble stays: goroutines that never run again belong to it, and somebody outside may still try to
+// Keeps the bubble of a deadlock: goroutines that never run again belong to it, and somebody outside may still try to
 // wake one.
 void keep_for_ever(std::unique_ptr<Bubble> bubble) {
   static SpinMutex mutex;
@@ -71,7 +71,7 @@ void Bubble::join() noexcept {
 
 bool Bubble::departing(const G& g) noexcept {
   if (!is_durable(g.reason.load(std::memory_order_relaxed))) return false;
-  // Who sees the goroutine waiting (acquire of its state, which is stored after this) sees it counted here, too.
+  // Whoever sees the goroutine waiting (acquire of its state, which is stored after this) sees it counted here, too.
   departures.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
@@ -80,9 +80,9 @@ void Bubble::departed(bool parked) noexcept {
   if (parked) {
     mutex_.lock();
     --running_;
-    settle_and_unlock();  // nothing of the bubble is touched behind it
+    settle_and_unlock();  // after this, nothing of the bubble is touched
   }
-  // Release: who sees it gone sees whom it woke.
+  // Release: whoever sees the departure gone sees whom it woke.
   departures.fetch_sub(1, std::memory_order_release);
 }
 
@@ -107,8 +107,8 @@ void Bubble::exited() noexcept {
   settle_and_unlock();
 }
 
-// With mutex_ held, by who has made running_ smaller. After the unlock the bubble may be gone, unless somebody is
-// woken, who is there until then.
+// Called with mutex_ held, by whoever has made running_ smaller. After the unlock the bubble may be gone, unless
+// somebody is woken: then it is there until the wake-up.
 void Bubble::settle_and_unlock() noexcept {
   if (running_ != 0) {
     mutex_.unlock();
@@ -117,7 +117,7 @@ void Bubble::settle_and_unlock() noexcept {
   const bool timer_due = timers_.next() <= now_.load(std::memory_order_relaxed);
   const Waiter woken = std::exchange(waiter_.g != nullptr && !timer_due ? waiter_ : root_, Waiter());
   WEFT_CHECK(woken.g != nullptr, "a bubble has lost its root");
-  running_ = 1;  // on behalf of who is woken
+  running_ = 1;  // for the goroutine that is woken
   mutex_.unlock();
   G* const g = static_cast<G*>(woken.g);
   const bool won = g->try_ready(woken.key);

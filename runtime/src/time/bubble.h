@@ -1,44 +1,44 @@
 // Bubble: goroutines with a clock of their own (weft/testing/bubble.h).
 //
-// Members are the goroutine that called bubble(), the root, and all that members started (G::bubble, inherited in
-// go()). The root moves the clock and fires the timers; the others run user code.
+// Members are the goroutine that called bubble(), the root, and all goroutines that members started (G::bubble,
+// inherited in go()). The root moves the clock and fires the timers; the others run user code.
 //
 // mutex_ guards
 //   live_     members that have not ended
-//   running_  those that are not durably blocked. A goroutine counts from go() on; it leaves when it has parked for a durable
-//             reason, and when it ends; it comes back with the ready() that wakes it.
-//   waiter_   who waits in wait()
+//   running_  members that are not durably blocked. A goroutine counts from go() on. It counts no more when it has
+//             parked for a durable reason, or has ended; it counts again with the ready() that wakes it.
+//   waiter_   the member that waits in wait()
 //   root_     the root, while it is parked
 //   dead_     the deadlock was declared: nobody runs any more
 // now_ is written by the root, with mutex_ held.
 //
-// Leaving against coming back.
+// Leaving and coming back.
 //
 //   parks (finish_park, on the scheduler stack)       wakes (ready)
 //     1. state = waiting                                1. state: waiting -> runnable; one waker wins
 //     2. commit: wakers may see the waiter              2. running_ + 1
 //     3. running_ - 1; at zero, settle                  3. queue the goroutine
 //
-// 3 on the left comes after 2, so a goroutine that was woken and even runs already may be counted twice for a moment,
-// never not at all: while running_ is zero every member is parked or ended, and every step that was on its way is done.
-// The goroutine is its waker's, or runs, by then, so the machine keeps the bubble's address from before; the bubble is
-// there, because it does not end before running_ has come to zero. A waker inside the bubble is counted itself between
-// 1 and 2 on the right. One outside may find the bubble at zero there: its wake-up has come too late to keep the clock
-// from moving, as if it had come after it.
+// 3 on the left comes after 2. So a goroutine that was woken, and even runs already, may be counted twice for a moment,
+// but is never uncounted: while running_ is zero, every member is parked or ended, and every step that was on its way
+// is done. By 3 the goroutine is its waker's, or runs, so the machine keeps the bubble's address from before. The
+// bubble is still there, because it does not end before running_ has come to zero. A waker inside the bubble is itself
+// counted between 1 and 2 on the right. A waker outside may find the bubble at zero there: its wake-up has come too
+// late to keep the clock from moving, as if it had come after the clock moved.
 //
-// At zero (settle), one is woken and counted in the same critical section, so there is one at a time to act on a zero:
-// the root when a timer is due; else who is in wait(); else the root. Both put themselves into waiter_ and root_ before
-// they park, when they still count, so nobody takes them out before they have parked. The root looks again (running_ =
-// 1, itself) under the mutex before it moves the clock, for somebody may have been woken from outside since; if so it
-// parks again, and the next zero is its next turn.
+// At zero (settle), one goroutine is woken and counted in the same critical section, so one at a time acts on a zero:
+// the root when a timer is due; else the member in wait(); else the root. The root and that member put themselves into
+// root_ and waiter_ before they park, when they still count, so nobody takes them out before they have parked. Before
+// it moves the clock, the root looks again under the mutex (running_ is 1 for the root itself), because somebody may
+// have been woken from outside since. If so, the root parks again, and the next zero is its next turn.
 //
-// Timers of members lie in a heap of the bubble. Only the root fires them, on its goroutine's stack, pinned: a callback
-// sees a machine in runtime mode as on a scheduler stack, and goroutines that it starts are members. A sleep is armed
-// by its commit, so it can't fire before the sleeper has parked.
+// Timers of members lie in a heap of the bubble. Only the root fires them, on its goroutine's stack, with a Pin: a
+// callback sees a machine in runtime mode as on a scheduler stack, and goroutines that it starts are members. The
+// commit of a sleep arms its timer, so the timer can't fire before the sleeper has parked.
 //
-// The runtime's own deadlock detector. A member that sleeps wakes only by the root, so it is no hope by itself; but
-// between steps 1 and 3 on the left all members may be waiting although the root will be woken. That time is counted in
-// `departures`, from before step 1.
+// The runtime's own deadlock detector. Only the root wakes a member that sleeps, so such a member is no hope by itself.
+// But between steps 1 and 3 on the left, all members may be waiting although the root will be woken. `departures`
+// counts that time, from before step 1.
 #pragma once
 
 #include <atomic>
@@ -64,7 +64,7 @@ class Bubble final : public BubbleHooks {
   Bubble(const Bubble&) = delete;
   Bubble& operator=(const Bubble&) = delete;
 
-  // The calling goroutine's; null outside, and on scheduler stacks and plain threads.
+  // Returns the calling goroutine's bubble; null outside of bubbles, on scheduler stacks and on plain threads.
   static Bubble* current() noexcept { return static_cast<Bubble*>(bubble_of(current_machine())); }
 
   // --- for the scheduler: sched/bubble_hooks.h ---
@@ -77,13 +77,13 @@ class Bubble final : public BubbleHooks {
   Nanos now() const noexcept override { return now_.load(std::memory_order_acquire); }
   TimerHeap& timers() noexcept override { return timers_; }
 
-  // Some member is about to wake another, although none may show it.
+  // Tells whether some member is about to wake another, although no state may show that.
   static bool any_departing() noexcept { return departures.load(std::memory_order_acquire) != 0; }
 
   // --- the root ---
   // Returns when all other members have ended (true) or are blocked for ever (false).
   bool drive() noexcept;
-  // When drive() has returned: what main threw; and who is blocked.
+  // Called when drive() has returned: they tell what main threw, and who is blocked.
   std::exception_ptr take_thrown() noexcept { return std::exchange(thrown_, nullptr); }
   std::string describe_deadlock() const;
 
