@@ -39,10 +39,10 @@ SEAMS = {
 # The room of each public header of the runtime, by its name without "weft/" and ".h".
 PUBLIC_ROOMS = {
     "base": "error labels lock_guard log panic source_location thread_annotations detail/spin_mutex",
-    "sched": "go time_point",
+    "sched": "go time_point detail/waiter",
     "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight "
-            "sync wait_group detail/chan_state detail/mutex_core detail/pool_core detail/rw_mutex_core "
-            "detail/select_state detail/wait_queue",
+            "sync wait_group detail/chan_core detail/mutex_core detail/pool_core detail/rw_mutex_core "
+            "detail/select_core detail/wait_queue",
     "time": "time testing/bubble",
     "context": "context",
     "control": "debug goroutine_local stats weft",

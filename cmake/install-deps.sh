@@ -44,7 +44,7 @@ group_packages() {
       [[ $(uname -m) == aarch64 ]] || echo g++-aarch64-linux-gnu qemu-user
       ;;
     bench) echo wrk golang-go python3 ;;
-    check) echo clang-format clang-tidy ;;
+    check) echo clang-format clang-tidy python3 ;;
     clang) echo clang-19 ;;
     fuzz) echo clang libclang-rt-dev ;;
     all)

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "model/explorer.h"
-#include "runtime/src/sync/select_core.h"
+#include "runtime/src/sync/select.h"
 #include "runtime/src/time/chan_timer.h"
 
 namespace weft::model {

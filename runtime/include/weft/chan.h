@@ -26,7 +26,7 @@
 #include <optional>
 #include <utility>
 
-#include <weft/detail/chan_state.h>
+#include <weft/detail/chan_core.h>
 
 namespace weft {
 

@@ -45,7 +45,7 @@
 #include <utility>
 
 #include <weft/chan.h>
-#include <weft/detail/select_state.h>
+#include <weft/detail/select_core.h>
 #include <weft/error.h>
 
 namespace weft {

@@ -1,4 +1,4 @@
-// The cold half of channels; weft/detail/chan_state.h has the invariants and the hot half.
+// The cold half of channels; weft/detail/chan_core.h has the invariants and the hot half.
 #include "weft/chan.h"
 
 #include "runtime/src/sync/block.h"

@@ -12,7 +12,7 @@
 #include "runtime/src/base/random.h"
 #include "runtime/src/base/seed.h"
 #include "runtime/src/sync/block.h"
-#include "runtime/src/sync/select_core.h"
+#include "runtime/src/sync/select.h"
 
 namespace weft {
 namespace detail {

@@ -14,7 +14,7 @@
 #include <chrono>
 
 #include "runtime/src/time/guarded_timer.h"
-#include "weft/detail/chan_state.h"
+#include "weft/detail/chan_core.h"
 #include "weft/time_point.h"
 
 namespace weft::rt {

@@ -1,10 +1,10 @@
-// Not part of the API: what weft/select.h and the template that carries it out (sync/select_core.h) share.
+// Not part of the API: what weft/select.h and the template that carries it out (sync/select.h) share.
 #pragma once
 
 #include <cstddef>
 #include <span>
 
-#include <weft/detail/chan_state.h>
+#include <weft/detail/chan_core.h>
 
 namespace weft::detail {
 

@@ -1,5 +1,5 @@
 // Not part of the API: the state behind Chan<T>, SendChan<T> and RecvChan<T>, with its hot path. sync/chan.cc has the
-// rest, and weft/detail/select_state.h has what waits on several channels.
+// rest, and weft/detail/select_core.h has what waits on several channels.
 //
 // Invariants, under `mutex`:
 //   - receivers wait only while the buffer is empty, senders only while it is full (with capacity 0 it is both);

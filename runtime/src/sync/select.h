@@ -30,7 +30,7 @@
 #include <memory>
 #include <span>
 
-#include "weft/detail/select_state.h"
+#include "weft/detail/select_core.h"
 
 namespace weft::detail {
 
