@@ -35,8 +35,8 @@ int main() {
     weft::testing::bubble([] {
       auto [ctx, cancel] = weft::with_timeout(weft::background(), 5s);
       bool told = false;
-      weft::go([&told, ctx = ctx] {
-        ctx.done().recv();
+      weft::go([&told, context = ctx] {
+        context.done().recv();
         told = true;
       });
       weft::sleep(5s - 1ns);

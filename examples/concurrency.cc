@@ -137,7 +137,7 @@ int main() {
     auto squares = weft::make_chan<int>(3);
     const auto [ctx, cancel] = weft::with_cancel(weft::background());
     weft::WaitGroup group;
-    group.go([=, ctx = ctx] { square_until(ctx, numbers, squares); });
+    group.go([=, context = ctx] { square_until(context, numbers, squares); });
     for (const int n : {1, 2, 3}) numbers.send(n);
     numbers.close();
     group.wait();

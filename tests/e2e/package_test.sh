@@ -34,7 +34,7 @@ consume() {
     echo "the consumer refers to the source tree; it must use $dir/prefix alone" >&2
     exit 1
   fi
-  expect "$build/runtime_consumer" "sum 55"
+  expect "$build/runtime_consumer" "sum 55, primitives 6"
   expect "$build/app_consumer" "stopped with 0"
 }
 

@@ -24,6 +24,7 @@
 #include <weft/detail/spin_mutex.h>
 #include <weft/detail/wait_queue.h>
 #include <weft/mutex.h>
+#include <weft/thread_annotations.h>
 
 namespace weft {
 
@@ -73,8 +74,8 @@ class Cond {
   Cond& operator=(const Cond&) = delete;
 
   // Unlocks the lock, which the caller holds, waits, and locks it again. A signal that comes after the unlock is not
-  // lost.
-  void wait() {
+  // lost. Clang does not check that the caller holds the lock.
+  void wait() WEFT_NO_THREAD_SAFETY_ANALYSIS {
     detail::WaitNode node;
     Lock& lock = lock_;
     queue_.enter(node);
@@ -96,7 +97,7 @@ class Cond {
 
  private:
   // An exception from here would leave the node in the queue.
-  static void unlock(Lock& lock) noexcept { lock.unlock(); }
+  static void unlock(Lock& lock) noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS { lock.unlock(); }
 
   Lock& lock_;
   detail::CondQueue queue_;

@@ -30,7 +30,8 @@ template <typename T, typename Policy>
 BasicChanOp<Policy> send_op(BasicChanState<T, Policy>* chan, T& value) noexcept {
   if (chan == nullptr) return {};
   return {BasicChanOp<Policy>::Kind::send, chan, &value,
-          [](BasicChanCore<Policy>& core, void* element, typename Policy::Waiter& partner) noexcept {
+          [](BasicChanCore<Policy>& core, void* element,
+             typename Policy::Waiter& partner) WEFT_NO_THREAD_SAFETY_ANALYSIS noexcept {
             return static_cast<BasicChanState<T, Policy>&>(core).offer(std::move(*static_cast<T*>(element)), partner);
           }};
 }
@@ -39,10 +40,11 @@ template <typename T, typename Policy>
 BasicChanOp<Policy> recv_op(BasicChanState<T, Policy>* chan, std::optional<T>& out) noexcept {
   if (chan == nullptr) return {};
   return {BasicChanOp<Policy>::Kind::recv, chan, &out,
-          [](BasicChanCore<Policy>& core, void* element, typename Policy::Waiter& partner) noexcept {
-            return static_cast<BasicChanState<T, Policy>&>(core).take(*static_cast<std::optional<T>*>(element),
-                                                                      partner);
-          }};
+          [](BasicChanCore<Policy>& core, void* element, typename Policy::Waiter& partner)
+              WEFT_NO_THREAD_SAFETY_ANALYSIS noexcept {
+                return static_cast<BasicChanState<T, Policy>&>(core).take(*static_cast<std::optional<T>*>(element),
+                                                                          partner);
+              }};
 }
 
 using ChanOp = BasicChanOp<ChanPolicy>;
