@@ -99,9 +99,9 @@ WEFT_MATRIX_TEST(Dial, ContextDeadlineAndCancelEndIt) {
   cancel_limited();
 
   auto [ctx, cancel] = weft::with_cancel(weft::background());
-  weft::go([cancel = cancel] {
+  weft::go([end = cancel] {
     weft::sleep(10ms);
-    cancel();
+    end();
   });
   const auto begin = std::chrono::steady_clock::now();
   const auto conn = weft::net::dial(ctx, "tcp", hole.address);

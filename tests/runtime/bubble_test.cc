@@ -345,9 +345,9 @@ WEFT_PROCS_TEST(Bubble, AfterFuncRunsInTheBubble) {
 WEFT_PROCS_TEST(Bubble, CancelBeforeTheTimeout) {
   bubble([] {
     auto [ctx, cancel] = weft::with_timeout(weft::background(), 1h);
-    weft::go([cancel = cancel] {
+    weft::go([end = cancel] {
       weft::sleep(1min);
-      cancel();
+      end();
     });
     ctx.done().recv();
     EXPECT_EQ(elapsed(), 1min);

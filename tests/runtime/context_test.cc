@@ -165,9 +165,9 @@ WEFT_PROCS_TEST(Context, DoneWakesWhoeverWaits) {
 
 WEFT_PROCS_TEST(Context, ChildrenThatComeAndGoLeaveNothingBehind) {
   const auto [parent, cancel] = with_cancel(background());
-  const auto churn = [&parent = parent](int n) {
+  const auto churn = [&above = parent](int n) {
     for (int i = 0; i < n; ++i) {
-      auto [child, cancel_child] = with_timeout(parent, 1h);
+      auto [child, cancel_child] = with_timeout(above, 1h);
       if (i % 2 == 0) cancel_child();  // otherwise it ends without being cancelled
     }
   };
@@ -192,12 +192,12 @@ WEFT_PROCS_TEST(Context, ChildrenOfManyGoroutinesLeaveNothingBehind) {
   constexpr int kGoroutines = 8;
   const auto [parent, cancel] = with_cancel(background());
   std::atomic<int> stopped{0};
-  const auto churn = [&, &parent = parent](int n) {
+  const auto churn = [&, &above = parent](int n) {
     WaitGroup group;
     for (int g = 0; g < kGoroutines; ++g) {
       group.go([&, n] {
         for (int i = 0; i < n / kGoroutines; ++i) {
-          auto [child, cancel_child] = with_cancel(parent);
+          auto [child, cancel_child] = with_cancel(above);
           if (i % 16 == 0) {
             const auto [grandchild, cancel_grandchild] = with_timeout(with_value<RequestId>(child, {i}), 1h);
             const StopFunc stop = after_func(grandchild, [] {});
@@ -424,9 +424,9 @@ WEFT_PROCS_TEST(Context, CancelWaitsForAnotherBelowIt) {
   EXPECT_FALSE(grandchild.err());
   WaitGroup group;
   for (const CancelFunc& cancel : {cancel_root, cancel_child}) {
-    group.go([&grandchild = grandchild, cancel] {
+    group.go([&youngest = grandchild, cancel] {
       cancel();
-      EXPECT_TRUE(grandchild.err());
+      EXPECT_TRUE(youngest.err());
     });
   }
   ASSERT_TRUE(wait_until_parked(2, "semacquire"));
@@ -451,7 +451,7 @@ WEFT_PROCS_TEST(Context, ADestructorMayCancel) {
     // is being cancelled.
     auto holder = std::make_unique<Context>(with_cancel(with_value<Canceller>(root, Canceller(cancel))).first);
     WaitGroup group;
-    group.go([cancel = cancel] { cancel(); });
+    group.go([end = cancel] { end(); });
     group.go([&] { holder.reset(); });
     group.wait();
     EXPECT_TRUE(root.err());
@@ -483,7 +483,7 @@ WEFT_PROCS_TEST(Context, AfterFuncCanBeStopped) {
   std::atomic<int> runs{0};
   auto captured = std::make_shared<int>(0);
   auto [ctx, cancel] = with_timeout(background(), 1h);
-  const StopFunc stop = after_func(ctx, [&runs, captured, ctx = ctx] { ++runs; });
+  const StopFunc stop = after_func(ctx, [&runs, captured, context = ctx] { ++runs; });
   const StopFunc keep = after_func(ctx, [&runs] { runs += 10; });
   EXPECT_EQ(captured.use_count(), 2);
   EXPECT_TRUE(stop());
@@ -515,7 +515,7 @@ WEFT_PROCS_TEST(Context, StopMeetsCancel) {
       ++outcomes;
       group.done();
     });
-    group.go([cancel = cancel] { cancel(); });
+    group.go([end = cancel] { end(); });
     group.go([&] {
       if (!stop()) return;
       outcomes += 100;
@@ -628,7 +628,7 @@ WEFT_PROCS_TEST(DoneHook, DetachWaitsForARunningCallback) {
       },
       &shared);
   ASSERT_TRUE(hook.attach(ctx));
-  std::thread canceller([cancel = cancel] { cancel(); });
+  std::thread canceller([end = cancel] { end(); });
   while (!shared.running) yield();
   WaitGroup group;
   group.go([&] {
@@ -646,16 +646,16 @@ WEFT_PROCS_TEST(DoneHook, DetachMeetsCancel) {
     auto [ctx, cancel] = with_cancel(background());
     WaitGroup group;
     for (int g = 0; g < 3; ++g) {
-      group.go([ctx = ctx] {
+      group.go([context = ctx] {
         int runs = 0;  // on this stack: a callback after detach() would be a use after return
         rt::DoneHook hook([](void* arg) noexcept { ++*static_cast<int*>(arg); }, &runs);
-        if (!hook.attach(ctx)) return;
+        if (!hook.attach(context)) return;
         yield();
         const bool kept_from_running = hook.detach();
         EXPECT_EQ(kept_from_running, runs == 0);
       });
     }
-    group.go([cancel = cancel] { cancel(); });
+    group.go([end = cancel] { end(); });
     group.wait();
   }
 }

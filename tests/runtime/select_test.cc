@@ -318,7 +318,7 @@ WEFT_PROCS_TEST(Select, CancelsByContext) {
   const auto never = make_chan<int>();
   std::size_t chosen = 9;
   WaitGroup group;
-  group.go([&, &ctx = ctx] { chosen = select(on_recv(never), on_recv(ctx.done())); });
+  group.go([&, &context = ctx] { chosen = select(on_recv(never), on_recv(context.done())); });
   ASSERT_TRUE(wait_until_parked(1, "select"));
   cancel();
   group.wait();

@@ -269,8 +269,8 @@ WEFT_PROCS_TEST(SemaphoreLock, AContextEndsTheWaitForIt) {
   Result<SemaphoreLock> held = semaphore.hold(ctx);
   ASSERT_TRUE(held);
   WaitGroup waiter;
-  waiter.go([&, ctx = ctx] {
-    const Result<SemaphoreLock> late = semaphore.hold(ctx);
+  waiter.go([&, context = ctx] {
+    const Result<SemaphoreLock> late = semaphore.hold(context);
     ASSERT_FALSE(late);
     EXPECT_EQ(late.error(), Errc::canceled);
   });
