@@ -9,13 +9,12 @@ struct RequestAccess {
   static RequestHead& head(Request& request) { return request.head_; }
 
   // What the request is given by its connection, for as long as the connection uses it.
-  static void attach(Request& request, Body& body, const net::Conn& conn, const Context& base_context,
-                     ContextHook& hook) {
+  static void attach(Request& request, Body& body, RequestHost& host, const Context& base_context) {
     request.body_ = &body;
-    request.conn_ = &conn;
+    request.host_ = &host;
     request.base_context_ = &base_context;
-    request.context_hook_ = &hook;
   }
+  static Header& trailer(Request& request) { return request.trailer_; }
 
   static void cancel(Request& request) {
     if (request.context_) request.cancel_();

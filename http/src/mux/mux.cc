@@ -11,7 +11,7 @@
 #include "http/src/message/request_access.h"
 #include "http/src/message/url.h"
 #include "http/src/mux/routing_tree.h"
-#include "weft/http/http.h"
+#include "weft/http/helpers.h"
 #include "weft/http/status.h"
 
 namespace weft::http {
@@ -81,12 +81,12 @@ void refuse_method(ResponseWriter& w, const std::set<std::string_view>& methods)
 
 ServeMux::ServeMux() : table_(std::make_shared<Table>()) {}
 
-void ServeMux::handle(std::string_view pattern, Handler handler, const char* file, int line) {
+void ServeMux::handle(std::string_view pattern, Handler handler, SourceLocation where) {
   auto route = std::make_unique<Route>();
   route->pattern = detail::parse_pattern(pattern);
   if (!handler) throw PatternError("http: empty handler for pattern \"" + std::string(pattern) + "\"");
   route->handler = std::move(handler);
-  route->where = std::string(file) + ":" + std::to_string(line);
+  route->where = std::string(where.file) + ":" + std::to_string(where.line);
   const std::lock_guard lock(table_->mutex);
   for (const auto& other : table_->routes) {
     if (!detail::conflict(route->pattern, other->pattern)) continue;
@@ -101,7 +101,7 @@ void ServeMux::handle(std::string_view pattern, Handler handler, const char* fil
 void ServeMux::operator()(ResponseWriter& w, Request& r) const {
   using Ending = RoutingTree::Ending;
   if (r.target() == "*") {
-    if (r.version_minor() >= 1) w.header().set("Connection", "close");
+    if (r.version() >= Version{1, 1}) w.header().set("Connection", "close");
     return w.write_header(kStatusBadRequest);
   }
   const RoutingTree& tree = table_->current();

@@ -99,6 +99,8 @@ bool ChunkedDecoder::begin_data() {
 
 bool ChunkedDecoder::take_trailer(char c) {
   if (++line_ > kMaxTrailerBytes) return fail(Errc::trailer_too_long);
+  const bool blank_line = state_ == State::end_lf || (state_ == State::trailer_start && c == '\r');
+  if (!blank_line) trailer_ += c;
   switch (state_) {
     case State::trailer_start:
       state_ = c == '\r' ? State::end_lf : State::trailer_name;

@@ -22,6 +22,7 @@
 #include <weft/http/request.h>
 #include <weft/http/response_writer.h>
 #include <weft/panic.h>
+#include <weft/source_location.h>
 
 namespace weft::http {
 
@@ -33,16 +34,17 @@ class PatternError : public Panic {
 };
 
 // Thread safety: a ServeMux is a handle; copies name the same table. handle() and requests may run at the same time.
-// Lifetime: as long as a handle; handlers live as long as the table.
+// handle() changes the table that copies share, and so isn't const.
+// Lifetime: the table lives as long as a handle, and the handlers live as long as the table.
 // Blocking: only what the handlers do. Looking up a request takes no lock and allocates nothing unless the path holds
 // escapes.
 class ServeMux {
  public:
   ServeMux();
 
-  // Throws PatternError for a bad pattern, an empty handler, or a conflict. `file` and `line` are the caller's, for the text of a conflict.
-  void handle(std::string_view pattern, Handler handler, const char* file = __builtin_FILE(),
-              int line = __builtin_LINE());
+  // Throws PatternError for a bad pattern, an empty handler, or a conflict. `where` is the caller, for the text of a
+  // conflict.
+  void handle(std::string_view pattern, Handler handler, SourceLocation where = SourceLocation::current());
 
   // Serves one request, so that a ServeMux is a Handler itself. What no pattern matches gets
   //   301 to the clean path ("//", "." and ".." removed), with the query;

@@ -6,7 +6,7 @@
 //     progress
 //
 // Views of a request's head look into [0, pin_); those bytes don't move until unpin(). What is unread may move on any
-// fill(). When there is no room behind the head, a new block takes over, and the old one waits in pinned_block_ for
+// fill(). When there is no room after the head, a new block takes over, and the old one waits in pinned_block_ for
 // unpin().
 #pragma once
 
@@ -17,9 +17,9 @@
 #include "weft/error.h"
 #include "weft/net/conn.h"
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 
-// Thread safety: none; it belongs to the connection's goroutine.
+// Thread safety: none. The goroutine that serves the connection owns it.
 class InputBuffer {
  public:
   std::string_view unread() const noexcept { return {block_.get() + begin_, end_ - begin_}; }
@@ -57,4 +57,4 @@ class InputBuffer {
   std::unique_ptr<char[]> pinned_block_;
 };
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

@@ -2,9 +2,10 @@
 // chunkWriter).
 //
 //   open       nothing is fixed; header() counts
-//   begun      write_header(): status line and handler's fields stand in the output buffer, unsealed; body gathers in
-//              pending_
-//   committed  the body's framing and the server's own fields stand behind them; body follows
+//   begun      write_header() was called: status line and handler's fields stand in the output buffer, unsealed; body
+//              gathers in pending_
+//   committed  the body's framing and the server's own fields stand after them; body follows
+//   hijacked   the connection belongs to the handler; nothing is written here any more
 //
 // The commit waits until the handler ends, flushes, or has written more than kPending bytes, because only the end tells
 // a short body's length. Between begun and committed nothing else is appended to the output buffer.
@@ -16,27 +17,19 @@
 #include <string_view>
 #include <system_error>
 
-#include "http/src/server/byte_buffer.h"
-#include "http/src/server/date.h"
-#include "http/src/server/output_buffer.h"
-#include "http/src/server/request_body.h"
+#include "http/src/http1/byte_buffer.h"
+#include "http/src/http1/output_buffer.h"
+#include "http/src/http1/request_body.h"
+#include "http/src/http1/response_host.h"
+#include "http/src/message/date.h"
+#include "http/src/parser/request_parser.h"
 #include "weft/http/detail/request_head.h"
 #include "weft/http/response_writer.h"
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 
-// What a response asks of the server it belongs to.
-class ResponseHost {
- public:
-  virtual bool shutting_down() const noexcept = 0;
-  virtual void log(std::string_view line) const = 0;
-
- protected:
-  ~ResponseHost() = default;
-};
-
-// Thread safety: none; it belongs to the connection's goroutine, which lends it to the handler. Used again for each
-// request.
+// Used again for each request. Thread safety: none. The goroutine that serves the connection owns it and lends it to
+// the handler.
 class Response final : public ResponseWriter {
  public:
   // A body that ends within this many bytes gets a Content-Length.
@@ -44,24 +37,29 @@ class Response final : public ResponseWriter {
 
   Response(OutputBuffer& out, RequestBody& body, Request& request) : out_(out), body_(body), request_(request) {}
 
-  void attach(const ResponseHost& host) noexcept { host_ = &host; }
-  void begin(const RequestHead& head);
+  void attach(ResponseHost& host) noexcept { host_ = &host; }
+  void begin(const RequestHead& head, const RequestControl& control);
 
   Header& header() override { return header_; }
   void write_header(int code) override;
   IoResult write(std::string_view data) override;
   std::error_code flush() override;
 
+  int status() const noexcept override { return state_ == State::open ? 0 : status_; }
+  std::uint64_t bytes_written() const noexcept override { return written_; }
+  std::error_code set_read_deadline(TimePoint deadline) override;
+  std::error_code set_write_deadline(TimePoint deadline) override;
+  std::error_code enable_full_duplex() override;
+  Result<Hijacked> hijack() override;
+
   // The handler has returned: completes the response and seals it in the output buffer.
   void finish();
 
   // After finish(): the connection must end.
   bool closes() const noexcept { return close_; }
-  // Makes it end, and the response say so if it isn't committed.
-  void close_after() noexcept { close_ = true; }
 
  private:
-  enum class State : std::uint8_t { open, begun, committed };
+  enum class State : std::uint8_t { open, begun, committed, hijacked };
   enum class Framing : std::uint8_t { none, length, chunked, until_close };
   // What becomes of a handler's field: the framing took it in, or it is sent like any other.
   enum class Use : std::uint8_t { consumed, sent };
@@ -78,6 +76,7 @@ class Response final : public ResponseWriter {
   void choose_framing(Last last);
   void append_framing();
   void append_connection();
+  void append_last_chunk();
   std::string_view gather_sample(std::string_view data, std::string& scratch) const;
   std::error_code emit(std::string_view a, std::string_view b);
   std::error_code sent(std::error_code ec);
@@ -85,11 +84,12 @@ class Response final : public ResponseWriter {
   OutputBuffer& out_;
   RequestBody& body_;
   Request& request_;  // its context ends when the client can't be reached
-  const ResponseHost* host_ = nullptr;
+  ResponseHost* host_ = nullptr;
   Header header_;
   DateLine date_;
   ByteBuffer pending_;
-  std::string connection_;  // the handler's Connection field, when it is neither close nor keep-alive
+  std::string connection_;         // the handler's Connection field, when it is neither close nor keep-alive
+  std::string declared_trailers_;  // the values of the handler's Trailer fields, each with a comma after it
 
   State state_ = State::open;
   Framing framing_ = Framing::none;
@@ -98,13 +98,15 @@ class Response final : public ResponseWriter {
   bool http10_ = false;
   bool keep_alive_10_ = false;
   bool close_ = false;
+  bool full_duplex_ = false;
   bool has_date_ = false;
   bool has_type_ = false;
   bool has_encoding_ = false;
+  bool has_trailers_ = false;  // the handler has said that there will be trailer fields
   bool transfer_encoding_ = false;
   bool identity_ = false;
   std::int64_t declared_ = -1;  // Content-Length by the handler, or of a body that ended early enough
   std::uint64_t written_ = 0;
 };
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

@@ -1,4 +1,4 @@
-#include "http/src/server/disconnect_watch.h"
+#include "http/src/http1/disconnect_watch.h"
 
 #include <new>
 #include <utility>
@@ -6,8 +6,9 @@
 
 #include "weft/chan.h"
 #include "weft/go.h"
+#include "weft/time_point.h"
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 
 struct DisconnectWatch::Watch {
   net::Conn conn;
@@ -56,4 +57,4 @@ std::optional<char> DisconnectWatch::stop() {
   return byte;
 }
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

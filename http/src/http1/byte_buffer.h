@@ -1,5 +1,5 @@
-// ByteBuffer: characters that only grow at the end; what std::string does, with appends that the compiler can see
-// through.
+// ByteBuffer: characters that only grow at the end. It does what std::string does, with appends that the compiler can
+// see through.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include <memory>
 #include <string_view>
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 
 // Thread safety: none. Views of it live until it changes.
 class ByteBuffer {
@@ -83,4 +83,4 @@ class ByteBuffer {
   std::size_t capacity_ = 0;
 };
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

@@ -1,12 +1,14 @@
-#include "http/src/server/request_body.h"
+#include "http/src/http1/request_body.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "http/src/message/trailers.h"
+#include "http/src/parser/field_line.h"
 #include "weft/http/errc.h"
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 namespace {
 
 // Into less room than this, bytes come through the connection's buffer.
@@ -15,7 +17,7 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
 
-void RequestBody::begin(const RequestHead& head, std::uint64_t max_bytes) {
+void RequestBody::begin(const RequestHead& head, Expectation expectation, std::uint64_t max_bytes) {
   finished_ = false;
   closed_ = false;
   error_ = {};
@@ -27,7 +29,7 @@ void RequestBody::begin(const RequestHead& head, std::uint64_t max_bytes) {
   received_ = 0;
   max_bytes_ = max_bytes;
   decoder_.reset();
-  if (head.expectation == Expectation::continue_100 && head.version_minor >= 1) continue_ = Continue::wanted;
+  if (expectation == Expectation::continue_100 && head.version.minor >= 1) continue_ = Continue::wanted;
 }
 
 void RequestBody::forbid_continue() noexcept {
@@ -37,6 +39,21 @@ void RequestBody::forbid_continue() noexcept {
 void RequestBody::finish() {
   finished_ = true;
   watch_.body_ended();
+}
+
+// The decoder has judged the lines. Fields that may not come this late are dropped; the rest are kept, whether the
+// request announced them in its Trailer field or not, as Go does.
+void RequestBody::keep_trailer() {
+  const std::string_view text = decoder_.trailer();
+  const char* const base = text.data();
+  const char* const end = base + text.size();
+  for (const char* p = base; p < end;) {
+    const FieldLine line = scan_field_line(base, p, end);
+    if (line.verdict != Line::good) return;
+    const std::string_view name = text_of(base, line.field.name);
+    if (may_be_trailer(name)) trailer_.add(name, text_of(base, line.field.value));
+    p = line.next;
+  }
 }
 
 IoResult RequestBody::fail(std::error_code ec) {
@@ -119,6 +136,7 @@ IoResult RequestBody::read_chunked(std::span<char> buffer) {
       return {step.data.size(), {}};
     }
     if (decoder_.done()) {
+      keep_trailer();
       finish();
       return {0, weft::Errc::eof};
     }
@@ -140,4 +158,4 @@ bool RequestBody::drain() {
   return finished_;
 }
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

@@ -1,9 +1,9 @@
-#include "http/src/server/input_buffer.h"
+#include "http/src/http1/input_buffer.h"
 
 #include <algorithm>
 #include <cstring>
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 namespace {
 
 constexpr std::size_t kBlockSize = 4096;
@@ -40,8 +40,8 @@ void InputBuffer::move_to_block(std::size_t capacity) {
   const std::size_t unread_size = end_ - begin_;
   auto block = std::make_unique_for_overwrite<char[]>(capacity);
   if (unread_size > 0) std::memcpy(block.get(), block_.get() + begin_, unread_size);
-  // One head at a time is pinned, so at most one block waits: a second move while it does starts from a block without a
-  // head.
+  // One head at a time is pinned, so at most one block waits: a second move in the meantime starts from a block
+  // without a head.
   if (pin_ > 0) pinned_block_ = std::move(block_);
   block_ = std::move(block);
   capacity_ = capacity;
@@ -59,4 +59,4 @@ void InputBuffer::reset() noexcept {
   }
 }
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

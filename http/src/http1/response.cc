@@ -1,53 +1,64 @@
-#include "http/src/server/response.h"
+#include "http/src/http1/response.h"
 
 #include <charconv>
 
 #include "http/src/message/chars.h"
 #include "http/src/message/request_access.h"
+#include "http/src/message/trailers.h"
 #include "http/src/parser/chunked.h"
 #include "weft/http/errc.h"
 #include "weft/http/sniff.h"
 #include "weft/http/status.h"
 #include "weft/panic.h"
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 namespace {
 
-// Pieces at least this long are sent from where they are; shorter ones are copied behind what waits.
+// Pieces at least this long are sent from where they are; shorter ones are copied to the end of what waits.
 constexpr std::size_t kSendInPlace = 16 * 1024;
 constexpr std::size_t kSniffBytes = 512;
 constexpr char kLineEnd[] = "\r\n";
 
+// A response that is followed by another one for the same request.
+bool is_interim(int code) { return code < 200 && code != kStatusSwitchingProtocols; }
+
+bool has_trailer_prefix(std::string_view name) {
+  return name.size() > kTrailerPrefix.size() && iequals(name.substr(0, kTrailerPrefix.size()), kTrailerPrefix);
+}
+
 }  // namespace
 
-void Response::begin(const RequestHead& head) {
+void Response::begin(const RequestHead& head, const RequestControl& control) {
   header_.clear();
   pending_.clear();
   if (!connection_.empty()) connection_.clear();
+  if (!declared_trailers_.empty()) declared_trailers_.clear();
   state_ = State::open;
   framing_ = Framing::none;
   status_ = 0;
   is_head_ = head.method == "HEAD";
-  http10_ = head.version_minor == 0;
-  keep_alive_10_ = head.keep_alive_10;
-  close_ = head.close;
-  has_date_ = has_type_ = has_encoding_ = transfer_encoding_ = identity_ = false;
+  http10_ = head.version.minor == 0;
+  keep_alive_10_ = control.keep_alive_10;
+  close_ = control.close;
+  full_duplex_ = false;
+  has_date_ = has_type_ = has_encoding_ = has_trailers_ = transfer_encoding_ = identity_ = false;
   declared_ = -1;
   written_ = 0;
 }
 
 void Response::write_header(int code) {
+  if (state_ == State::hijacked) return host_->log("http: response.write_header on hijacked connection");
   if (state_ != State::open) return host_->log("http: superfluous response.write_header call");
   if (code < 100 || code > 999) panic("invalid write_header code " + std::to_string(code));
   status_ = code;
-  if (code < 200 && code != kStatusSwitchingProtocols) return write_interim();
+  if (is_interim(code)) return write_interim();
   body_.forbid_continue();
   state_ = State::begun;
   append_status_line();
   append_handler_fields();
 }
 
-// 1xx: sent at once, with the fields as they are; the final response follows.
+// A 1xx response is sent at once, with the fields as they are; the final response follows.
 void Response::write_interim() {
   if (http10_) return;
   if (status_ == kStatusContinue) body_.forbid_continue();
@@ -57,7 +68,7 @@ void Response::write_interim() {
     if (!framing) append_field(field.name, field.value);
   }
   out_.text().append(kLineEnd);
-  (void)sent(out_.flush());
+  static_cast<void>(sent(out_.flush()));
 }
 
 void Response::append_status_line() {
@@ -95,6 +106,11 @@ Response::Use Response::note_field(std::string_view name, std::string_view value
       has_date_ = true;
       if (!value.empty()) append_valid_name("Date", value);
       return Use::consumed;
+    case 7:
+      if (!token_is(name, "trailer")) return Use::sent;
+      has_trailers_ = true;
+      declared_trailers_.append(value).append(",");
+      return Use::sent;
     case 10:
       if (!token_is(name, "connection")) return Use::sent;
       if (has_token(value, "close")) {
@@ -134,9 +150,10 @@ void Response::note_length(std::string_view value) {
   host_->log("http: invalid Content-Length of \"" + std::string(value) + "\"");
 }
 
-// A name that is no token isn't sent.
+// A name that is no token isn't sent. One with kTrailerPrefix belongs to the trailer section.
 void Response::append_field(std::string_view name, std::string_view value) {
-  if (is_token(name)) append_valid_name(name, value);
+  if (is_token(name)) return append_valid_name(name, value);
+  if (has_trailer_prefix(name)) has_trailers_ = true;
 }
 
 // Line ends in a value become spaces, so that no value can add a field.
@@ -156,6 +173,7 @@ void Response::append_valid_name(std::string_view name, std::string_view value) 
 }
 
 IoResult Response::write(std::string_view data) {
+  if (state_ == State::hijacked) return {0, Errc::hijacked};
   if (state_ == State::open) write_header(kStatusOk);
   if (data.empty()) return {};
   if (!body_allowed_for_status(status_)) return {0, Errc::body_not_allowed};
@@ -177,25 +195,73 @@ IoResult Response::write(std::string_view data) {
 }
 
 std::error_code Response::flush() {
+  if (state_ == State::hijacked) return Errc::hijacked;
   if (state_ == State::open) write_header(kStatusOk);
   if (state_ != State::committed) commit(Last::no, pending_.view());
-  (void)emit(pending_.view(), {});
+  static_cast<void>(emit(pending_.view(), {}));
   pending_.clear();
   return sent(out_.flush());
 }
 
+std::error_code Response::set_read_deadline(TimePoint deadline) {
+  if (state_ == State::hijacked) return Errc::hijacked;
+  host_->set_handlers_read_deadline(deadline);
+  return {};
+}
+
+std::error_code Response::set_write_deadline(TimePoint deadline) {
+  if (state_ == State::hijacked) return Errc::hijacked;
+  host_->set_handlers_write_deadline(deadline);
+  return {};
+}
+
+std::error_code Response::enable_full_duplex() {
+  if (state_ == State::hijacked) return Errc::hijacked;
+  full_duplex_ = true;
+  return {};
+}
+
+// What the handler has written so far goes out first, and so do the whole responses of the burst.
+Result<Hijacked> Response::hijack() {
+  if (state_ == State::hijacked) return Unexpected(Error(make_error_code(Errc::hijacked)));
+  body_.forbid_continue();
+  const std::error_code ec = state_ == State::open ? out_.flush() : flush();
+  if (ec) return Unexpected(Error(ec));
+  Hijacked hijacked = host_->hijack();
+  body_.close();
+  state_ = State::hijacked;
+  return hijacked;
+}
+
 void Response::finish() {
+  if (state_ == State::hijacked) return;
   if (state_ == State::open) write_header(kStatusOk);
   if (state_ != State::committed) commit(Last::yes, pending_.view());
-  (void)emit(pending_.view(), {});
+  static_cast<void>(emit(pending_.view(), {}));
   pending_.clear();
-  if (framing_ == Framing::chunked) out_.text().append(kLastChunk);
+  if (framing_ == Framing::chunked) append_last_chunk();
   // A body shorter than declared leaves the client waiting for the rest: only the connection's end tells it.
   if (framing_ == Framing::length && written_ != static_cast<std::uint64_t>(declared_)) close_ = true;
   out_.seal();
+  // The body sends what is sealed before it waits for the client.
+  if (full_duplex_ && !close_ && !body_.drain()) close_ = true;
 }
 
-// What content sniffing looks at when `data` follows what is pending.
+// With the trailer fields: those whose names have kTrailerPrefix, and those that the Trailer field announced.
+void Response::append_last_chunk() {
+  ByteBuffer& out = out_.text();
+  if (header_.empty()) return out.append(kLastChunk);
+  out.append("0\r\n");
+  for (const Header::Field& field : header_) {
+    const bool prefixed = has_trailer_prefix(field.name);
+    if (!prefixed && (declared_trailers_.empty() || !has_token(declared_trailers_, field.name))) continue;
+    const std::string_view name = prefixed ? field.name.substr(kTrailerPrefix.size()) : field.name;
+    if (may_be_trailer(name)) append_valid_name(name, field.value);
+  }
+  out.append(kLineEnd);
+}
+
+// What content sniffing looks at when `data` follows the pending bytes.
 std::string_view Response::gather_sample(std::string_view data, std::string& scratch) const {
   if (pending_.size() >= kSniffBytes) return pending_.view();
   if (pending_.empty()) return data;
@@ -214,8 +280,8 @@ void Response::commit(Last last, std::string_view sample) {
   }
   if (host_->shutting_down()) close_ = true;
   // The client has to be heard out before the next request can be; a client that won't end gets the connection's end
-  // instead.
-  if (!close_ && !body_.drain()) close_ = true;
+  // instead. In full duplex it is heard out after the response.
+  if (!close_ && !full_duplex_ && !body_.drain()) close_ = true;
 
   ByteBuffer& out = out_.text();
   if (!has_type_ && !has_encoding_ && !transfer_encoding_ && !sample.empty() && body_allowed_for_status(status_)) {
@@ -239,7 +305,9 @@ void Response::choose_framing(Last last) {
     framing_ = Framing::none;
     return;
   }
-  if (declared_ < 0 && last == Last::yes && !transfer_encoding_ && (!is_head_ || !pending_.empty())) {
+  // Trailer fields need chunks, also after a short body.
+  const bool wants_chunks = transfer_encoding_ || (has_trailers_ && !http10_);
+  if (declared_ < 0 && last == Last::yes && !wants_chunks && (!is_head_ || !pending_.empty())) {
     declared_ = static_cast<std::int64_t>(pending_.size());
   }
   if (is_head_) {
@@ -295,4 +363,4 @@ std::error_code Response::sent(std::error_code ec) {
   return ec;
 }
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

@@ -2,23 +2,23 @@
 //
 //   [0, sealed_) whole responses     [sealed_, size) the response in progress
 //
-// Only whole responses are sent behind a handler's back (flush_sealed); the response in progress can still be taken
-// back.
+// Only whole responses are sent without the handler's asking (flush_sealed); the response in progress can still be
+// taken back.
 #pragma once
 
 #include <cstddef>
 #include <string_view>
 #include <system_error>
 
-#include "http/src/server/byte_buffer.h"
+#include "http/src/http1/byte_buffer.h"
 #include "weft/net/conn.h"
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 
-// Past this the buffer is sent instead of grown.
+// A buffer that holds this much is sent instead of grown.
 inline constexpr std::size_t kFlushAt = 32 * 1024;
 
-// Thread safety: none; it belongs to the connection's goroutine. Errors are sticky: after one, nothing is sent.
+// Errors stay: after one, nothing is sent. Thread safety: none. The goroutine that serves the connection owns it.
 class OutputBuffer {
  public:
   void attach(net::Conn& conn) noexcept { conn_ = &conn; }
@@ -28,12 +28,12 @@ class OutputBuffer {
   std::size_t size() const noexcept { return text_.size(); }
   std::error_code error() const noexcept { return error_; }
 
-  // All that is there is whole.
+  // All responses that are there are whole.
   void seal() noexcept { sealed_ = text_.size(); }
   void drop_unsealed() noexcept { text_.truncate(sealed_); }
 
   std::error_code flush() { return text_.empty() ? error_ : send({}, {}); }
-  // Sends the whole responses, with `tail` behind them, and keeps the rest.
+  // Sends the whole responses and then `tail`, and keeps the rest.
   std::error_code flush_sealed(std::string_view tail = {});
   // Sends everything, and then `a`, `b` and `c`, which are not copied.
   std::error_code send(std::string_view a, std::string_view b, std::string_view c = {});
@@ -47,4 +47,4 @@ class OutputBuffer {
   std::error_code error_;
 };
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

@@ -1,8 +1,8 @@
-#include "http/src/server/output_buffer.h"
+#include "http/src/http1/output_buffer.h"
 
 #include <array>
 
-namespace weft::http::detail {
+namespace weft::http::detail::http1 {
 
 std::error_code OutputBuffer::flush_sealed(std::string_view tail) {
   if (error_ || sealed_ + tail.size() == 0) return error_;
@@ -30,4 +30,4 @@ void OutputBuffer::reset() noexcept {
   error_ = {};
 }
 
-}  // namespace weft::http::detail
+}  // namespace weft::http::detail::http1

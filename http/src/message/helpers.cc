@@ -1,4 +1,4 @@
-#include "weft/http/http.h"
+#include "weft/http/helpers.h"
 
 #include <algorithm>
 #include <string>
@@ -78,7 +78,7 @@ void error(ResponseWriter& w, std::string_view message, int code) {
   w.write_header(code);
   std::string line(message);
   line += '\n';
-  (void)w.write(line);
+  static_cast<void>(w.write(line));
 }
 
 void not_found(ResponseWriter& w, Request&) { error(w, "404 page not found", kStatusNotFound); }
@@ -92,7 +92,8 @@ void redirect(ResponseWriter& w, Request& r, std::string_view url, int code) {
   if (!typed && (wants_body || r.method() == "HEAD")) header.set("Content-Type", "text/html; charset=utf-8");
   w.write_header(code);
   if (!typed && wants_body) {
-    (void)w.write("<a href=\"" + html_escape(target) + "\">" + std::string(status_text(code)) + "</a>.\n\n");
+    static_cast<void>(
+        w.write("<a href=\"" + html_escape(target) + "\">" + std::string(status_text(code)) + "</a>.\n\n"));
   }
 }
 

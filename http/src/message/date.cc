@@ -1,4 +1,4 @@
-#include "http/src/server/date.h"
+#include "http/src/message/date.h"
 
 #include <cstring>
 

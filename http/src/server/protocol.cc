@@ -1,0 +1,9 @@
+#include "http/src/server/protocol.h"
+
+#include "http/src/http1/protocol.h"
+
+namespace weft::http::detail {
+
+std::unique_ptr<Protocol> make_protocol(const ServerOptions& options) { return http1::make_protocol(options); }
+
+}  // namespace weft::http::detail
