@@ -29,7 +29,7 @@ class Protocol {
   virtual std::unique_ptr<Connection> make_connection(ConnectionHost& host, Transport transport) = 0;
 };
 
-// What a server with these options speaks. Its source is the only place of this room that names protocols.
+// What a server with these options speaks. The room negotiate, which stands above the protocols, defines it.
 std::unique_ptr<Protocol> make_protocol(const ServerOptions& options);
 
 }  // namespace weft::http::detail

@@ -14,7 +14,6 @@
 // ends.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -22,6 +21,7 @@
 #include <string>
 
 #include <weft/context.h>
+#include <weft/detail/chrono.h>
 #include <weft/error.h>
 #include <weft/http/response_writer.h>
 #include <weft/log.h>

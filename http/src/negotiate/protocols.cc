@@ -1,6 +1,6 @@
-#include "http/src/server/protocol.h"
-
+// Which protocol a connection speaks: the only place that names the protocols.
 #include "http/src/http1/protocol.h"
+#include "http/src/server/protocol.h"
 
 namespace weft::http::detail {
 
