@@ -13,7 +13,7 @@
 namespace weft::http::detail {
 namespace {
 
-// "body|rest" once done, "body!error" when broken, "body..." when bytes are missing.
+// Returns "body|rest" once done, "body!error" when broken, "body..." when bytes are missing.
 std::string decode(const std::vector<std::string_view>& pieces, std::size_t max_data = 1 << 20) {
   ChunkedDecoder decoder;
   std::string body;

@@ -61,8 +61,8 @@ TEST(Connection, UnreadBodiesDontBecomeRequests) {
 }
 
 TEST(Connection, BothLengthsMeanChunkedAndTheEnd) {
-  // Framed by Content-Length, what follows the last chunk would be a body; framed by chunks, it would be a request. It
-  // is neither.
+  // Framed by Content-Length, what follows the last chunk would be a body. Framed by chunks, it would be a request. The
+  // server takes it for neither.
   check_splits(echo,
                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
                "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -92,7 +92,7 @@ TEST(Connection, RefusesExactlyAndCloses) {
       {"nonsense" + rest, refusal("400 Bad Request")},
   };
   for (const auto& row : rows) check_splits(echo, row.input, row.want);
-  // Behind a good request, which is answered first; all in one write.
+  // After a good request, which is answered first. All leaves in one write.
   for (const auto& row : rows) {
     const Outcome outcome = serve(echo, {"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + row.input});
     EXPECT_EQ(outcome.output, ok("GET / []") + row.want);
@@ -136,11 +136,11 @@ TEST(Connection, SaysContinueWhenTheBodyIsRead) {
   EXPECT_EQ(serve(echo, {input, "ab"}).output, interim + ok("POST / [ab]"));
   EXPECT_EQ(serve(echo, {input, "ab", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"}).output,
             interim + ok("POST / [ab]") + ok("GET / []"));
-  // Not read: what follows can't be understood.
+  // The handler doesn't read the body, so what follows can't be understood.
   EXPECT_EQ(serve(hello, {input, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"}).output,
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nDATE\r\nContent-Length: 5\r\nConnection: "
             "close\r\n\r\nhello");
-  // Nothing to ask for.
+  // There is nothing to ask for.
   EXPECT_EQ(serve(echo, {"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"}).output,
             ok("POST / []"));
   EXPECT_EQ(serve(echo, {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"}).output,
@@ -323,7 +323,7 @@ TEST(Connection, HonoursWhatTheHandlerSaysOfTheConnection) {
             start + "Connection: close\r\n\r\nx");
   EXPECT_EQ(serve(with("Transfer-Encoding", "chunked", "x"), {get}).output,
             start + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
-  // A body shorter than declared: only the end tells.
+  // Only the end tells that a body is shorter than declared.
   EXPECT_EQ(serve(with("Content-Length", "3", "x"), {get + get}).output, start + "Content-Length: 3\r\n\r\nx");
 }
 
@@ -416,7 +416,7 @@ TEST(Connection, DrainsAtMostAQuarterMegabyte) {
   EXPECT_EQ(large.output,
             "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
   EXPECT_TRUE(large.write_closed);
-  // A body of unknown length, whose end doesn't come within the bound.
+  // This body has no declared length, and its end doesn't come within the bound.
   std::string chunks = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 300; ++i) chunks += "400\r\n" + std::string(1024, 'x') + "\r\n";
   chunks += "0\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";

@@ -156,7 +156,7 @@ WEFT_PROCS_TEST(Debug, GoroutinesShowCreatorAndLabels) {
 
 [[gnu::noinline]] void parks_in_receive(Chan<int> gate) {
   static_cast<void>(gate.recv());
-  asm volatile("");  // the call above it stays a call
+  asm volatile("");  // so that the call above stays a call
 }
 
 WEFT_PROCS_TEST(Debug, GoroutinesWithStacksAreInGosFormat) {
@@ -174,7 +174,7 @@ WEFT_PROCS_TEST(Debug, GoroutinesWithStacksAreInGosFormat) {
   EXPECT_NE(page.body.find("\ncreated by "), std::string::npos) << page.body;
 }
 
-// Keeps its thread until the page shows a hog with that label; the page.
+// Keeps its thread until the page shows a hog with that label, and returns the page.
 std::string page_with_hog(const Handler& handler, const std::string& job) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   std::atomic<bool> seen{false};

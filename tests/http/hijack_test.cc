@@ -55,7 +55,7 @@ std::string read_bytes(Client& client, std::size_t size) {
 }
 
 WEFT_MATRIX_TEST(Hijack, HandsOverTheConnectionAndWhatWasRead) {
-  // Deadlines of the server's that would end the connection soon.
+  // These deadlines would end the connection soon if they stayed.
   Running running({.handler = hijack_and_echo, .read_timeout = 200ms, .write_timeout = 200ms});
   Client client(running.address);
   EXPECT_EQ(body_of(client.ask("/before")), "/before");
@@ -122,7 +122,7 @@ WEFT_MATRIX_TEST(Hijack, WhatWasWrittenGoesOutFirst) {
     echo_bytes(*std::move(hijacked));
   }});
   Client client(running.address);
-  // The response before it in the burst is sent, too.
+  // The earlier response of the burst is sent, too.
   client.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /upgrade HTTP/1.1\r\nHost: h\r\n\r\nhello");
   EXPECT_EQ(body_of(client.response()), "/1");
   EXPECT_EQ(client.response(), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n");
@@ -228,7 +228,7 @@ WEFT_MATRIX_TEST(Deadline, OfAHandlerEndsItsReads) {
   EXPECT_TRUE(says_close(client.rest()));
 }
 
-// With a read deadline while a watch reads, which is no reason to cancel the request.
+// A read deadline that passes while a watch reads is no reason to cancel the request.
 WEFT_MATRIX_TEST(Deadline, DoesntDisturbTheWatch) {
   const auto cancelled = make_chan<bool>(2);
   Running running({.handler = [cancelled](ResponseWriter& w, Request& r) {
@@ -251,7 +251,7 @@ WEFT_MATRIX_TEST(Deadline, DoesntDisturbTheWatch) {
   EXPECT_TRUE(*cancelled.recv());
 }
 
-// The client waits for the response before it sends the rest of its body, and the server for nothing.
+// The client waits for a piece of the response before it sends the next piece of its body.
 WEFT_MATRIX_TEST(FullDuplex, TalksWhileTheBodyComes) {
   Running running({.handler = [](ResponseWriter& w, Request& r) {
     EXPECT_FALSE(w.enable_full_duplex());

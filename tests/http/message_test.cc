@@ -1,4 +1,4 @@
-// Header, Request and URL helpers.
+// Tests of Header, Request, and the helpers for URLs.
 #include <string>
 #include <string_view>
 #include <vector>

@@ -16,7 +16,7 @@ namespace {
 using http::testing::Recorder;
 using http::testing::TestRequest;
 
-// "200 <pattern> name=value ..." or "<status> <Location or Allow>".
+// Returns "200 <pattern> name=value ..." or "<status> <Location or Allow>".
 std::string ask(const ServeMux& mux, std::string_view method, std::string_view target, std::string_view host = "h") {
   TestRequest request({.method = std::string(method), .target = std::string(target), .host = std::string(host)});
   Recorder recorder;
@@ -29,7 +29,7 @@ std::string ask(const ServeMux& mux, std::string_view method, std::string_view t
   return answer;
 }
 
-// A mux that answers with the pattern and the values of these names.
+// Makes a mux that answers with the pattern and the values of some names.
 ServeMux make_mux(const std::vector<std::string>& patterns) {
   ServeMux mux;
   for (const std::string& pattern : patterns) {

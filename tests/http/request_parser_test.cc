@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kLimit = 4096;
 
-// The verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value", or "400
-// detail", or "more". Each piece is shown at another address, as a growing buffer would.
+// Returns the verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value",
+// or "400 detail", or "more". Each piece is shown at another address, as a growing buffer would do it.
 std::string verdict(const std::vector<std::string_view>& pieces, std::size_t limit = kLimit,
                     std::size_t* used = nullptr) {
   RequestParser parser(limit);

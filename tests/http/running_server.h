@@ -20,10 +20,10 @@
 
 namespace weft::http::test {
 
-// For what is to happen soon, however slow the machine.
+// A limit for what happens soon on any machine, however slow.
 inline constexpr std::chrono::seconds kPatience{60};
 
-// A server on a port of its own, served by a goroutine. Closes and waits at the end.
+// A server on a port of its own, which a goroutine serves. The destructor closes the server and waits for its end.
 class Running {
  public:
   explicit Running(ServerOptions options) : server(with_log(std::move(options))) {
@@ -37,7 +37,7 @@ class Running {
     if (!served_) static_cast<void>(wait());
   }
 
-  // What serve() returned.
+  // Waits for serve() and returns its error.
   Error wait() {
     served_ = true;
     return *result.recv();
@@ -82,7 +82,7 @@ class Client {
 
   void send(std::string_view text) { EXPECT_FALSE(conn.write(text).ec); }
 
-  // One response: head and body by Content-Length. Empty at the end of the stream.
+  // Reads one response: the head, and the body by its Content-Length. Empty at the end of the stream.
   std::string response() {
     std::size_t head = 0;
     while ((head = buffer_.find("\r\n\r\n")) == std::string::npos) {
@@ -98,7 +98,7 @@ class Client {
     return response;
   }
 
-  // Everything up to the end of the stream.
+  // Reads everything up to the end of the stream.
   std::string rest() {
     while (more()) {
     }
@@ -110,7 +110,7 @@ class Client {
     return response();
   }
 
-  // The connection ends within `limit`.
+  // Whether the connection ends within `limit`.
   bool ends(std::chrono::milliseconds limit = kPatience) {
     conn.set_read_deadline(std::chrono::steady_clock::now() + limit);
     char byte = 0;

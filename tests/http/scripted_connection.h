@@ -15,7 +15,7 @@
 
 namespace weft::http::test {
 
-// Keeps the log, and notes that it was told to forget its connection.
+// It keeps the log, and notes that it was told to forget its connection. Thread safety: none.
 class ScriptedConnection final : private detail::ConnectionHost {
  public:
   // The options have a handler.
@@ -25,7 +25,7 @@ class ScriptedConnection final : private detail::ConnectionHost {
         protocol_(detail::make_protocol(options_)),
         connection_(protocol_->make_connection(*this, {.conn = net::Conn(stream_), .scheme = scheme})) {}
 
-  // As the server's goroutine does. Returns when the connection has ended.
+  // Serves as the server's goroutine does. Returns when the connection has ended.
   void serve() { connection_->serve(); }
 
   detail::Connection* operator->() const noexcept { return connection_.get(); }

@@ -1,4 +1,5 @@
-// Bytes in, bytes out: a handler behind a connection whose input is written down. The date is replaced by "DATE".
+// Bytes in, bytes out: what a handler answers on a connection whose input is written down. Dates are replaced by
+// "DATE".
 #pragma once
 
 #include <string>
@@ -18,7 +19,6 @@ struct Outcome {
   std::string output;
   std::vector<std::string> writes;
   std::vector<std::string> log;
-  bool closed = false;
   bool write_closed = false;
 };
 
@@ -47,7 +47,6 @@ inline Outcome serve(const Handler& handler, std::vector<std::string> pieces, Se
   return {.output = mask_dates(stream.output()),
           .writes = stream.writes,
           .log = connection.log(),
-          .closed = stream.closed,
           .write_closed = stream.write_closed};
 }
 
@@ -57,7 +56,7 @@ inline std::string ok(std::string_view body) {
          std::string(body);
 }
 
-// The same output whole, byte by byte and split at every point.
+// Expects the same output whether the input comes whole, byte by byte or split at any point.
 inline void check_splits(const Handler& handler, const std::string& input, const std::string& want) {
   SCOPED_TRACE(::testing::PrintToString(input));
   EXPECT_EQ(serve(handler, {input}).output, want) << "whole";

@@ -153,7 +153,7 @@ WEFT_MATRIX_TEST(HttpServer, ExitGoroutineEndsItsConnectionAlone) {
   }
   EXPECT_EQ(destroyed.load(std::memory_order_relaxed), 10);
   EXPECT_EQ(running.log(), "");
-  // Nobody waits for the connections that went this way.
+  // Nobody waits for the connections that ended this way.
   EXPECT_FALSE(running.server.shutdown(with_timeout(background(), kPatience).first));
   EXPECT_EQ(running.server.stats().open, 0U);
 }
@@ -311,7 +311,7 @@ WEFT_MATRIX_TEST(HttpServer, TimesOutHeadsAndIdleConnections) {
     EXPECT_EQ(body_of(response), path);
     return true;
   };
-  // The server ended it: not before the timeout, and not because the client ran out of patience.
+  // The server ended the connection: not before the timeout, and not because the client ran out of patience.
   const auto ended = [](const Client& client, Clock::time_point start, std::chrono::milliseconds timeout) {
     EXPECT_GE(Clock::now() - start, timeout);
     EXPECT_FALSE(client.error == Condition::deadline_exceeded);

@@ -114,12 +114,12 @@ TEST(Trailer, OfAResponseIsAnnouncedOrPrefixed) {
                           "B: 1\r\nA: 2\r\nA: 3\r\n\r\n";
   EXPECT_EQ(serve(with_trailer("A, b", {{"B", "1"}, {"A", "2"}, {"C", "no"}, {"A", "3"}}), {get + get}).output,
             one + one);
-  // With the prefix nothing is announced; a body that ended early has its Content-Length by then.
+  // With the prefix nothing is announced. A short body has its Content-Length by then, and no trailer.
   EXPECT_EQ(serve(with_trailer("", {{"Trailer:Sum", "6"}}, std::string(3000, 'x')), {get}).output,
             std::string(kStart) + "DATE\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + std::string(3000, 'x') +
                 "\r\n0\r\nSum: 6\r\n\r\n");
   EXPECT_EQ(serve(with_trailer("", {{"Trailer:Sum", "6"}}), {get}).output, ok("x"));
-  // One that stands there before the body makes it chunked.
+  // A prefixed field that stands there before the body makes the body chunked.
   const Handler early = [](ResponseWriter& w, Request&) {
     w.header().set("Content-Type", "t");
     w.header().set("Trailer:Sum", "5");
@@ -128,7 +128,7 @@ TEST(Trailer, OfAResponseIsAnnouncedOrPrefixed) {
   };
   EXPECT_EQ(serve(early, {get}).output,
             std::string(kStart) + "DATE\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nSum: 6\r\n\r\n");
-  // An announcement alone, and an empty body.
+  // There may be nothing but an announcement.
   EXPECT_EQ(serve(with_trailer("A", {}, ""), {get}).output,
             std::string(kStart) + "Trailer: A\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
 }

@@ -81,8 +81,8 @@ std::string in_quotes(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// Appends: creator="src/server.cc:111" function="void serve()" labels={"tenant":"a"}. The main goroutine has no creator,
-// and most goroutines have no labels.
+// Appends: creator="src/server.cc:111" function="void serve()" labels={"tenant":"a"}. The main goroutine has no
+// creator, and most goroutines have no labels.
 void append_origin(std::string& text, const SourceLocation& creator, const Labels& labels) {
   if (creator) {
     fmt::format_to(std::back_inserter(text), " creator={} function={}",
@@ -139,8 +139,8 @@ std::string_view thread_name(HogThread thread) {
   return "unknown";
 }
 
-// Appends: 2026-11-21T12:10:14.250Z goroutine 17 parent=5 processor=0 kept=0.012s thread=computes, then its origin, and
-// on the next lines its stack.
+// Appends: 2026-11-21T12:10:14.250Z goroutine 17 parent=5 processor=0 kept=0.012s thread=computes, then its origin,
+// and on the next lines its stack.
 void append_hog(std::string& text, const HogInfo& hog) {
   const auto when = std::chrono::floor<std::chrono::milliseconds>(hog.when);
   const auto second = std::chrono::floor<std::chrono::seconds>(when);

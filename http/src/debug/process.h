@@ -12,8 +12,8 @@ struct ProcessStatus {
   std::size_t rss_bytes = 0;
 };
 
-// Both read /proc/self, and return zeros and nothing where that can't be read. They don't block: the kernel answers from
-// memory.
+// Both read /proc/self, and return zeros or nothing where that can't be read. They don't block: the kernel answers
+// from memory.
 ProcessStatus process_status();
 std::vector<std::string> command_line();
 

@@ -17,7 +17,6 @@ class ByteBuffer {
  public:
   std::string_view view() const noexcept { return {bytes_.get(), size_}; }
   std::size_t size() const noexcept { return size_; }
-  std::size_t capacity() const noexcept { return capacity_; }
   bool empty() const noexcept { return size_ == 0; }
 
   void append(std::string_view text) {

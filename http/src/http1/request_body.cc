@@ -11,7 +11,7 @@
 namespace weft::http::detail::http1 {
 namespace {
 
-// Into less room than this, bytes come through the connection's buffer.
+// Reads into less room than this go through the connection's buffer.
 constexpr std::size_t kDirectRead = 2048;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -112,7 +112,7 @@ IoResult RequestBody::read_chunked(std::span<char> buffer) {
   while (true) {
     const std::string_view unread = in_.unread();
     if (unread.empty()) {
-      // Long chunks go straight to where they are wanted.
+      // Long chunks are read straight into the caller's buffer.
       if (const std::uint64_t ahead = decoder_.data_left(); ahead >= kDirectRead && buffer.size() >= kDirectRead) {
         if (const std::error_code ec = out_.flush_sealed()) return fail(ec);
         const IoResult got =
@@ -145,7 +145,7 @@ IoResult RequestBody::read_chunked(std::span<char> buffer) {
 
 bool RequestBody::drain() {
   if (finished_) return true;
-  // A client that wasn't asked may send the body or not: what follows can't be told from it.
+  // A client that wasn't asked for the body may send it or not. The next request can't be told from it.
   if (error_ || continue_ != Continue::unasked || (!chunked_ && left_ > kMaxDrain)) return false;
   std::array<char, 1024> sink;
   std::uint64_t drained = 0;

@@ -98,7 +98,7 @@ void Response::append_handler_fields() {
   }
 }
 
-// Takes in what a field means for the framing.
+// Remembers what a field means for the framing.
 Response::Use Response::note_field(std::string_view name, std::string_view value) {
   switch (name.size()) {
     case 4:
@@ -240,14 +240,14 @@ void Response::finish() {
   static_cast<void>(emit(pending_.view(), {}));
   pending_.clear();
   if (framing_ == Framing::chunked) append_last_chunk();
-  // A body shorter than declared leaves the client waiting for the rest: only the connection's end tells it.
+  // A client whose response is shorter than declared waits for the rest. Only the connection's end tells it.
   if (framing_ == Framing::length && written_ != static_cast<std::uint64_t>(declared_)) close_ = true;
   out_.seal();
   // The body sends what is sealed before it waits for the client.
   if (full_duplex_ && !close_ && !body_.drain()) close_ = true;
 }
 
-// With the trailer fields: those whose names have kTrailerPrefix, and those that the Trailer field announced.
+// The trailer fields go with it: those whose names have kTrailerPrefix, and those that a Trailer field announced.
 void Response::append_last_chunk() {
   ByteBuffer& out = out_.text();
   if (header_.empty()) return out.append(kLastChunk);
@@ -279,8 +279,8 @@ void Response::commit(Last last, std::string_view sample) {
     close_ = true;
   }
   if (host_->shutting_down()) close_ = true;
-  // The client has to be heard out before the next request can be; a client that won't end gets the connection's end
-  // instead. In full duplex it is heard out after the response.
+  // The server reads all of this request before the next one. A client that goes on sending for too long loses its
+  // connection instead. In full duplex the rest is read after the response.
   if (!close_ && !full_duplex_ && !body_.drain()) close_ = true;
 
   ByteBuffer& out = out_.text();
@@ -341,7 +341,7 @@ void Response::append_connection() {
   }
 }
 
-// Two pieces of body, framed as one. They are sent or copied when it returns.
+// Sends two pieces of the body, framed as one. When it returns they were sent or copied.
 std::error_code Response::emit(std::string_view a, std::string_view b) {
   const std::size_t size = a.size() + b.size();
   if (size == 0 || framing_ == Framing::none) return out_.error();

@@ -7,13 +7,13 @@
 
 namespace weft::http::detail {
 
-// "Sun, 06 Nov 1994 08:49:37 GMT" to `out`, which has room for 29 characters.
+// Writes "Sun, 06 Nov 1994 08:49:37 GMT" to `out`, which has room for 29 characters.
 void format_date(std::time_t time, char* out) noexcept;
 
 // Thread safety: none. Each connection at work has its own, so that no two threads share a line that changes.
 class DateLine {
  public:
-  // "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" for now.
+  // Returns "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" for the present second.
   std::string_view line() noexcept {
     const std::time_t now = std::time(nullptr);
     if (now != second_) refresh(now);

@@ -10,7 +10,7 @@
 namespace weft::http {
 namespace {
 
-// "scheme:" or "//authority" at the front: not for us to resolve.
+// A URL with "scheme:" or "//authority" at its front isn't resolved against the request.
 bool is_absolute(std::string_view url) {
   if (url.starts_with("//")) return true;
   const std::size_t colon = url.find_first_of(":/?#");

@@ -21,12 +21,12 @@ using detail::Route;
 using detail::RouteMatch;
 using detail::RoutingTree;
 
-// Requests read `tree` without a lock; null says that routes were added since the last one was built. Trees that were
-// replaced stay until the table goes, because a request may still walk them; there is one for each registration that
+// Requests read `tree` without a lock. Null says that routes were added since the last tree was built. Trees that were
+// replaced stay until the table goes, because a request may still walk them. There is one for each registration that
 // came after a request.
 struct ServeMux::Table {
   std::atomic<const RoutingTree*> tree{nullptr};
-  std::mutex mutex;  // guards the rest; never held over anything that parks
+  std::mutex mutex;  // guards the members below; never held over anything that parks
   std::vector<std::unique_ptr<Route>> routes;
   std::vector<std::unique_ptr<RoutingTree>> trees;
 
@@ -49,7 +49,7 @@ std::string_view without_port(std::string_view host) {
   return host.find(':') == colon ? host.substr(0, colon) : host;
 }
 
-// Whether the match leaves nothing for a `rest` at the end of the pattern.
+// Whether the match leaves nothing to a `rest` at the end of the pattern.
 bool is_exact(const RouteMatch& match, std::string_view path, RoutingTree::Ending ending) {
   const detail::Pattern& pattern = match.route->pattern;
   if (pattern.last().kind != detail::Segment::Kind::rest) return true;
@@ -106,7 +106,7 @@ void ServeMux::operator()(ResponseWriter& w, Request& r) const {
   }
   const RoutingTree& tree = table_->current();
   detail::TextArena& text = RequestAccess::text(r);
-  // CONNECT names its host as it is, and its path isn't cleaned.
+  // CONNECT gives its host without a change, and its path isn't cleaned.
   const bool connect = r.method() == "CONNECT";
   const std::string_view host = connect ? r.host() : without_port(r.host());
   std::string_view path = r.raw_path();

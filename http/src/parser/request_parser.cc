@@ -89,7 +89,7 @@ Line RequestParser::parse_start_line(const char* base, const char* end) {
   constexpr std::string_view kName = "HTTP/";
   constexpr std::size_t kVersionSize = 8;
   if (static_cast<std::size_t>(end - p) < kVersionSize + 2) {
-    // Too short to be a whole version; parse() tells a line without its end from a bad one.
+    // This is too short to be a whole version. parse() tells a line without its end from a bad one.
     return bad();
   }
   if (std::string_view(p, kName.size()) != kName || !has_class(p[5], kDigit) || p[6] != '.' ||
@@ -154,7 +154,7 @@ Line RequestParser::parse_absolute_target(const char* base) {
   const std::size_t authority = colon + 3;
   const std::size_t slash = std::min(target.find_first_of("/?", authority), target.size());
   host_ = {static_cast<std::uint32_t>(target_.offset + authority), static_cast<std::uint32_t>(slash - authority)};
-  // An empty authority is invalid in http URIs (RFC 9110 section 4.2.1), user information is refused (section 4.2.4).
+  // An empty authority is invalid in http URIs (RFC 9110 section 4.2.1). User information is refused (section 4.2.4).
   if (host_.size == 0 || !all_of_class(text_of(base, host_), kHost)) return bad();
   absolute_ = true;
   path_ = {static_cast<std::uint32_t>(target_.offset + slash), static_cast<std::uint32_t>(target.size() - slash)};

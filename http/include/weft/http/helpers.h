@@ -1,4 +1,7 @@
-// What handlers say most: errors, redirects (Go's http.Error, http.NotFound, http.Redirect).
+// Answers that handlers give often: errors and redirects (Go's http.Error, http.NotFound, http.Redirect).
+//
+// Thread safety and blocking: those of the ResponseWriter. An error of a write is dropped; the connection ends with the
+// handler.
 #pragma once
 
 #include <string>
@@ -13,14 +16,14 @@ namespace weft::http {
 // describe another body, are removed. Nothing should be written after it.
 void error(ResponseWriter& w, std::string_view message, int code);
 
-// "404 page not found"
+// Answers with 404 and "404 page not found".
 void not_found(ResponseWriter& w, Request& r);
 
-// Sends the client to `url`, with a 3xx code. A relative one is resolved against the request's path and cleaned; a '/'
-// at the end and the query stay. GET gets a line of HTML too, unless Content-Type is set.
+// Sends the client to `url`, with a 3xx code. A relative URL is resolved against the request's path and cleaned; a '/'
+// at its end and its query stay. GET gets a line of HTML, too, unless Content-Type is set.
 void redirect(ResponseWriter& w, Request& r, std::string_view url, int code);
 
-// `text` for HTML: & < > " ' escaped.
+// Returns `text` for HTML, with & < > " ' escaped. Any thread; doesn't block.
 std::string html_escape(std::string_view text);
 
 }  // namespace weft::http

@@ -6,10 +6,10 @@
 //   mux.handle("/static/{path...}", serve_file);           // any method, the rest of the path
 //   mux.handle("admin.example.com/", admin);               // one host only, everything below "/"
 //
-// A pattern is "[METHOD ][HOST]/[PATH]". `{name}` matches one whole segment, `{name...}` at the end all that is left,
-// `{$}` at the end nothing more; a path that ends in '/' matches everything below it. Segments are compared unescaped,
-// but only a '/' that the client sent as '/' separates them: "%2F" stays inside its segment. A port in the request's
-// host doesn't count.
+// A pattern is "[METHOD ][HOST]/[PATH]". `{name}` matches one whole segment, `{name...}` at the end matches all that is
+// left, and `{$}` at the end says that nothing is left. A path that ends in '/' matches everything below it. Segments
+// are compared unescaped, but only a '/' that the client sent as '/' separates them: "%2F" stays inside its segment. A
+// port in the request's host doesn't count.
 //
 // When several patterns match, the most specific one wins: the one whose requests are a part of the other's. A pattern
 // with a host beats one without. Two patterns that overlap where neither is more specific can't both be registered. The
@@ -26,8 +26,8 @@
 
 namespace weft::http {
 
-// A pattern that can't be registered: its syntax, or its conflict with another one. The text names both and where they
-// come from.
+// A pattern can't be registered, because of its syntax or because it conflicts with another one. The text of a conflict
+// names both patterns and where they come from.
 class PatternError : public Panic {
  public:
   using Panic::Panic;
@@ -46,7 +46,7 @@ class ServeMux {
   // conflict.
   void handle(std::string_view pattern, Handler handler, SourceLocation where = SourceLocation::current());
 
-  // Serves one request, so that a ServeMux is a Handler itself. What no pattern matches gets
+  // Serves one request, so that a ServeMux is a Handler itself. A request that no pattern matches gets
   //   301 to the clean path ("//", "." and ".." removed), with the query;
   //   307 to the path with '/' at its end, with the query, when only that one is registered;
   //   405 with Allow when other methods would match;  400 for the target "*";  else 404.

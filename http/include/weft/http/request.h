@@ -83,7 +83,7 @@ class Request {
   Body& body() noexcept { return *body_; }
   // Replaces the body for those who come after; `body` outlives the handler's call.
   void set_body(Body& body) noexcept { body_ = &body; }
-  // All of the body that is left. Errc::body_too_large when there is more than `limit` bytes.
+  // Reads all of the body that is left. Errc::body_too_large when there is more than `limit` bytes.
   Result<std::string> read_body(std::size_t limit);
 
   // Made at the first call. Done when the handler returns; see the class.
