@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdio>
 #include <limits>
-#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "weft/go.h"
 #include "weft/http/errc.h"
 #include "weft/http/helpers.h"
+#include "weft/lock_guard.h"
 #include "weft/time.h"
 
 namespace weft::http {
@@ -70,7 +70,7 @@ Error Server::Impl::listen_and_serve() {
 Error Server::Impl::serve(net::Listener listener) {
   std::list<net::Listener>::iterator place;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (shutting_down()) {
       static_cast<void>(listener.close());
       return make_error_code(Errc::server_closed);
@@ -80,7 +80,7 @@ Error Server::Impl::serve(net::Listener listener) {
   Error error = accept_until_closed(listener);
   static_cast<void>(listener.close());
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     listeners_.erase(place);
   }
   if (!shutting_down()) return error;
@@ -122,7 +122,7 @@ void Server::Impl::start_connection(net::Conn conn) {
 // Null, and the connection is closed, when the server takes no more.
 Connection* Server::Impl::enter(net::Conn conn) {
   std::unique_ptr<Connection> connection = protocol_->make_connection(*this, {.conn = std::move(conn)});
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   if (shutting_down()) {
     connection->close();
     return nullptr;
@@ -156,7 +156,7 @@ void Server::Impl::forget(Connection& connection) {
 bool Server::Impl::unlist(Connection& connection) {
   std::vector<CancelFunc> waiters;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (!connection.listed) return false;
     connection.listed = false;
     past_requests_ += connection.requests();
@@ -168,21 +168,21 @@ bool Server::Impl::unlist(Connection& connection) {
 }
 
 void Server::Impl::on_shutdown(std::function<void()> fn) {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   shutdown_functions_.push_back(std::move(fn));
 }
 
 void Server::Impl::begin_shutdown() {
   std::vector<std::function<void()>> functions;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     // The other half is Connection::become_idle(), which stores its state and then loads the flag; see connection.h.
     shutting_down_.store(true, std::memory_order_seq_cst);
     close_listeners_locked();
     functions.swap(shutdown_functions_);
   }
   for (auto& fn : functions) go(std::move(fn));
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   for (Connection* const connection : connections_) connection->begin_shutdown();
 }
 
@@ -191,7 +191,7 @@ void Server::Impl::close_listeners_locked() {
 }
 
 void Server::Impl::end_fresh_connections() {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   for (Connection* const connection : connections_) connection->end_if(ConnectionState::fresh);
 }
 
@@ -199,12 +199,12 @@ void Server::Impl::end_fresh_connections() {
 bool Server::Impl::wait_drained(const Context& ctx) {
   const auto [drained, cancel] = with_cancel(ctx);
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (connections_.empty()) return true;
     drain_waiters_.push_back(cancel);
   }
   static_cast<void>(drained.done().recv());
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   return connections_.empty();
 }
 
@@ -234,7 +234,7 @@ Error Server::Impl::shutdown(const Context& ctx) {
 
 void Server::Impl::close() {
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     shutting_down_.store(true, std::memory_order_seq_cst);
     close_listeners_locked();
     for (Connection* const connection : connections_) connection->close();
@@ -244,7 +244,7 @@ void Server::Impl::close() {
 
 ServerStats Server::Impl::stats() const {
   ServerStats stats;
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   stats.connections = accepted_;
   stats.requests = past_requests_;
   stats.open = connections_.size();

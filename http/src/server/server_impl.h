@@ -13,11 +13,12 @@
 #include "weft/http/server.h"
 #include "weft/mutex.h"
 #include "weft/net/listener.h"
+#include "weft/thread_annotations.h"
 #include "weft/wait_group.h"
 
 namespace weft::http {
 
-// Thread safety: any goroutine. mutex_ guards the lists, the counters, and writes to shutting_down_.
+// Thread safety: any goroutine. mutex_ guards what is annotated so, and writes to shutting_down_.
 class Server::Impl final : public detail::ConnectionHost, public std::enable_shared_from_this<Server::Impl> {
  public:
   explicit Impl(ServerOptions options);
@@ -38,7 +39,7 @@ class Server::Impl final : public detail::ConnectionHost, public std::enable_sha
   void run(detail::Connection* connection);
   bool unlist(detail::Connection& connection);
   void begin_shutdown();
-  void close_listeners_locked();
+  void close_listeners_locked() WEFT_REQUIRES(mutex_);
   void end_fresh_connections();
   bool wait_drained(const Context& ctx);
 
@@ -47,12 +48,12 @@ class Server::Impl final : public detail::ConnectionHost, public std::enable_sha
   WaitGroup connections_left_;  // one for each connection on the list
 
   mutable Mutex mutex_;
-  std::list<net::Listener> listeners_;
-  std::list<detail::Connection*> connections_;
-  std::vector<std::function<void()>> shutdown_functions_;
-  std::vector<CancelFunc> drain_waiters_;  // called when the last connection leaves the list
-  std::uint64_t accepted_ = 0;
-  std::uint64_t past_requests_ = 0;  // of connections that have left the list
+  std::list<net::Listener> listeners_ WEFT_GUARDED_BY(mutex_);
+  std::list<detail::Connection*> connections_ WEFT_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> shutdown_functions_ WEFT_GUARDED_BY(mutex_);
+  std::vector<CancelFunc> drain_waiters_ WEFT_GUARDED_BY(mutex_);  // called when the last connection leaves the list
+  std::uint64_t accepted_ WEFT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t past_requests_ WEFT_GUARDED_BY(mutex_) = 0;  // of connections that have left the list
 };
 
 }  // namespace weft::http
