@@ -6,7 +6,7 @@
   * A private header (<module>/src/...) is included by its own module alone, or through a seam of SEAMS.
   * A public header includes public headers only.
   * Rooms (<module>/src/<room>) stand on floors. A file includes headers of its own floor and of lower floors, and rooms
-    never include each other in a circle. A public header of the runtime belongs to a room, too.
+    never include each other in a circle. A public header belongs to a room, too.
 
 Prints each line that breaks a rule, with both files, and exits with status 1. `--graph` prints the rooms instead.
 """
@@ -29,6 +29,13 @@ FLOORS = {
         ["symbols", "crash", "profile"],
         ["control", "group"],
     ],
+    "http": [
+        ["message"],
+        ["parser", "mux", "middleware", "testing"],
+        ["server"],
+        ["http1"],
+        ["negotiate", "debug"],
+    ],
 }
 
 # What a higher module may use of a lower one's private headers: path prefixes.
@@ -36,9 +43,9 @@ SEAMS = {
     "net": ["runtime/src/base/", "runtime/src/io/", "runtime/src/context/hook.h"],
 }
 
-# The room of each public header of the runtime, by its name without "weft/" and ".h".
+# The room of each public header of a module with floors, by its name without "weft/" and ".h".
 PUBLIC_ROOMS = {
-    "base": "error labels lock_guard log panic source_location thread_annotations detail/spin_mutex",
+    "base": "error labels lock_guard log panic source_location thread_annotations detail/chrono detail/spin_mutex",
     "sched": "go time_point detail/waiter",
     "sync": "atomic_value chan concurrent_map cond mutex once pool rw_mutex select semaphore sharded single_flight "
             "sync wait_group detail/chan_core detail/mutex_core detail/pool_core detail/rw_mutex_core "
@@ -47,6 +54,14 @@ PUBLIC_ROOMS = {
     "context": "context",
     "control": "debug goroutine_local stats weft",
     "group": "errgroup task_group detail/task_call",
+
+    "message": "http/errc http/header http/helpers http/hijacked http/request http/response_writer http/sniff "
+               "http/status http/version http/detail/request_head http/detail/request_host http/detail/text_arena",
+    "mux": "http/mux",
+    "middleware": "http/middleware",
+    "testing": "http/testing",
+    "server": "http http/server",
+    "debug": "http/debug",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(weft/[^>]+)>)')
@@ -55,7 +70,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(weft/[^>]+)>)')
 class Tree:
     def __init__(self, root):
         self.root = root
-        self.rooms = {}  # room of the runtime's public headers
+        self.rooms = {}  # the rooms of public headers
         for room, names in PUBLIC_ROOMS.items():
             for name in names.split():
                 self.rooms[f"weft/{name}.h"] = room

@@ -1,7 +1,7 @@
 // The libFuzzer entry for the decoder of chunked bodies.
 //
-// The first byte says where the input is cut in two. Whatever the bytes are, the body and the verdict don't depend on
-// the cut.
+// The first byte says where the input is cut in two. Whatever the bytes are, the body, the trailer and the verdict
+// don't depend on the cut.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -17,6 +17,7 @@ using weft::http::detail::ChunkedDecoder;
 
 struct Outcome {
   std::string body;
+  std::string trailer;
   std::error_code error;
   bool done = false;
   std::size_t used = 0;
@@ -32,6 +33,7 @@ void feed(ChunkedDecoder& decoder, std::string_view input, std::size_t max_data,
   }
   outcome.error = decoder.error();
   outcome.done = decoder.done();
+  if (outcome.done) outcome.trailer = decoder.trailer();
 }
 
 }  // namespace
@@ -48,7 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ChunkedDecoder two;
   feed(two, input.substr(0, cut), 1 + data[0] % 7, split);
   feed(two, input.substr(cut), 1 + data[0] % 5, split);
-  if (whole.body != split.body || whole.error != split.error || whole.done != split.done || whole.used != split.used) {
+  if (whole.body != split.body || whole.error != split.error || whole.done != split.done || whole.used != split.used ||
+      whole.trailer != split.trailer) {
     std::abort();
   }
   return 0;

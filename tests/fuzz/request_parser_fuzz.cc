@@ -37,7 +37,7 @@ std::string describe(const RequestParser& parser, ParseStatus status, std::strin
   Header header;
   parser.resolve(input, head, header);
   std::string text = std::to_string(parser.head_size()) + " " + std::to_string(head.content_length) +
-                     (head.close ? " close" : "") + " " + std::to_string(head.version_minor);
+                     (parser.control().close ? " close" : "") + " " + std::to_string(head.version.minor);
   for (const std::string_view view : {head.method, head.target, head.path, head.query, head.host}) {
     require(inside(whole, view));
     text.append("\n").append(view);

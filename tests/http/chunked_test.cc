@@ -7,13 +7,13 @@
 
 #include <gtest/gtest.h>
 
-#include "http/src/server/byte_buffer.h"
+#include "http/src/http1/byte_buffer.h"
 #include "weft/http/errc.h"
 
 namespace weft::http::detail {
 namespace {
 
-// "body|rest" once done, "body!error" when broken, "body..." when bytes are missing.
+// Returns "body|rest" once done, "body!error" when broken, "body..." when bytes are missing.
 std::string decode(const std::vector<std::string_view>& pieces, std::size_t max_data = 1 << 20) {
   ChunkedDecoder decoder;
   std::string body;
@@ -95,6 +95,19 @@ TEST(Chunked, DecodesWhateverTheSplit) {
   }
 }
 
+TEST(Chunked, KeepsTheTrailerSection) {
+  const std::string raw = "1\r\na\r\n0\r\nX: 1\r\nY:\tz\r\n\r\nrest";
+  for (std::size_t i = 0; i <= raw.size(); ++i) {
+    ChunkedDecoder decoder;
+    for (std::string_view piece : {std::string_view(raw).substr(0, i), std::string_view(raw).substr(i)}) {
+      while (!piece.empty() && !decoder.done()) piece.remove_prefix(decoder.decode(piece, 100).consumed);
+    }
+    EXPECT_EQ(decoder.trailer(), "X: 1\r\nY:\tz\r\n") << "split at " << i;
+    decoder.reset();
+    EXPECT_EQ(decoder.trailer(), "");
+  }
+}
+
 TEST(Chunked, LimitsLinesAndTrailers) {
   const std::string line = "5;" + std::string(kMaxChunkLine - 4, 'x') + "\r\nhello\r\n0\r\n\r\n";
   EXPECT_EQ(decode({line}), "hello|");
@@ -135,7 +148,7 @@ TEST(Chunked, WhatIsEncodedDecodes) {
     for (std::size_t i = 0; i < chunks; ++i) {
       const std::string chunk(1 + random() % 5000, static_cast<char>('a' + i));
       body += chunk;
-      ByteBuffer size;
+      http1::ByteBuffer size;
       size.append_number(chunk.size(), 16);
       raw += std::string(size.view()) + "\r\n" + chunk + "\r\n";
     }

@@ -1,5 +1,4 @@
-// What goes in and what comes out of a connection, byte for byte: tables without a network. The date is replaced by
-// "DATE".
+// What goes in and what comes out of a connection, byte for byte: tables without a network.
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -7,57 +6,22 @@
 
 #include <gtest/gtest.h>
 
-#include "http/scripted_stream.h"
-#include "http/src/server/server_impl.h"
+#include "http/serve_bytes.h"
 #include "weft/http/errc.h"
-#include "weft/http/http.h"
+#include "weft/http/helpers.h"
 #include "weft/http/mux.h"
 
 namespace weft::http {
 namespace {
 
-using test::ScriptedStream;
+using test::check_splits;
+using test::mask_dates;
+using test::ok;
+using test::Outcome;
+using test::ScriptedConnection;
+using test::serve;
 
-struct Outcome {
-  std::string output;
-  std::vector<std::string> writes;
-  std::vector<std::string> log;
-  bool closed = false;
-  bool write_closed = false;
-};
-
-// "Date: Sun, 06 Nov 1994 08:49:37 GMT" becomes "DATE".
-std::string mask_dates(std::string text) {
-  constexpr std::string_view kShape = "Date: Aaa, 00 Aaa 0000 00:00:00 GMT";
-  const auto fits = [](char c, char shape) {
-    if (shape == '0') return c >= '0' && c <= '9';
-    return shape == 'A' || shape == 'a' ? (c | 0x20) >= 'a' && (c | 0x20) <= 'z' : c == shape;
-  };
-  for (std::size_t i = text.find("\r\nDate: "); i != std::string::npos; i = text.find("\r\nDate: ", i)) {
-    i += 2;
-    bool good = text.size() - i >= kShape.size();
-    for (std::size_t k = 6; good && k < kShape.size(); ++k) good = fits(text[i + k], kShape[k]);
-    if (good) text.replace(i, kShape.size(), "DATE");
-  }
-  return text;
-}
-
-Outcome serve(const Handler& handler, std::vector<std::string> pieces, ServerOptions options = {}) {
-  Outcome outcome;
-  options.handler = handler;
-  options.error_log = [&](std::string_view line) { outcome.log.emplace_back(line); };
-  const auto server = std::make_shared<Server::Impl>(std::move(options));
-  const auto stream = std::make_shared<ScriptedStream>(std::move(pieces));
-  server->serve_connection(net::Conn(stream));
-  outcome.output = mask_dates(stream->output());
-  outcome.writes = stream->writes;
-  outcome.closed = stream->closed;
-  outcome.write_closed = stream->write_closed;
-  EXPECT_TRUE(outcome.closed);
-  return outcome;
-}
-
-void hello(ResponseWriter& w, Request&) { (void)w.write("hello"); }
+void hello(ResponseWriter& w, Request&) { static_cast<void>(w.write("hello")); }
 
 // Says what it was asked.
 void echo(ResponseWriter& w, Request& r) {
@@ -65,24 +29,7 @@ void echo(ResponseWriter& w, Request& r) {
   const std::string text = std::string(r.method()) + " " + std::string(r.path()) + " [" +
                            (body ? *body : "error: " + body.error().message()) + "]";
   w.header().set("Content-Type", "t");
-  (void)w.write(text);
-}
-
-std::string ok(std::string_view body) {
-  return "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-         std::string(body);
-}
-
-// The same output whole, byte by byte and split at every point.
-void check_splits(const Handler& handler, const std::string& input, const std::string& want) {
-  SCOPED_TRACE(testing::PrintToString(input));
-  EXPECT_EQ(serve(handler, {input}).output, want) << "whole";
-  std::vector<std::string> bytes;
-  for (const char c : input) bytes.emplace_back(1, c);
-  EXPECT_EQ(serve(handler, bytes).output, want) << "byte by byte";
-  for (std::size_t i = 1; i < input.size(); ++i) {
-    EXPECT_EQ(serve(handler, {input.substr(0, i), input.substr(i)}).output, want) << "split at " << i;
-  }
+  static_cast<void>(w.write(text));
 }
 
 TEST(Connection, AnswersInOrderWhateverTheSplit) {
@@ -105,7 +52,7 @@ TEST(Connection, UnreadBodiesDontBecomeRequests) {
   check_splits(
       [](ResponseWriter& w, Request&) {
         w.header().set("Content-Type", "t");
-        (void)w.write("x");
+        static_cast<void>(w.write("x"));
       },
       "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 16\r\n\r\nGET /no HTTP/1.1"
       "POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n\r\n"
@@ -114,8 +61,8 @@ TEST(Connection, UnreadBodiesDontBecomeRequests) {
 }
 
 TEST(Connection, BothLengthsMeanChunkedAndTheEnd) {
-  // Framed by Content-Length, what follows the last chunk would be a body; framed by chunks, it would be a request. It
-  // is neither.
+  // Framed by Content-Length, what follows the last chunk would be a body. Framed by chunks, it would be a request. The
+  // server takes it for neither.
   check_splits(echo,
                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
                "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -145,7 +92,7 @@ TEST(Connection, RefusesExactlyAndCloses) {
       {"nonsense" + rest, refusal("400 Bad Request")},
   };
   for (const auto& row : rows) check_splits(echo, row.input, row.want);
-  // Behind a good request, which is answered first; all in one write.
+  // After a good request, which is answered first. All leaves in one write.
   for (const auto& row : rows) {
     const Outcome outcome = serve(echo, {"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + row.input});
     EXPECT_EQ(outcome.output, ok("GET / []") + row.want);
@@ -189,11 +136,11 @@ TEST(Connection, SaysContinueWhenTheBodyIsRead) {
   EXPECT_EQ(serve(echo, {input, "ab"}).output, interim + ok("POST / [ab]"));
   EXPECT_EQ(serve(echo, {input, "ab", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"}).output,
             interim + ok("POST / [ab]") + ok("GET / []"));
-  // Not read: what follows can't be understood.
+  // The handler doesn't read the body, so what follows can't be understood.
   EXPECT_EQ(serve(hello, {input, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"}).output,
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nDATE\r\nContent-Length: 5\r\nConnection: "
             "close\r\n\r\nhello");
-  // Nothing to ask for.
+  // There is nothing to ask for.
   EXPECT_EQ(serve(echo, {"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"}).output,
             ok("POST / []"));
   EXPECT_EQ(serve(echo, {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx"}).output,
@@ -222,7 +169,8 @@ TEST(Connection, WritesOncePerBurst) {
   // Large output is not piled up.
   std::string many;
   for (int i = 0; i < 100; ++i) many += "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-  const Outcome large = serve([](ResponseWriter& w, Request&) { (void)w.write(std::string(2000, 'x')); }, {many});
+  const Outcome large =
+      serve([](ResponseWriter& w, Request&) { static_cast<void>(w.write(std::string(2000, 'x'))); }, {many});
   EXPECT_GT(large.writes.size(), 4U);
   for (const std::string& write : large.writes) EXPECT_LT(write.size(), 64U * 1024);
 }
@@ -233,7 +181,7 @@ TEST(Connection, FramesByWhatTheHandlerWrote) {
     return [size](ResponseWriter& w, Request&) {
       w.header().set("Content-Type", "t");
       for (std::size_t done = 0; done < size; done += 512)
-        (void)w.write(std::string(std::min<std::size_t>(512, size - done), 'x'));
+        static_cast<void>(w.write(std::string(std::min<std::size_t>(512, size - done), 'x')));
     };
   };
   EXPECT_EQ(serve(body_of(0), {get}).output, ok(""));
@@ -269,9 +217,9 @@ TEST(Connection, SendsLargePiecesFromWhereTheyAre) {
   const Outcome chunked = serve(
       [&](ResponseWriter& w, Request&) {
         w.header().set("Content-Type", "t");
-        (void)w.write("ab");
-        (void)w.write(piece);
-        (void)w.write("cd");
+        static_cast<void>(w.write("ab"));
+        static_cast<void>(w.write(piece));
+        static_cast<void>(w.write("cd"));
       },
       {get});
   EXPECT_EQ(chunked.output,
@@ -284,10 +232,10 @@ TEST(Connection, FlushSendsAndChunks) {
       [](ResponseWriter& w, Request&) {
         w.header().set("Content-Type", "t");
         EXPECT_FALSE(w.flush());
-        (void)w.write("a");
-        (void)w.write("b");
+        static_cast<void>(w.write("a"));
+        static_cast<void>(w.write("b"));
         EXPECT_FALSE(w.flush());
-        (void)w.write("c");
+        static_cast<void>(w.write("c"));
       },
       {"GET / HTTP/1.1\r\nHost: h\r\n\r\n"});
   ASSERT_EQ(outcome.writes.size(), 3U);
@@ -348,7 +296,7 @@ TEST(Connection, GuardsTheHeader) {
         w.write_header(299);
         w.header().set("Late", "x");
         w.write_header(500);
-        (void)w.write("x");
+        static_cast<void>(w.write("x"));
       },
       {"GET / HTTP/1.1\r\nHost: h\r\n\r\n"});
   EXPECT_EQ(outcome.output, "HTTP/1.1 299 status code 299\r\nX-Split: a  Set-Cookie: b \r\nContent-Length: 1\r\n\r\nx");
@@ -363,7 +311,7 @@ TEST(Connection, HonoursWhatTheHandlerSaysOfTheConnection) {
     return [=](ResponseWriter& w, Request&) {
       w.header().set("Content-Type", "t");
       w.header().set(name, value);
-      (void)w.write(body);
+      static_cast<void>(w.write(body));
     };
   };
   const std::string start = "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\n";
@@ -375,7 +323,7 @@ TEST(Connection, HonoursWhatTheHandlerSaysOfTheConnection) {
             start + "Connection: close\r\n\r\nx");
   EXPECT_EQ(serve(with("Transfer-Encoding", "chunked", "x"), {get}).output,
             start + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
-  // A body shorter than declared: only the end tells.
+  // Only the end tells that a body is shorter than declared.
   EXPECT_EQ(serve(with("Content-Length", "3", "x"), {get + get}).output, start + "Content-Length: 3\r\n\r\nx");
 }
 
@@ -385,7 +333,7 @@ TEST(Connection, SendsInterimResponsesAtOnce) {
         w.header().set("Link", "</a>");
         w.write_header(103);
         w.header().set("Content-Type", "t");
-        (void)w.write("x");
+        static_cast<void>(w.write("x"));
       },
       {"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.0\r\n\r\n"});
   EXPECT_EQ(outcome.output,
@@ -398,8 +346,8 @@ TEST(Connection, SendsInterimResponsesAtOnce) {
 TEST(Connection, GuessesTheContentType) {
   const auto with = [](std::string first, std::string second) {
     return [=](ResponseWriter& w, Request&) {
-      (void)w.write(first);
-      (void)w.write(second);
+      static_cast<void>(w.write(first));
+      static_cast<void>(w.write(second));
     };
   };
   const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -445,9 +393,9 @@ TEST(Connection, ExceptionsDropTheirResponseAlone) {
   const Outcome late = serve(
       [](ResponseWriter& w, Request&) {
         w.header().set("Content-Type", "t");
-        (void)w.write("x");
-        (void)w.flush();
-        (void)w.write("y");
+        static_cast<void>(w.write("x"));
+        static_cast<void>(w.flush());
+        static_cast<void>(w.write("y"));
         throw AbortHandler();
       },
       {burst});
@@ -461,14 +409,14 @@ TEST(Connection, DrainsAtMostAQuarterMegabyte) {
   };
   const Handler ignore = [](ResponseWriter& w, Request&) {
     w.header().set("Content-Type", "t");
-    (void)w.write("x");
+    static_cast<void>(w.write("x"));
   };
   EXPECT_EQ(serve(ignore, {post(256 * 1024)}).output, ok("x") + ok("x"));
   const Outcome large = serve(ignore, {post(256 * 1024 + 1)});
   EXPECT_EQ(large.output,
             "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
   EXPECT_TRUE(large.write_closed);
-  // A body of unknown length, whose end doesn't come within the bound.
+  // This body has no declared length, and its end doesn't come within the bound.
   std::string chunks = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 300; ++i) chunks += "400\r\n" + std::string(1024, 'x') + "\r\n";
   chunks += "0\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -486,14 +434,14 @@ TEST(Connection, LargeHeadsAndBodiesStayInPlace) {
     std::vector<std::string> pieces;
     for (std::size_t i = 0; i < all.size(); i += step) pieces.push_back(all.substr(i, step));
     int requests = 0;
-    (void)serve(
+    static_cast<void>(serve(
         [&](ResponseWriter&, Request& r) {
           if (requests++ > 0) return;
           EXPECT_EQ(r.read_body(1 << 20).value(), body);
           EXPECT_EQ(r.header().get("X"), value);
           EXPECT_EQ(r.path(), "/" + value);
         },
-        pieces);
+        pieces));
     EXPECT_EQ(requests, 2);
   }
 }
@@ -504,16 +452,87 @@ TEST(Connection, AnswersOptionsAsterisk) {
   EXPECT_EQ(serve(hello, {options + options}).output, want + want);
 }
 
-TEST(Connection, CountsRequestsAndConnections) {
-  const auto server = std::make_shared<Server::Impl>(ServerOptions{.handler = hello});
-  for (int i = 0; i < 3; ++i) {
-    const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-    server->serve_connection(net::Conn(std::make_shared<ScriptedStream>(std::vector<std::string>{get + get, get})));
-  }
-  const ServerStats stats = server->stats();
-  EXPECT_EQ(stats.connections, 3U);
-  EXPECT_EQ(stats.requests, 9U);
-  EXPECT_EQ(stats.open, 0U);
+TEST(Connection, TellsVersionAndScheme) {
+  const Handler handler = [](ResponseWriter& w, Request& r) {
+    w.header().set("Content-Type", "t");
+    static_cast<void>(w.write(std::string(r.scheme()) + " " + std::to_string(r.version().major) + "." +
+                              std::to_string(r.version().minor) + (r.version() < Version{1, 1} ? " old" : "")));
+  };
+  const std::string absolute = "GET https://h/ HTTP/1.1\r\nHost: h\r\n\r\n";
+  EXPECT_EQ(serve(handler, {absolute}).output, ok("http 1.1"));
+  EXPECT_EQ(serve(handler, {"GET / HTTP/1.0\r\n\r\n"}).output,
+            "HTTP/1.0 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 12\r\n\r\nhttp 1.0 old");
+  ScriptedConnection secure({.handler = handler}, {absolute}, "https");
+  secure.serve();
+  EXPECT_EQ(mask_dates(secure.stream().output()), ok("https 1.1"));
+}
+
+TEST(Connection, TellsStatusAndBytesWritten) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto outcome = serve(
+      [](ResponseWriter& w, Request& r) {
+        EXPECT_EQ(w.unwrap(), nullptr);
+        EXPECT_EQ(w.status(), 0);
+        EXPECT_EQ(w.bytes_written(), 0U);
+        w.write_header(103);
+        EXPECT_EQ(w.status(), 0);
+        w.write_header(201);
+        EXPECT_EQ(w.status(), 201);
+        static_cast<void>(w.write(std::string(3000, 'x')));
+        static_cast<void>(w.write("y"));
+        EXPECT_EQ(w.bytes_written(), 3001U) << r.method();
+      },
+      {get, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n" + get});
+  EXPECT_TRUE(outcome.log.empty());
+}
+
+// The body can be read after the response has begun only in full duplex.
+TEST(Connection, FullDuplexReadsAfterTheResponseBegan) {
+  const auto with = [](bool full_duplex) {
+    return [=](ResponseWriter& w, Request& r) {
+      if (full_duplex) {
+        EXPECT_FALSE(w.enable_full_duplex());
+      }
+      w.header().set("Content-Type", "t");
+      static_cast<void>(w.flush());
+      const auto body = r.read_body(100);
+      static_cast<void>(w.write(body ? *body : body.error().message()));
+    };
+  };
+  const std::string post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n";
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string half = head + "21\r\nhttp: invalid Read on closed Body\r\n0\r\n\r\n";
+  const std::string full = head + "3\r\nabc\r\n0\r\n\r\n";
+  EXPECT_EQ(serve(with(false), {post + "abc" + post + "abc"}).output, half + half);
+  EXPECT_EQ(serve(with(true), {post + "abc" + post + "abc"}).output, full + full);
+  EXPECT_EQ(serve(with(true), {post, "a", "bc"}).output, full);
+}
+
+// What a handler leaves of the body in full duplex is read after the response, and ends the connection when it is long.
+TEST(Connection, FullDuplexHearsTheClientOut) {
+  const Handler handler = [](ResponseWriter& w, Request&) {
+    EXPECT_FALSE(w.enable_full_duplex());
+    w.header().set("Content-Type", "t");
+    static_cast<void>(w.write("x"));
+  };
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto post = [](std::size_t size) {
+    return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n";
+  };
+  const Outcome late = serve(handler, {post(3), "abc", get});
+  EXPECT_EQ(late.output, ok("x") + ok("x"));
+  ASSERT_EQ(late.writes.size(), 2U);
+  EXPECT_EQ(mask_dates(late.writes[0]), ok("x")) << "the response doesn't wait for the body";
+  EXPECT_EQ(serve(handler, {post(1 << 20), std::string(1 << 20, 'x'), get}).output, ok("x"));
+}
+
+TEST(Connection, CountsRequests) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  ScriptedConnection connection({.handler = hello}, {get + get, get});
+  EXPECT_EQ(connection->state(), detail::ConnectionState::fresh);
+  connection.serve();
+  EXPECT_EQ(connection->requests(), 3U);
+  EXPECT_FALSE(connection.forgotten());
 }
 
 }  // namespace

@@ -11,19 +11,19 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "http/exchange.h"
 #include "support/matrix.h"
 #include "support/parked.h"
 #include "weft/chan.h"
 #include "weft/go.h"
+#include "weft/http/testing.h"
 #include "weft/sync.h"
 #include "weft/time.h"
 
 namespace weft::http {
 namespace {
 
-using test::RawRequest;
-using test::Recorder;
+using http::testing::Recorder;
+using http::testing::TestRequest;
 
 struct Page {
   int status;
@@ -32,10 +32,10 @@ struct Page {
 };
 
 Page ask(const Handler& handler, std::string_view method, std::string_view target) {
-  RawRequest raw(method, target);
+  TestRequest request({.method = std::string(method), .target = std::string(target)});
   Recorder recorder;
-  handler(recorder, raw.request);
-  return {recorder.status, std::string(recorder.header().get("Content-Type")), recorder.body};
+  handler(recorder, request);
+  return {recorder.code(), std::string(recorder.sent_header().get("Content-Type")), recorder.body()};
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -92,12 +92,12 @@ TEST(Debug, OnlyGetAndHead) {
 }
 
 TEST(Debug, PagesAreNotSniffedAndNotKept) {
-  RawRequest raw("GET", "/debug/goroutines");
+  TestRequest request({.target = "/debug/goroutines"});
   Recorder recorder;
-  debug::handler()(recorder, raw.request);
-  EXPECT_EQ(recorder.header().get("X-Content-Type-Options"), "nosniff");
-  EXPECT_EQ(recorder.header().get("Cache-Control"), "no-store");
-  EXPECT_EQ(recorder.body, "goroutines: total 0\n");
+  debug::handler()(recorder, request);
+  EXPECT_EQ(recorder.sent_header().get("X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(recorder.sent_header().get("Cache-Control"), "no-store");
+  EXPECT_EQ(recorder.body(), "goroutines: total 0\n");
 }
 
 TEST(Debug, TheIndexLinksTheOthers) {
@@ -123,7 +123,7 @@ WEFT_PROCS_TEST(Debug, GoroutinesAreListedOneALine) {
   constexpr std::size_t kMany = 1000;
   const auto gate = make_chan<int>();
   WaitGroup group;
-  for (std::size_t i = 0; i < kMany; ++i) group.go([gate] { (void)gate.recv(); });
+  for (std::size_t i = 0; i < kMany; ++i) group.go([gate] { static_cast<void>(gate.recv()); });
   ASSERT_TRUE(weft::testing::wait_until_parked(kMany, "chan receive"));
   const Page page = ask(debug::handler(), "GET", "/debug/goroutines");
   gate.close();
@@ -144,7 +144,7 @@ WEFT_PROCS_TEST(Debug, GoroutinesShowCreatorAndLabels) {
   const auto gate = make_chan<int>();
   const SourceLocation where{"src/a \"b\".cc", "void f()", 12};
   go(
-      {.labels = {{"tenant", "line\nbreak"}, {"job", "index"}}}, [gate] { (void)gate.recv(); }, where);
+      {.labels = {{"tenant", "line\nbreak"}, {"job", "index"}}}, [gate] { static_cast<void>(gate.recv()); }, where);
   ASSERT_TRUE(weft::testing::wait_until_parked(1, "chan receive"));
   const std::vector<std::string> lines = lines_of(ask(debug::handler(), "GET", "/debug/goroutines").body);
   gate.close();
@@ -155,8 +155,8 @@ WEFT_PROCS_TEST(Debug, GoroutinesShowCreatorAndLabels) {
 }
 
 [[gnu::noinline]] void parks_in_receive(Chan<int> gate) {
-  (void)gate.recv();
-  asm volatile("");  // the call above it stays a call
+  static_cast<void>(gate.recv());
+  asm volatile("");  // so that the call above stays a call
 }
 
 WEFT_PROCS_TEST(Debug, GoroutinesWithStacksAreInGosFormat) {
@@ -174,7 +174,7 @@ WEFT_PROCS_TEST(Debug, GoroutinesWithStacksAreInGosFormat) {
   EXPECT_NE(page.body.find("\ncreated by "), std::string::npos) << page.body;
 }
 
-// Keeps its thread until the page shows a hog with that label; the page.
+// Keeps its thread until the page shows a hog with that label, and returns the page.
 std::string page_with_hog(const Handler& handler, const std::string& job) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   std::atomic<bool> seen{false};

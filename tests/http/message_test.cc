@@ -1,23 +1,23 @@
-// Header, Request and URL helpers.
+// Tests of Header, Request, and the helpers for URLs.
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "http/exchange.h"
 #include "http/src/message/chars.h"
 #include "http/src/message/url.h"
 #include "weft/http/errc.h"
 #include "weft/http/header.h"
-#include "weft/http/http.h"
+#include "weft/http/helpers.h"
 #include "weft/http/status.h"
+#include "weft/http/testing.h"
 
 namespace weft::http {
 namespace {
 
-using test::RawRequest;
-using test::Recorder;
+using http::testing::Recorder;
+using http::testing::TestRequest;
 
 TEST(Header, ComparesNamesWithoutCase) {
   Header header{{"Content-Type", "text/plain"}, {"X", "1"}, {"x", "2"}};
@@ -100,8 +100,8 @@ TEST(Url, CleansPaths) {
 }
 
 TEST(Request, DecodesPathAndQuery) {
-  RawRequest raw("GET", "/a%20b/%2F?x=1&y=a+b%21&y=2&flag&bad=%zz&%78z=3&e=");
-  const Request& r = raw.request;
+  TestRequest request({.target = "/a%20b/%2F?x=1&y=a+b%21&y=2&flag&bad=%zz&%78z=3&e="});
+  const Request& r = *request;
   EXPECT_EQ(r.path(), "/a b//");
   EXPECT_EQ(r.raw_path(), "/a%20b/%2F");
   EXPECT_EQ(r.query_value("x"), "1");
@@ -132,30 +132,30 @@ TEST(Request, ReadsItsBodyUpToALimit) {
   const std::string text(10000, 'x');
   for (const std::size_t step : {1U, 7U, 4096U, 100000U}) {
     for (const std::size_t limit : {10000U, 10001U, 1U << 30}) {
-      RawRequest raw("POST", "/");
+      TestRequest request({.method = "POST"});
       TextBody body(text, step);
-      raw.request.set_body(body);
-      EXPECT_EQ(raw.request.read_body(limit).value(), text);
+      request->set_body(body);
+      EXPECT_EQ(request->read_body(limit).value(), text);
     }
     for (const std::size_t limit : {0U, 1U, 9999U}) {
-      RawRequest raw("POST", "/");
+      TestRequest request({.method = "POST"});
       TextBody body(text, step);
-      raw.request.set_body(body);
-      EXPECT_EQ(raw.request.read_body(limit).error().code(), Errc::body_too_large);
+      request->set_body(body);
+      EXPECT_EQ(request->read_body(limit).error().code(), Errc::body_too_large);
     }
   }
-  RawRequest none("GET", "/");
-  EXPECT_EQ(none.request.read_body(0).value(), "");
+  TestRequest none;
+  EXPECT_EQ(none->read_body(0).value(), "");
 }
 
 TEST(Request, ContextIsCancelledForWhatWasMadeFromIt) {
-  RawRequest raw("GET", "/");
-  const Context first = raw.request.context();
-  raw.request.set_context(with_value<int>(first, 7));
-  const Context second = raw.request.context();
+  TestRequest request;
+  const Context first = request->context();
+  request->set_context(with_value<int>(first, 7));
+  const Context second = request->context();
   EXPECT_EQ(*second.value<int>(), 7);
   EXPECT_FALSE(second.err());
-  detail::RequestAccess::cancel(raw.request);
+  request.cancel();
   EXPECT_TRUE(first.err() == Condition::canceled);
   EXPECT_TRUE(second.err() == Condition::canceled);
 }
@@ -175,22 +175,22 @@ TEST(Helpers, Redirect) {
       {"/a/b", "mailto:x", "mailto:x"},
   };
   for (const auto& row : rows) {
-    RawRequest raw("GET", row.target);
+    TestRequest request({.target = std::string(row.target)});
     Recorder w;
-    redirect(w, raw.request, row.url, 302);
-    EXPECT_EQ(w.status, 302);
-    EXPECT_EQ(w.header().get("Location"), row.want);
+    redirect(w, request, row.url, 302);
+    EXPECT_EQ(w.code(), 302);
+    EXPECT_EQ(w.sent_header().get("Location"), row.want);
   }
-  RawRequest get("GET", "/");
+  TestRequest get;
   Recorder w;
-  redirect(w, get.request, "/x?a=<&b", 301);
-  EXPECT_EQ(w.body, "<a href=\"/x?a=&lt;&amp;b\">Moved Permanently</a>.\n\n");
-  EXPECT_EQ(w.header().get("Content-Type"), "text/html; charset=utf-8");
-  RawRequest post("POST", "/");
+  redirect(w, get, "/x?a=<&b", 301);
+  EXPECT_EQ(w.body(), "<a href=\"/x?a=&lt;&amp;b\">Moved Permanently</a>.\n\n");
+  EXPECT_EQ(w.sent_header().get("Content-Type"), "text/html; charset=utf-8");
+  TestRequest post({.method = "POST"});
   Recorder quiet;
-  redirect(quiet, post.request, "/x", 307);
-  EXPECT_EQ(quiet.body, "");
-  EXPECT_FALSE(quiet.header().has("Content-Type"));
+  redirect(quiet, post, "/x", 307);
+  EXPECT_EQ(quiet.body(), "");
+  EXPECT_FALSE(quiet.sent_header().has("Content-Type"));
 }
 
 TEST(Helpers, Error) {
@@ -198,10 +198,10 @@ TEST(Helpers, Error) {
   w.header().set("Content-Length", "5");
   w.header().set("Content-Encoding", "gzip");
   error(w, "no", 502);
-  EXPECT_EQ(w.status, 502);
-  EXPECT_EQ(w.body, "no\n");
-  EXPECT_FALSE(w.header().has("Content-Length"));
-  EXPECT_FALSE(w.header().has("Content-Encoding"));
+  EXPECT_EQ(w.code(), 502);
+  EXPECT_EQ(w.body(), "no\n");
+  EXPECT_FALSE(w.sent_header().has("Content-Length"));
+  EXPECT_FALSE(w.sent_header().has("Content-Encoding"));
 }
 
 TEST(Status, KnowsItsTexts) {

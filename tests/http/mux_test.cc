@@ -7,29 +7,29 @@
 
 #include <gtest/gtest.h>
 
-#include "http/exchange.h"
 #include "http/src/mux/pattern.h"
+#include "weft/http/testing.h"
 
 namespace weft::http {
 namespace {
 
-using test::RawRequest;
-using test::Recorder;
+using http::testing::Recorder;
+using http::testing::TestRequest;
 
-// "200 <pattern> name=value ..." or "<status> <Location or Allow>".
+// Returns "200 <pattern> name=value ..." or "<status> <Location or Allow>".
 std::string ask(const ServeMux& mux, std::string_view method, std::string_view target, std::string_view host = "h") {
-  RawRequest raw(method, target, host);
+  TestRequest request({.method = std::string(method), .target = std::string(target), .host = std::string(host)});
   Recorder recorder;
-  mux(recorder, raw.request);
-  std::string answer = std::to_string(recorder.status);
-  if (recorder.status == 200) return answer + " " + recorder.body;
+  mux(recorder, request);
+  std::string answer = std::to_string(recorder.code());
+  if (recorder.code() == 200) return answer + " " + recorder.body();
   for (const std::string_view name : {"Location", "Allow"}) {
-    if (recorder.header().has(name)) answer += " " + std::string(recorder.header().get(name));
+    if (recorder.sent_header().has(name)) answer += " " + std::string(recorder.sent_header().get(name));
   }
   return answer;
 }
 
-// A mux that answers with the pattern and the values of these names.
+// Makes a mux that answers with the pattern and the values of some names.
 ServeMux make_mux(const std::vector<std::string>& patterns) {
   ServeMux mux;
   for (const std::string& pattern : patterns) {
@@ -38,7 +38,7 @@ ServeMux make_mux(const std::vector<std::string>& patterns) {
       for (const std::string_view name : {"a", "b", "id", "path", "rest"}) {
         if (!r.path_value(name).empty()) body += " " + std::string(name) + "=" + std::string(r.path_value(name));
       }
-      (void)w.write(body);
+      static_cast<void>(w.write(body));
     });
   }
   return mux;
@@ -154,21 +154,21 @@ TEST(Mux, WrongMethodGets405) {
          {"BREW", "/c", "200 /c"},
          {"GET", "/d", "404"},
          {"PATCH", "/a", "405 DELETE, GET, HEAD, POST", "h2:1"}});
-  RawRequest raw("PATCH", "/a");
+  TestRequest request({.method = "PATCH", .target = "/a"});
   Recorder recorder;
-  make_mux({"GET /a"})(recorder, raw.request);
-  EXPECT_EQ(recorder.body, "Method Not Allowed\n");
-  EXPECT_EQ(recorder.header().get("Content-Type"), "text/plain; charset=utf-8");
+  make_mux({"GET /a"})(recorder, request);
+  EXPECT_EQ(recorder.body(), "Method Not Allowed\n");
+  EXPECT_EQ(recorder.sent_header().get("Content-Type"), "text/plain; charset=utf-8");
 }
 
 TEST(Mux, AnswersNotFoundAndAsterisk) {
   const ServeMux mux = make_mux({"/a"});
-  RawRequest raw("GET", "/zzz");
+  TestRequest request({.target = "/zzz"});
   Recorder recorder;
-  mux(recorder, raw.request);
-  EXPECT_EQ(recorder.status, 404);
-  EXPECT_EQ(recorder.body, "404 page not found\n");
-  EXPECT_EQ(recorder.header().get("X-Content-Type-Options"), "nosniff");
+  mux(recorder, request);
+  EXPECT_EQ(recorder.code(), 404);
+  EXPECT_EQ(recorder.body(), "404 page not found\n");
+  EXPECT_EQ(recorder.sent_header().get("X-Content-Type-Options"), "nosniff");
   EXPECT_EQ(ask(mux, "GET", "*"), "400");
 }
 
@@ -253,10 +253,10 @@ TEST(Mux, AcceptsSeveralBlanksAfterTheMethod) {
 TEST(Mux, TakesRoutesBetweenRequests) {
   ServeMux mux = make_mux({"/a"});
   EXPECT_EQ(ask(mux, "GET", "/b"), "404");
-  mux.handle("/b", [](ResponseWriter& w, Request&) { (void)w.write("b"); });
+  mux.handle("/b", [](ResponseWriter& w, Request&) { static_cast<void>(w.write("b")); });
   EXPECT_EQ(ask(mux, "GET", "/b"), "200 b");
   const ServeMux copy = mux;
-  mux.handle("/c", [](ResponseWriter& w, Request&) { (void)w.write("c"); });
+  mux.handle("/c", [](ResponseWriter& w, Request&) { static_cast<void>(w.write("c")); });
   EXPECT_EQ(ask(copy, "GET", "/c"), "200 c");
 }
 

@@ -1,4 +1,4 @@
-// Tables of raw bytes and the verdict on them: whole, byte by byte, split at every point, and behind another request.
+// Tables of raw bytes and the verdict on them: whole, byte by byte, split at every point, and after another request.
 #include "http/src/parser/request_parser.h"
 
 #include <string>
@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kLimit = 4096;
 
-// The verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value", or "400
-// detail", or "more". Each piece is shown at another address, as a growing buffer would.
+// Returns the verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value",
+// or "400 detail", or "more". Each piece is shown at another address, as a growing buffer would do it.
 std::string verdict(const std::vector<std::string_view>& pieces, std::size_t limit = kLimit,
                     std::size_t* used = nullptr) {
   RequestParser parser(limit);
@@ -36,14 +36,16 @@ std::string verdict(const std::vector<std::string_view>& pieces, std::size_t lim
   RequestHead head;
   Header header;
   parser.resolve(text, head, header);
+  const RequestControl control = parser.control();
   std::string line = std::string(head.method) + " " + std::string(head.path);
   if (!head.query.empty()) line += " ?" + std::string(head.query);
-  line += " host=" + std::string(head.host) + " 1." + std::to_string(head.version_minor);
+  line += " host=" + std::string(head.host) + " " + std::to_string(head.version.major) + "." +
+          std::to_string(head.version.minor);
   line += " length=" + std::to_string(head.content_length);
-  if (head.close) line += " close";
-  if (head.keep_alive_10) line += " keep-alive";
-  if (head.expectation == Expectation::continue_100) line += " continue";
-  if (head.expectation == Expectation::unknown) line += " expect?";
+  if (control.close) line += " close";
+  if (control.keep_alive_10) line += " keep-alive";
+  if (control.expectation == Expectation::continue_100) line += " continue";
+  if (control.expectation == Expectation::unknown) line += " expect?";
   for (const Header::Field& field : header) {
     line += " | " + std::string(field.name) + "=" + std::string(field.value);
   }
@@ -65,7 +67,7 @@ void check(const Row& row) {
   for (std::size_t i = 0; i <= row.raw.size(); ++i) {
     EXPECT_EQ(verdict({row.raw.substr(0, i), row.raw.substr(i)}), want) << "split at " << i;
   }
-  // Behind another request, and with one behind it.
+  // After another request, and with one after it.
   const std::string_view other = "GET /other HTTP/1.1\r\nHost: o\r\n\r\n";
   const std::string burst = std::string(other) + std::string(row.raw);
   std::size_t used = 0;
@@ -303,7 +305,7 @@ TEST(RequestParser, ServesOneRequestAfterAnother) {
     Header header;
     parser.resolve(rest, head, header);
     seen.push_back(std::string(head.path) + " " + std::string(head.host) + " " + std::to_string(head.content_length) +
-                   (head.close ? " close" : "") + " " + std::to_string(header.size()));
+                   (parser.control().close ? " close" : "") + " " + std::to_string(header.size()));
     rest.remove_prefix(parser.head_size());
   }
   EXPECT_EQ(seen, (std::vector<std::string>{"/1 a 3 close 3", "/2 b -1 0", "/3 c 0 0"}));

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,13 +11,12 @@
 
 namespace weft::http::test {
 
-// Each read gets at most one piece of the script; after the last one, the end of the stream. Never blocks.
+// Each read gets at most one piece of the script, and the end of the stream after the last piece. Never blocks.
 class ScriptedStream final : public net::Stream {
  public:
   explicit ScriptedStream(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
 
   IoResult read(std::span<char> buffer) override {
-    if (on_read) on_read();
     skip_empty();
     if (next_ == pieces_.size()) return {0, make_error_code(Errc::eof)};
     std::string& piece = pieces_[next_];
@@ -27,7 +25,6 @@ class ScriptedStream final : public net::Stream {
     return {n, {}};
   }
   IoResult writev(std::span<const std::string_view> parts) override {
-    if (writes.size() == fail_at_write) return {0, std::make_error_code(std::errc::broken_pipe)};
     std::string all;
     for (const std::string_view part : parts) all += part;
     writes.push_back(all);
@@ -55,8 +52,6 @@ class ScriptedStream final : public net::Stream {
   }
 
   std::vector<std::string> writes;
-  std::size_t fail_at_write = static_cast<std::size_t>(-1);
-  std::function<void()> on_read;
   bool closed = false;
   bool write_closed = false;
   TimePoint read_deadline = kNoDeadline;

@@ -14,9 +14,7 @@ App::~App() = default;
 
 Server& App::serve(http::Handler handler, http::ServerOptions options) {
   options.handler = std::move(handler);
-  if (!options.error_log) {
-    options.error_log = [logger = life_->logger()](std::string_view line) { logger->warn("{}", line); };
-  }
+  if (!options.log) options.log = log_sink(life_->logger());
   auto server = std::make_shared<detail::HttpServer>("http", std::move(options));
   life_->http_servers->push_back(server->server());
   return add(std::move(server));
@@ -39,7 +37,7 @@ Server& App::serve_debug(DebugServerOptions options) {
   http::ServerOptions server_options;
   server_options.address = std::move(options.address);
   server_options.handler = http::debug::handler(std::move(shown));
-  server_options.error_log = [logger = life_->logger()](std::string_view line) { logger->warn("{}", line); };
+  server_options.log = log_sink(life_->logger());
   return add(std::make_shared<detail::HttpServer>("debug", std::move(server_options)));
 }
 

@@ -29,7 +29,7 @@ class HttpServer final : public Server {
 
   const std::string name_;
   std::string address_;  // what was asked for; from listen() on, the real one
-  const http::Server server_;
+  http::Server server_;
   Mutex mutex_;
   // From listen() until serve() or close() takes it: no handle is left when the runtime ends, however long the App
   // lives.

@@ -7,7 +7,7 @@
 
 #include "weft/context.h"
 #include "weft/http/errc.h"
-#include "weft/http/http.h"
+#include "weft/http/helpers.h"
 #include "weft/http/status.h"
 
 namespace weft::program {

@@ -24,7 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Of a long page, so much is gathered before it is written.
+// A long page is written in pieces of about this size.
 constexpr std::size_t kPiece = 32 * 1024;
 
 void begin(ResponseWriter& w, std::string_view type) {
@@ -33,7 +33,7 @@ void begin(ResponseWriter& w, std::string_view type) {
   w.header().set("Cache-Control", "no-store");
 }
 
-// One variable a line, sorted, as Go's expvar has it.
+// One variable a line, sorted, as in Go's expvar.
 std::string render(const nlohmann::json& vars) {
   std::string text = "{\n";
   for (auto var = vars.begin(); var != vars.end(); ++var) {
@@ -76,26 +76,13 @@ nlohmann::json variables(const Options& options, Clock::time_point start) {
   };
 }
 
-std::string_view state_name(GoroutineState state) {
-  switch (state) {
-    case GoroutineState::runnable:
-      return "runnable";
-    case GoroutineState::running:
-      return "running";
-    case GoroutineState::syscall:
-      return "syscall";
-    case GoroutineState::waiting:
-      break;
-  }
-  return "waiting";
-}
-
-// In quotes, with what could break the line or the quotes escaped as in JSON.
+// The text in quotes, with what could break the line or the quotes escaped as in JSON.
 std::string in_quotes(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-//  creator="src/server.cc:111" function="void serve()" labels={"tenant":"a"}; main has no creator, and most have no labels.
+// Appends: creator="src/server.cc:111" function="void serve()" labels={"tenant":"a"}. The main goroutine has no
+// creator, and most goroutines have no labels.
 void append_origin(std::string& text, const SourceLocation& creator, const Labels& labels) {
   if (creator) {
     fmt::format_to(std::back_inserter(text), " creator={} function={}",
@@ -110,9 +97,9 @@ void append_origin(std::string& text, const SourceLocation& creator, const Label
   text += '}';
 }
 
-// goroutine 17 parent=5 state=waiting reason="IO wait" since=1.250s, and its origin, in one line.
+// Appends in one line: goroutine 17 parent=5 state=waiting reason="IO wait" since=1.250s, then its origin.
 void append_line(std::string& text, const GoroutineInfo& g) {
-  fmt::format_to(std::back_inserter(text), "goroutine {} parent={} state={}", g.id, g.parent_id, state_name(g.state));
+  fmt::format_to(std::back_inserter(text), "goroutine {} parent={} state={}", g.id, g.parent_id, to_string(g.state));
   if (g.state == GoroutineState::waiting) {
     const double seconds = std::chrono::duration<double>(g.waiting_for).count();
     fmt::format_to(std::back_inserter(text), " reason=\"{}\" since={:.3f}s", g.wait_reason, seconds);
@@ -121,9 +108,9 @@ void append_line(std::string& text, const GoroutineInfo& g) {
   text += '\n';
 }
 
-// Go's text. Off the processor: to load debug information takes a while.
+// Writes Go's text. The stacks are made off the processor, because loading debug information takes a while.
 void serve_stacks(ResponseWriter& w) {
-  (void)w.write(blocking([] { return stack({.all = true}); }));
+  static_cast<void>(w.write(blocking([] { return stack({.all = true}); })));
 }
 
 void serve_goroutines(ResponseWriter& w, Request& r) {
@@ -137,7 +124,7 @@ void serve_goroutines(ResponseWriter& w, Request& r) {
     if (w.write(text).ec) return;
     text.clear();
   }
-  (void)w.write(text);
+  static_cast<void>(w.write(text));
 }
 
 std::string_view thread_name(HogThread thread) {
@@ -152,7 +139,8 @@ std::string_view thread_name(HogThread thread) {
   return "unknown";
 }
 
-// 2026-11-21T12:10:14.250Z goroutine 17 parent=5 processor=0 kept=0.012s thread=computes, its origin, and on the next lines its stack.
+// Appends: 2026-11-21T12:10:14.250Z goroutine 17 parent=5 processor=0 kept=0.012s thread=computes, then its origin,
+// and on the next lines its stack.
 void append_hog(std::string& text, const HogInfo& hog) {
   const auto when = std::chrono::floor<std::chrono::milliseconds>(hog.when);
   const auto second = std::chrono::floor<std::chrono::seconds>(when);
@@ -171,22 +159,22 @@ void serve_hogs(ResponseWriter& w, Request&) {
   std::ranges::reverse(hogs);
   std::string text = fmt::format("hogs: total {}, the latest {}:\n", runtime_stats().hogs, hogs.size());
   for (const HogInfo& hog : hogs) append_hog(text, hog);
-  (void)w.write(text);
+  static_cast<void>(w.write(text));
 }
 
 void serve_index(ResponseWriter& w, Request&) {
   begin(w, "text/html; charset=utf-8");
-  (void)w.write(
-      "<!DOCTYPE html>\n"
-      "<html><head><title>/debug/</title></head><body>\n"
-      "<h1>/debug/</h1>\n"
-      "<ul>\n"
-      "<li><a href=\"/debug/vars\">vars</a>: counters of the runtime and of the servers, as JSON</li>\n"
-      "<li><a href=\"/debug/goroutines\">goroutines</a>: each one, and what it waits for; "
-      "<a href=\"/debug/goroutines?debug=2\">with stacks</a></li>\n"
-      "<li><a href=\"/debug/hogs\">hogs</a>: goroutines that kept their threads for too long</li>\n"
-      "</ul>\n"
-      "</body></html>\n");
+  static_cast<void>(
+      w.write("<!DOCTYPE html>\n"
+              "<html><head><title>/debug/</title></head><body>\n"
+              "<h1>/debug/</h1>\n"
+              "<ul>\n"
+              "<li><a href=\"/debug/vars\">vars</a>: counters of the runtime and of the servers, as JSON</li>\n"
+              "<li><a href=\"/debug/goroutines\">goroutines</a>: each one, and what it waits for; "
+              "<a href=\"/debug/goroutines?debug=2\">with stacks</a></li>\n"
+              "<li><a href=\"/debug/hogs\">hogs</a>: goroutines that kept their threads for too long</li>\n"
+              "</ul>\n"
+              "</body></html>\n"));
 }
 
 }  // namespace
@@ -199,7 +187,7 @@ Handler handler(Options options) {
   mux.handle("GET /debug/vars", [options = std::make_shared<const Options>(std::move(options)), start = Clock::now()](
                                     ResponseWriter& w, Request&) {
     begin(w, "application/json; charset=utf-8");
-    (void)w.write(render(variables(*options, start)));
+    static_cast<void>(w.write(render(variables(*options, start))));
   });
   return mux;
 }

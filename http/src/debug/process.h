@@ -1,4 +1,4 @@
-// What the kernel says of this process.
+// What the kernel says about this process.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@ struct ProcessStatus {
   std::size_t rss_bytes = 0;
 };
 
-// From /proc/self; zeros and nothing where it can't be read. Short reads of kernel memory: they don't block.
+// Both read /proc/self, and return zeros or nothing where that can't be read. They don't block: the kernel answers
+// from memory.
 ProcessStatus process_status();
 std::vector<std::string> command_line();
 

@@ -78,8 +78,8 @@ inline bool same(const char* a, const char* b) noexcept {
 
 }  // namespace chars_impl
 
-// iequals() for a token and a literal of lower-case letters and '-', a word at a time. Bit 0x20 makes letters lower
-// case and leaves '-' alone; of the other characters of a token it makes none a letter or '-'.
+// Does what iequals() does, for a token and a literal of lower-case letters and '-', a word at a time. Bit 0x20 makes
+// letters lower case and leaves '-' alone. It makes no other character of a token a letter or '-'.
 template <std::size_t N>
 inline bool token_is(std::string_view token, const char (&literal)[N]) noexcept {
   constexpr std::size_t kSize = N - 1;
@@ -97,17 +97,17 @@ inline bool token_is(std::string_view token, const char (&literal)[N]) noexcept 
   }
 }
 
-// The value of a hexadecimal digit.
+// Returns the value of a hexadecimal digit.
 constexpr int hex_value(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
 
-// Without spaces and tabs at both ends (OWS).
+// Returns the text without spaces and tabs (OWS) at its ends.
 constexpr std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
 }
 
-// The first byte in [p, end) that is a control character (below 0x20, or 0x7f); `end` when there is none.
+// Returns the first byte in [p, end) that is a control character (below 0x20, or 0x7f), or `end`.
 inline const char* find_control(const char* p, const char* end) noexcept {
   if constexpr (std::endian::native == std::endian::little) {
     constexpr std::uint64_t kOnes = 0x0101010101010101U;
@@ -126,7 +126,7 @@ inline const char* find_control(const char* p, const char* end) noexcept {
   return p;
 }
 
-// A field value: no control characters but tabs.
+// Whether the text may be a field value: it has no control characters but tabs.
 inline bool is_field_value(std::string_view text) noexcept {
   const char* p = text.data();
   const char* const end = p + text.size();

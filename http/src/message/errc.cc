@@ -31,13 +31,23 @@ class Category final : public std::error_category {
         return "http: suspiciously long trailer after chunked body";
       case Errc::malformed_trailer:
         return "malformed trailer";
+      case Errc::not_supported:
+        return "feature not supported";
+      case Errc::hijacked:
+        return "http: connection has been hijacked";
     }
     return "unknown http error " + std::to_string(value);
   }
 
   std::error_condition default_error_condition(int value) const noexcept override {
-    if (static_cast<Errc>(value) == Errc::server_closed) return weft::make_error_condition(Condition::closed);
-    return {value, *this};
+    switch (static_cast<Errc>(value)) {
+      case Errc::server_closed:
+        return weft::make_error_condition(Condition::closed);
+      case Errc::not_supported:
+        return std::make_error_condition(std::errc::not_supported);
+      default:
+        return {value, *this};
+    }
   }
 };
 

@@ -54,7 +54,7 @@ void Header::set(std::string_view name, std::string_view value) {
   if (first == nullptr) return add(name, value);
   first->value = text_.copy(value);
   const auto rest = fields_.begin() + (first - fields_.data()) + 1;
-  // Compared with the field's own name: `name` may be a view of a field that goes.
+  // The others are compared with this field's own name, because `name` may be a view of a field that goes.
   const std::string_view kept = first->name;
   fields_.erase(std::remove_if(rest, fields_.end(), [kept](const Field& f) { return iequals(f.name, kept); }),
                 fields_.end());

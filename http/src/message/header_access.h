@@ -10,7 +10,6 @@ struct HeaderAccess {
   static void add_view(Header& header, std::string_view name, std::string_view value) {
     header.fields_.push_back({name, value});
   }
-  static TextArena& text(Header& header) { return header.text_; }
 };
 
 }  // namespace weft::http::detail

@@ -57,7 +57,7 @@ Result<std::string> Request::read_body(std::size_t limit) {
   if (head_.content_length > 0 && static_cast<std::uint64_t>(head_.content_length) > limit) {
     return Unexpected(Error(make_error_code(Errc::body_too_large)));
   }
-  // A declared length is a promise, not yet memory's worth: room grows with what really comes.
+  // A declared length is only a promise: room grows with what really comes.
   std::size_t size = 0;
   while (true) {
     if (size == content.size()) {
@@ -80,7 +80,7 @@ const Context& Request::context() {
     auto [made, cancel] = with_cancel(base_context_ != nullptr ? *base_context_ : background());
     context_ = std::move(made);
     cancel_ = std::move(cancel);
-    if (context_hook_ != nullptr) context_hook_->on_context(cancel_);
+    if (host_ != nullptr) host_->on_context(cancel_);
   }
   return *context_;
 }
@@ -100,14 +100,14 @@ std::string_view Request::path_value(std::string_view name) const noexcept {
   return {};
 }
 
-net::Address Request::remote_address() const { return conn_ != nullptr ? conn_->remote_address() : net::Address(); }
-
-net::Address Request::local_address() const { return conn_ != nullptr ? conn_->local_address() : net::Address(); }
+net::Address Request::remote_address() const { return host_ != nullptr ? host_->remote_address() : net::Address(); }
+net::Address Request::local_address() const { return host_ != nullptr ? host_->local_address() : net::Address(); }
 
 namespace detail {
 
 void RequestAccess::clear(Request& request) {
   request.header_.clear();
+  if (!request.trailer_.empty()) request.trailer_.clear();
   if (request.context_) {
     request.context_.reset();
     request.cancel_ = {};

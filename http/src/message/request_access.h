@@ -8,14 +8,13 @@ namespace weft::http::detail {
 struct RequestAccess {
   static RequestHead& head(Request& request) { return request.head_; }
 
-  // What the request is given by its connection, for as long as the connection uses it.
-  static void attach(Request& request, Body& body, const net::Conn& conn, const Context& base_context,
-                     ContextHook& hook) {
+  // Gives the request what its connection has for it, for as long as the connection uses the request.
+  static void attach(Request& request, Body& body, RequestHost& host, const Context& base_context) {
     request.body_ = &body;
-    request.conn_ = &conn;
+    request.host_ = &host;
     request.base_context_ = &base_context;
-    request.context_hook_ = &hook;
   }
+  static Header& trailer(Request& request) { return request.trailer_; }
 
   static void cancel(Request& request) {
     if (request.context_) request.cancel_();
@@ -30,7 +29,7 @@ struct RequestAccess {
     request.more_path_values_.clear();
   }
   static void add_path_value(Request& request, std::string_view name, std::string_view value);
-  // Memory that lives as long as the request.
+  // Memory for text that lives as long as the request.
   static TextArena& text(Request& request) { return request.text_; }
 };
 

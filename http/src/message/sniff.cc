@@ -10,14 +10,14 @@ using std::string_view_literals::operator""sv;
 
 constexpr std::size_t kSample = 512;
 
-// A pattern of bytes; '\0' in the mask ignores the byte, an empty mask compares all.
+// A pattern of bytes. '\0' in the mask ignores the byte, and an empty mask compares all bytes.
 struct Signature {
   std::string_view pattern;
   std::string_view mask;
   std::string_view type;
 };
 
-// Section 6.1 to 6.4 of the standard, in its order.
+// The patterns of sections 6.1 to 6.4 of the standard, in its order.
 constexpr Signature kSignatures[] = {
     {"%PDF-"sv, ""sv, "application/pdf"sv},
     {"%!PS-Adobe-"sv, ""sv, "application/postscript"sv},
@@ -66,7 +66,7 @@ bool matches(std::string_view data, const Signature& signature) {
   return true;
 }
 
-// The tag in any case, and a space or '>' behind it.
+// Whether the text begins with the tag, in any case, and a space or '>' follows.
 bool matches_tag(std::string_view data, std::string_view tag) {
   if (data.size() <= tag.size()) return false;
   for (std::size_t i = 0; i < tag.size(); ++i) {
@@ -76,7 +76,7 @@ bool matches_tag(std::string_view data, std::string_view tag) {
   return data[tag.size()] == ' ' || data[tag.size()] == '>';
 }
 
-// Section 6.2.1: an "ftyp" box with a brand "mp4?".
+// Section 6.2.1 of the standard: an "ftyp" box with a brand "mp4?".
 bool is_mp4(std::string_view data) {
   if (data.size() < 12 || data.substr(4, 4) != "ftyp") return false;
   std::uint32_t size = 0;
@@ -114,7 +114,7 @@ std::string_view detect_content_type(std::string_view data) noexcept {
     if (matches(data, signature)) return signature.type;
   }
   if (is_mp4(data)) return "video/mp4";
-  // Embedded OpenType: its magic stands behind 34 bytes.
+  // Embedded OpenType has its mark after 34 bytes.
   if (data.size() >= 36 && data.find_first_not_of('\0') == 34 && data.substr(34, 2) == "LP") {
     return "application/vnd.ms-fontobject";
   }

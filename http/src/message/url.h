@@ -9,7 +9,7 @@ namespace weft::http::detail {
 
 enum class Unescape { path, query };  // `query` makes '+' a space
 
-// "%41" becomes "A"; nothing when an escape is broken.
+// Returns the text with "A" for "%41"; nothing when an escape is broken.
 std::optional<std::string> unescape(std::string_view text, Unescape mode);
 
 // Writes the unescaped text to `out`, which has room for text.size(), and returns its size. Broken escapes stay as they
@@ -19,7 +19,7 @@ std::size_t unescape_to(char* out, std::string_view text, Unescape mode);
 // Whether clean_path() would change nothing.
 bool is_clean_path(std::string_view path);
 
-// Without empty, "." and ".." segments; begins with '/', and ends with '/' if `path` did.
+// Returns the path without empty, "." and ".." segments. It begins with '/', and ends with '/' if `path` did.
 std::string clean_path(std::string_view path);
 
 }  // namespace weft::http::detail

@@ -11,7 +11,7 @@
 #include "http/src/message/request_access.h"
 #include "http/src/message/url.h"
 #include "http/src/mux/routing_tree.h"
-#include "weft/http/http.h"
+#include "weft/http/helpers.h"
 #include "weft/http/status.h"
 
 namespace weft::http {
@@ -21,12 +21,12 @@ using detail::Route;
 using detail::RouteMatch;
 using detail::RoutingTree;
 
-// Requests read `tree` without a lock; null says that routes were added since the last one was built. Trees that were
-// replaced stay until the table goes, because a request may still walk them; there is one for each registration that
+// Requests read `tree` without a lock. Null says that routes were added since the last tree was built. Trees that were
+// replaced stay until the table goes, because a request may still walk them. There is one for each registration that
 // came after a request.
 struct ServeMux::Table {
   std::atomic<const RoutingTree*> tree{nullptr};
-  std::mutex mutex;  // guards the rest; never held over anything that parks
+  std::mutex mutex;  // guards the members below; never held over anything that parks
   std::vector<std::unique_ptr<Route>> routes;
   std::vector<std::unique_ptr<RoutingTree>> trees;
 
@@ -49,7 +49,7 @@ std::string_view without_port(std::string_view host) {
   return host.find(':') == colon ? host.substr(0, colon) : host;
 }
 
-// Whether the match leaves nothing for a `rest` at the end of the pattern.
+// Whether the match leaves nothing to a `rest` at the end of the pattern.
 bool is_exact(const RouteMatch& match, std::string_view path, RoutingTree::Ending ending) {
   const detail::Pattern& pattern = match.route->pattern;
   if (pattern.last().kind != detail::Segment::Kind::rest) return true;
@@ -81,12 +81,12 @@ void refuse_method(ResponseWriter& w, const std::set<std::string_view>& methods)
 
 ServeMux::ServeMux() : table_(std::make_shared<Table>()) {}
 
-void ServeMux::handle(std::string_view pattern, Handler handler, const char* file, int line) {
+void ServeMux::handle(std::string_view pattern, Handler handler, SourceLocation where) {
   auto route = std::make_unique<Route>();
   route->pattern = detail::parse_pattern(pattern);
   if (!handler) throw PatternError("http: empty handler for pattern \"" + std::string(pattern) + "\"");
   route->handler = std::move(handler);
-  route->where = std::string(file) + ":" + std::to_string(line);
+  route->where = std::string(where.file) + ":" + std::to_string(where.line);
   const std::lock_guard lock(table_->mutex);
   for (const auto& other : table_->routes) {
     if (!detail::conflict(route->pattern, other->pattern)) continue;
@@ -101,12 +101,12 @@ void ServeMux::handle(std::string_view pattern, Handler handler, const char* fil
 void ServeMux::operator()(ResponseWriter& w, Request& r) const {
   using Ending = RoutingTree::Ending;
   if (r.target() == "*") {
-    if (r.version_minor() >= 1) w.header().set("Connection", "close");
+    if (r.version() >= Version{1, 1}) w.header().set("Connection", "close");
     return w.write_header(kStatusBadRequest);
   }
   const RoutingTree& tree = table_->current();
   detail::TextArena& text = RequestAccess::text(r);
-  // CONNECT names its host as it is, and its path isn't cleaned.
+  // CONNECT gives its host without a change, and its path isn't cleaned.
   const bool connect = r.method() == "CONNECT";
   const std::string_view host = connect ? r.host() : without_port(r.host());
   std::string_view path = r.raw_path();

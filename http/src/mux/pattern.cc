@@ -19,7 +19,7 @@ bool is_identifier(std::string_view name) {
          std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || has_class(c, kDigit); });
 }
 
-// The last part of a segment's syntax: `{$}`, `{name}` or `{name...}`; the caller has checked the braces.
+// Parses `{$}`, `{name}` or `{name...}`. The caller has checked the braces.
 Segment parse_wildcard(const Pattern& pattern, std::string_view name, bool at_end, std::size_t offset) {
   if (name == "$") {
     if (!at_end) refuse(pattern.text, offset, "{$} not at end");
@@ -102,7 +102,7 @@ Relation compare_segments(const Segment& a, const Segment& b) {
 
 std::string quoted(const Pattern& pattern) { return "\"" + pattern.text + "\""; }
 
-// A path that both patterns match; there is one.
+// Returns a path that both patterns match. There is one.
 std::string common_path(const Pattern& a, const Pattern& b) {
   std::string path;
   for (std::size_t i = 0; i < std::max(a.segments.size(), b.segments.size()); ++i) {
@@ -163,14 +163,14 @@ Relation compare_paths(const Pattern& a, const Pattern& b) {
     if (relation == Relation::disjoint) return relation;
   }
   if (a.segments.size() == b.segments.size()) return relation;
-  // The shorter one matches longer paths only when it is open at its end; then its end is the more general one.
+  // The shorter pattern matches longer paths only when it is open at its end. Then its end is the more general one.
   if (a.segments.size() < b.segments.size() && a_open) return combine(relation, Relation::more_general);
   if (b.segments.size() < a.segments.size() && b_open) return combine(relation, Relation::more_specific);
   return Relation::disjoint;
 }
 
 bool conflict(const Pattern& a, const Pattern& b) {
-  // Of patterns with different hosts, either the hosts can't both match, or the one with a host wins.
+  // When the hosts differ, either they can't both match, or one pattern has no host and the other one wins.
   if (!iequals(a.host, b.host)) return false;
   const Relation relation = combine(compare_methods(a, b), compare_paths(a, b));
   return relation == Relation::equivalent || relation == Relation::overlaps;

@@ -1,4 +1,4 @@
-// Pattern: the parsed form of "[METHOD ][HOST]/[PATH]", and how two of them relate.
+// Pattern: the parsed form of "[METHOD ][HOST]/[PATH]", and how two patterns relate.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace weft::http::detail {
 
-// More wildcards in one pattern are refused.
+// A pattern with more wildcards is refused.
 inline constexpr std::size_t kMaxWildcards = 16;
 
 struct Segment {
@@ -31,16 +31,16 @@ struct Pattern {
   const Segment& last() const { return segments.back(); }
 };
 
-// Throws PatternError with the offset and the reason.
+// Throws PatternError, whose text has the offset and the reason.
 Pattern parse_pattern(std::string_view text);
 
-// What the requests that the first pattern matches are to those that the second one matches.
+// How the requests that the first pattern matches relate to those that the second one matches.
 enum class Relation : std::uint8_t { equivalent, more_general, more_specific, overlaps, disjoint };
 
 Relation compare_methods(const Pattern& a, const Pattern& b);
 Relation compare_paths(const Pattern& a, const Pattern& b);
 bool conflict(const Pattern& a, const Pattern& b);
-// Why two patterns conflict.
+// Says why two patterns conflict.
 std::string describe_conflict(const Pattern& a, const Pattern& b);
 
 }  // namespace weft::http::detail

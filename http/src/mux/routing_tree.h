@@ -1,8 +1,8 @@
-// RoutingTree: patterns as a tree of host, method and path segments.
+// RoutingTree: patterns as a tree of hosts, methods and path segments.
 //
-// Built once, then only read, by any number of threads. At each level a literal is tried before a wildcard, and a
-// wildcard before the rest; a branch that comes to nothing is left again. Because no two patterns conflict, the first
-// match is the most specific one.
+// A tree is built once and then only read, by any number of threads. At each level a literal is tried before a
+// wildcard, and a wildcard before the rest. The search leaves a branch that leads to no pattern and tries the next one.
+// Because no two patterns conflict, the first match is the most specific one.
 #pragma once
 
 #include <array>
@@ -30,14 +30,14 @@ struct Route {
 struct RouteMatch {
   const Route* route = nullptr;
   std::size_t count = 0;
-  // Not initialised past count.
+  // Only the first `count` values are initialised.
   struct Value {
     const char* data;
     std::size_t size;
   };
   std::array<Value, kMaxWildcards> values;
 
-  RouteMatch() {}  // NOLINT(modernize-use-equals-default): which would clear the values
+  RouteMatch() {}  // NOLINT(modernize-use-equals-default): that one would clear the values
   void push(std::string_view value) { values[count++] = {value.data(), value.size()}; }
   std::string_view value(std::size_t i) const { return {values[i].data, values[i].size}; }
 };
@@ -55,14 +55,14 @@ class RoutingTree {
   bool match(std::string_view host, std::string_view method, std::string_view path, Ending ending, TextArena& text,
              RouteMatch& match) const;
 
-  // Methods that would match host and path, sorted.
+  // The methods that would match host and path, sorted.
   std::set<std::string_view> methods(std::string_view host, std::string_view path, TextArena& text) const;
 
  private:
   struct Node {
-    const Route* leaf = nullptr;  // the pattern ends here
-    const Route* end = nullptr;   // it goes on with {$}
-    const Route* rest = nullptr;  // it goes on with `rest`
+    const Route* leaf = nullptr;  // its pattern ends here
+    const Route* end = nullptr;   // its pattern goes on with {$}
+    const Route* rest = nullptr;  // its pattern goes on with `rest`
     std::unique_ptr<Node> wildcard;
     std::vector<std::pair<std::string, std::unique_ptr<Node>>> literals;  // sorted
 

@@ -8,7 +8,7 @@
 namespace weft::http::detail {
 namespace {
 
-// A chunk may cost 16 bytes of framing and as many as twice its data; what goes beyond adds up to at most this.
+// A chunk may cost 16 bytes of framing and twice its data. What goes beyond that adds up to at most so many bytes.
 constexpr std::int64_t kMaxOverhead = 16 * 1024;
 constexpr std::uint64_t kFreeFraming = 16;
 constexpr std::uint8_t kMaxSizeDigits = 15;
@@ -65,7 +65,7 @@ bool ChunkedDecoder::take_size(char c) {
       if (digits_ == 0) return fail(Errc::malformed_chunk);
       [[fallthrough]];
     case State::blank:
-      // Spaces may stand before an extension, not before the line's end.
+      // Spaces may stand before an extension, but not before the line's end.
       if (c == ';') {
         state_ = State::extension;
       } else if (c == ' ' || c == '\t') {
@@ -99,6 +99,8 @@ bool ChunkedDecoder::begin_data() {
 
 bool ChunkedDecoder::take_trailer(char c) {
   if (++line_ > kMaxTrailerBytes) return fail(Errc::trailer_too_long);
+  const bool blank_line = state_ == State::end_lf || (state_ == State::trailer_start && c == '\r');
+  if (!blank_line) trailer_ += c;
   switch (state_) {
     case State::trailer_start:
       state_ = c == '\r' ? State::end_lf : State::trailer_name;

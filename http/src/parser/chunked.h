@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -14,14 +15,14 @@ inline constexpr std::size_t kMaxChunkLine = 4096;
 // Longest trailer section, its blank line included.
 inline constexpr std::size_t kMaxTrailerBytes = 4096;
 
-// Takes the coding apart in place, a piece at a time, wherever reads split it. A state per byte kind:
+// Takes the coding apart in place, a piece at a time, wherever reads split it. There is a state for each kind of byte:
 //
 //   size -> [blank ->] [extension ->] size_lf -> data -> data_cr -> data_lf -> size ...
 //   size 0 -> trailer_start -> (trailer_name -> trailer_value -> trailer_lf -> trailer_start)* -> end_lf -> done
 //
 // Lines end in CRLF and nothing else. The bytes of framing that come with little data are counted (`overhead_`): a peer
-// that sends far more framing than data is refused, as Go does. Trailer fields are checked and dropped. Thread safety:
-// none.
+// that sends far more framing than data is refused, as Go does. Trailer fields are checked and kept.
+// Thread safety: none.
 class ChunkedDecoder {
  public:
   struct Step {
@@ -36,6 +37,8 @@ class ChunkedDecoder {
   Step decode(std::string_view input, std::size_t max_data);
 
   bool done() const noexcept { return state_ == State::done; }
+  // Once done: the field lines of the trailer section, each with its CRLF, without the blank line. Lives until reset().
+  std::string_view trailer() const noexcept { return trailer_; }
   // Set once the coding is broken; nothing is decoded after that.
   std::error_code error() const noexcept { return error_; }
 
@@ -72,9 +75,11 @@ class ChunkedDecoder {
   std::size_t line_ = 0;    // bytes of the present size line, or of the trailer section
   std::int64_t overhead_ = 0;
   std::error_code error_;
+  std::string trailer_;
 };
 
-// What ends a chunked body. Every chunk before it is its size in hexadecimal, CRLF, the data, CRLF.
+// What ends a chunked body without trailer fields. Every chunk before it is its size in hexadecimal, CRLF, the data,
+// CRLF. Trailer fields stand between its two line ends.
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace weft::http::detail

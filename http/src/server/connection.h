@@ -1,6 +1,6 @@
-// Connection: one client, and the goroutine that serves it.
+// Connection: one client, as the server knows it. A protocol (http1/ is one) derives from it.
 //
-// state_ says who may end it between two requests:
+// state_ says who may end a connection that serves no request:
 //
 //   state       meaning                             set by
 //   fresh       accepted, nothing heard             constructor
@@ -8,71 +8,101 @@
 //   idle        waits for the next request          its goroutine, from active
 //   closing     shutdown took it                    Server::shutdown, from fresh or idle, by compare-exchange
 //
-// So a request whose first bytes the goroutine has noticed is never cut off by shutdown. The sleep/wake pair: the
-// goroutine stores idle and then loads the server's shutting_down flag; shutdown stores the flag and then loads the
-// states. Both are seq_cst, because with acquire and release each could miss the other's store, and the connection
-// would wait out its idle timeout.
+// So a request whose first bytes the goroutine has noticed is never cut off by shutdown.
+//
+// Shutdown and a connection that becomes idle meet in a sleep/wake pair. become_idle() stores idle and then loads the
+// host's shutting_down flag; Server::Impl::begin_shutdown() stores the flag and then loads the states. All four are
+// seq_cst, because with acquire and release each side could miss the other's store, and the connection would wait out
+// its idle timeout.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <ctime>
 #include <list>
 #include <memory>
-#include <string>
+#include <string_view>
 
-#include "http/src/server/server_impl.h"
-#include "http/src/server/workspace.h"
+#include "weft/context.h"
+#include "weft/http/server.h"
+#include "weft/log.h"
 #include "weft/net/conn.h"
 
 namespace weft::http::detail {
 
+class Connection;
+
+// What a connection asks of the server that it belongs to. The host outlives its connections.
+// Thread safety: any goroutine.
+class ConnectionHost {
+ public:
+  const ServerOptions& options() const noexcept { return options_; }
+  // What the contexts of requests are made from.
+  const Context& context() const noexcept { return context_; }
+  bool shutting_down() const noexcept { return shutting_down_.load(std::memory_order_seq_cst); }
+  void log(LogLevel level, std::string_view line) const { options_.log(level, line); }
+
+  // The server no longer lists, counts or waits for `connection`, whose client is now somebody else's.
+  virtual void forget(Connection& connection) = 0;
+
+ protected:
+  explicit ConnectionHost(ServerOptions options) : options_(std::move(options)) {}
+  ~ConnectionHost() = default;
+
+  const ServerOptions options_;  // complete: the handler and the log are never empty
+  Context context_;
+  std::atomic<bool> shutting_down_{false};
+};
+
 enum class ConnectionState : std::uint8_t { fresh, active, idle, closing };
 
-// Owned by its goroutine (Server::Impl::run) and known to the server's list. The members below the atomics belong to
-// the goroutine.
+// Thread safety: the server's part is for any goroutine, the rest for the goroutine that serves.
+// Lifetime: owned by the goroutine that serves it, which takes it off the server's list before it goes.
 class Connection {
  public:
-  Connection(std::shared_ptr<Server::Impl> server, net::Conn conn);
+  explicit Connection(ConnectionHost& host) noexcept : host_(host) {}
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  virtual ~Connection() = default;
 
-  // Serves until the connection ends, and closes it. Throws nothing.
-  void run();
+  // Serves the client until the connection ends, and closes it unless it was hijacked. Parks. Throws nothing but what
+  // exit_goroutine() throws.
+  virtual void serve() = 0;
 
-  // For the server, any goroutine.
+  // The server's part.
   ConnectionState state() const noexcept { return state_.load(std::memory_order_seq_cst); }
-  // Ends the connection if it is `expected`, fresh or idle: its goroutine says goodbye to the client and closes.
-  void end_if(ConnectionState expected);
-  void close() { (void)conn_.close(); }
   std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
+  // The server has begun to shut down. An idle connection ends now. An active one ends after what it serves, because
+  // it asks its host; a protocol that has to tell its client earlier overrides this.
+  virtual void begin_shutdown() { end_if(ConnectionState::idle); }
+  // Ends the connection if it is `expected`, which is fresh or idle.
+  void end_if(ConnectionState expected);
+  // The hard end: every read and write in flight fails.
+  virtual void close() = 0;
 
   std::list<Connection*>::iterator place;  // in the server's list; guarded by its mutex
+  bool listed = false;                     // `place` is valid; guarded by the same mutex
+
+ protected:
+  ConnectionHost& host() const noexcept { return host_; }
+
+  // The client was heard of: from fresh or idle to active. False when shutdown was faster.
+  bool become_active(ConnectionState from) noexcept {
+    return state_.compare_exchange_strong(from, ConnectionState::active, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed);
+  }
+  // From active to idle. False when the server shuts down, and the connection is to end.
+  bool become_idle() noexcept;
+  void count_request() noexcept {
+    requests_.store(requests_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
 
  private:
-  enum class Next : std::uint8_t { wait, close };
+  // The state became closing: the goroutine, which waits for its client or is about to, shall say goodbye and close.
+  virtual void wake() = 0;
 
-  void serve();
-  bool await_request(ConnectionState from);
-  bool become_idle();
-  Next serve_burst();
-  Next serve_requests(Workspace& ws);
-  bool serve_request(Workspace& ws);
-  bool answer(Workspace& ws);
-  void stop_watch(Workspace& ws);
-  bool call_handler(Workspace& ws);
-  void set_read_deadline(TimePoint deadline);
-  void arm_idle_deadline();
-  void arm_head_deadline();
-  void arm_request_deadlines(std::int64_t length, std::size_t buffered);
-  void refuse(Workspace& ws, const ParseError& error);
-  void linger();
-  std::string peer() const;
-
-  const std::shared_ptr<Server::Impl> server_;
-  net::Conn conn_;
+  ConnectionHost& host_;
   std::atomic<ConnectionState> state_{ConnectionState::fresh};
   std::atomic<std::uint64_t> requests_{0};  // written by the goroutine alone
-  std::time_t idle_armed_at_ = 0;  // when the read deadline was last set to the idle timeout; 0: it is something else
-  rt::Nanos head_start_ = 0;       // since when a head is awaited under a deadline; 0: none is
 };
 
 }  // namespace weft::http::detail

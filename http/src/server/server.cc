@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdio>
 #include <limits>
-#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -13,7 +12,8 @@
 #include "http/src/server/server_impl.h"
 #include "weft/go.h"
 #include "weft/http/errc.h"
-#include "weft/http/http.h"
+#include "weft/http/helpers.h"
+#include "weft/lock_guard.h"
 #include "weft/time.h"
 
 namespace weft::http {
@@ -29,16 +29,22 @@ constexpr std::chrono::milliseconds kLastBackoff{1000};
 constexpr std::chrono::milliseconds kFreshGrace{500};
 constexpr std::size_t kDefaultMaxHeaderBytes = 1024 * 1024;
 
+void log_to_stderr(LogLevel, std::string_view line) {
+  const std::string text = std::string(line) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 ServerOptions complete(ServerOptions options) {
   if (options.address.empty()) options.address = ":80";
   if (!options.handler) options.handler = not_found;
+  if (!options.log) options.log = log_to_stderr;
   if (options.max_header_bytes == 0) options.max_header_bytes = kDefaultMaxHeaderBytes;
   // The parser counts in 32 bits.
   options.max_header_bytes = std::min<std::size_t>(options.max_header_bytes, std::numeric_limits<std::int32_t>::max());
   return options;
 }
 
-// Errors of accept that go away by themselves.
+// Tells errors of accept that go away by themselves.
 bool is_temporary(const Error& error) {
   constexpr std::errc kTemporary[] = {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
                                       std::errc::connection_aborted,  std::errc::connection_reset,
@@ -48,16 +54,11 @@ bool is_temporary(const Error& error) {
 
 }  // namespace
 
-Server::Impl::Impl(ServerOptions options) : options_(complete(std::move(options))), pool_(options_.max_header_bytes) {
+Server::Impl::Impl(ServerOptions options)
+    : ConnectionHost(complete(std::move(options))), protocol_(detail::make_protocol(options_)) {
   auto [context, cancel] = with_cancel(options_.base_context);
   context_ = std::move(context);
   cancel_ = std::move(cancel);
-}
-
-void Server::Impl::log(std::string_view line) const {
-  if (options_.error_log) return options_.error_log(line);
-  const std::string text = std::string(line) + "\n";
-  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 Error Server::Impl::listen_and_serve() {
@@ -69,21 +70,21 @@ Error Server::Impl::listen_and_serve() {
 Error Server::Impl::serve(net::Listener listener) {
   std::list<net::Listener>::iterator place;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (shutting_down()) {
-      (void)listener.close();
+      static_cast<void>(listener.close());
       return make_error_code(Errc::server_closed);
     }
     place = listeners_.insert(listeners_.end(), listener);
   }
   Error error = accept_until_closed(listener);
-  (void)listener.close();
+  static_cast<void>(listener.close());
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     listeners_.erase(place);
   }
   if (!shutting_down()) return error;
-  goroutines_.wait();
+  connections_left_.wait();
   return make_error_code(Errc::server_closed);
 }
 
@@ -95,7 +96,8 @@ Error Server::Impl::accept_until_closed(net::Listener& listener) {
       backoff = kFirstBackoff;
       start_connection(*std::move(conn));
     } else if (!shutting_down() && is_temporary(conn.error())) {
-      log("http: Accept error: " + conn.error().message() + "; retrying in " + std::to_string(backoff.count()) + "ms");
+      log(LogLevel::warning,
+          "http: Accept error: " + conn.error().message() + "; retrying in " + std::to_string(backoff.count()) + "ms");
       sleep(backoff);
       backoff = std::min(2 * backoff, kLastBackoff);
     } else {
@@ -110,26 +112,24 @@ void Server::Impl::start_connection(net::Conn conn) {
   try {
     go([self = shared_from_this(), connection] { self->run(connection); });
   } catch (const std::bad_alloc&) {
-    log("http: no memory for a connection's goroutine");
+    log(LogLevel::error, "http: no memory for a connection's goroutine");
     connection->close();
-    leave(connection);
+    forget(*connection);
+    delete connection;
   }
-}
-
-void Server::Impl::serve_connection(net::Conn conn) {
-  if (Connection* const connection = enter(std::move(conn))) run(connection);
 }
 
 // Null, and the connection is closed, when the server takes no more.
 Connection* Server::Impl::enter(net::Conn conn) {
-  auto connection = std::make_unique<Connection>(shared_from_this(), std::move(conn));
-  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Connection> connection = protocol_->make_connection(*this, {.conn = std::move(conn)});
+  const LockGuard lock(mutex_);
   if (shutting_down()) {
     connection->close();
     return nullptr;
   }
   connection->place = connections_.insert(connections_.end(), connection.get());
-  goroutines_.add(1);
+  connection->listed = true;
+  connections_left_.add(1);
   ++accepted_;
   return connection.release();
 }
@@ -138,74 +138,87 @@ void Server::Impl::run(Connection* connection) {
   struct LeaveAtEnd {
     Impl& server;
     Connection* connection;
-    ~LeaveAtEnd() { server.leave(connection); }
+    ~LeaveAtEnd() {
+      const bool was_listed = server.unlist(*connection);
+      delete connection;
+      if (was_listed) server.connections_left_.done();
+    }
   };
   const LeaveAtEnd end{*this, connection};  // also when the handler calls exit_goroutine()
-  connection->run();
+  connection->serve();
 }
 
-void Server::Impl::leave(Connection* connection) {
+void Server::Impl::forget(Connection& connection) {
+  if (unlist(connection)) connections_left_.done();
+}
+
+// True when the connection was on the list; then the caller counts it off connections_left_.
+bool Server::Impl::unlist(Connection& connection) {
   std::vector<CancelFunc> waiters;
   {
-    const std::lock_guard lock(mutex_);
-    past_requests_ += connection->requests();
-    connections_.erase(connection->place);
+    const LockGuard lock(mutex_);
+    if (!connection.listed) return false;
+    connection.listed = false;
+    past_requests_ += connection.requests();
+    connections_.erase(connection.place);
     if (connections_.empty() && shutting_down()) waiters.swap(drain_waiters_);
   }
   for (const CancelFunc& drained : waiters) drained();
-  // Its reference to this server goes with it; the caller has another.
-  delete connection;
-  goroutines_.done();
+  return true;
 }
 
 void Server::Impl::on_shutdown(std::function<void()> fn) {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   shutdown_functions_.push_back(std::move(fn));
 }
 
 void Server::Impl::begin_shutdown() {
   std::vector<std::function<void()>> functions;
   {
-    const std::lock_guard lock(mutex_);
-    // The other half is Connection::become_idle(); see connection.h.
+    const LockGuard lock(mutex_);
+    // The other half is Connection::become_idle(), which stores its state and then loads the flag; see connection.h.
     shutting_down_.store(true, std::memory_order_seq_cst);
     close_listeners_locked();
     functions.swap(shutdown_functions_);
   }
   for (auto& fn : functions) go(std::move(fn));
+  const LockGuard lock(mutex_);
+  for (Connection* const connection : connections_) connection->begin_shutdown();
 }
 
 void Server::Impl::close_listeners_locked() {
-  for (net::Listener& listener : listeners_) (void)listener.close();
+  for (net::Listener& listener : listeners_) static_cast<void>(listener.close());
 }
 
-void Server::Impl::end_connections(ConnectionState state) {
-  const std::lock_guard lock(mutex_);
-  for (Connection* const connection : connections_) connection->end_if(state);
+void Server::Impl::end_fresh_connections() {
+  const LockGuard lock(mutex_);
+  for (Connection* const connection : connections_) connection->end_if(ConnectionState::fresh);
 }
 
 // True once no connection is left, false when `ctx` is done before.
 bool Server::Impl::wait_drained(const Context& ctx) {
   const auto [drained, cancel] = with_cancel(ctx);
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (connections_.empty()) return true;
     drain_waiters_.push_back(cancel);
   }
-  (void)drained.done().recv();
-  const std::lock_guard lock(mutex_);
+  static_cast<void>(drained.done().recv());
+  const LockGuard lock(mutex_);
   return connections_.empty();
 }
 
 // The graceful end:
-//   1. shutting_down_ is set, the listeners are closed, the on_shutdown functions start. Responses from here on say "Connection: close".
-//   2. Idle connections are ended: each one's goroutine ends the stream to its client, hears out what is under way, and closes.
-//   3. Active ones finish the request they are at. A fresh one has kFreshGrace to begin; then it is ended like an idle one.
-//   4. The last connection to leave the list wakes who waits in wait_drained(); serve() returns.
-// When ctx is done first, 3 goes on without us.
+//   1. begin_shutdown() sets shutting_down_, closes the listeners and starts the on_shutdown functions. Responses from
+//      here on say "Connection: close".
+//   2. It tells every connection. An idle one ends: its goroutine ends the stream to its client, hears out what is
+//      under way, and closes.
+//   3. An active one finishes the request that it is at. A fresh one has kFreshGrace to begin; then it is ended like an
+//      idle one.
+//   4. The last connection to leave the list wakes who waits in wait_drained(), and serve() returns.
+// When ctx is done first, shutdown() returns, and step 3 goes on without it.
 Error Server::Impl::shutdown(const Context& ctx) {
   begin_shutdown();
-  end_connections(ConnectionState::idle);
   {
     const auto [grace, cancel] = with_timeout(ctx, kFreshGrace);
     const bool drained = wait_drained(grace);
@@ -213,7 +226,7 @@ Error Server::Impl::shutdown(const Context& ctx) {
     if (drained) return {};
   }
   if (!ctx.err()) {
-    end_connections(ConnectionState::fresh);
+    end_fresh_connections();
     if (wait_drained(ctx)) return {};
   }
   return ctx.err();
@@ -221,7 +234,7 @@ Error Server::Impl::shutdown(const Context& ctx) {
 
 void Server::Impl::close() {
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     shutting_down_.store(true, std::memory_order_seq_cst);
     close_listeners_locked();
     for (Connection* const connection : connections_) connection->close();
@@ -231,7 +244,7 @@ void Server::Impl::close() {
 
 ServerStats Server::Impl::stats() const {
   ServerStats stats;
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   stats.connections = accepted_;
   stats.requests = past_requests_;
   stats.open = connections_.size();
@@ -245,11 +258,11 @@ ServerStats Server::Impl::stats() const {
 
 Server::Server(ServerOptions options) : impl_(std::make_shared<Impl>(std::move(options))) {}
 
-Error Server::listen_and_serve() const { return impl_->listen_and_serve(); }
-Error Server::serve(net::Listener listener) const { return impl_->serve(std::move(listener)); }
-Error Server::shutdown(const Context& ctx) const { return impl_->shutdown(ctx); }
-void Server::close() const { impl_->close(); }
-void Server::on_shutdown(std::function<void()> fn) const { impl_->on_shutdown(std::move(fn)); }
+Error Server::listen_and_serve() { return impl_->listen_and_serve(); }
+Error Server::serve(net::Listener listener) { return impl_->serve(std::move(listener)); }
+Error Server::shutdown(const Context& ctx) { return impl_->shutdown(ctx); }
+void Server::close() { impl_->close(); }
+void Server::on_shutdown(std::function<void()> fn) { impl_->on_shutdown(std::move(fn)); }
 ServerStats Server::stats() const { return impl_->stats(); }
 
 }  // namespace weft::http

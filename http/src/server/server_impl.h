@@ -1,31 +1,25 @@
 // Server::Impl: what the handles of a server, its accept loops and its connections share.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
-#include <string_view>
 #include <vector>
 
-#include "http/src/server/response.h"
-#include "http/src/server/workspace.h"
-#include "runtime/src/base/clock.h"
+#include "http/src/server/connection.h"
+#include "http/src/server/protocol.h"
 #include "weft/context.h"
 #include "weft/http/server.h"
 #include "weft/mutex.h"
+#include "weft/net/listener.h"
+#include "weft/thread_annotations.h"
 #include "weft/wait_group.h"
 
 namespace weft::http {
 
-namespace detail {
-class Connection;
-enum class ConnectionState : std::uint8_t;
-}  // namespace detail
-
-// Thread safety: any goroutine. mutex_ guards the lists.
-class Server::Impl final : public detail::ResponseHost, public std::enable_shared_from_this<Server::Impl> {
+// Thread safety: any goroutine. mutex_ guards what is annotated so, and writes to shutting_down_.
+class Server::Impl final : public detail::ConnectionHost, public std::enable_shared_from_this<Server::Impl> {
  public:
   explicit Impl(ServerOptions options);
 
@@ -33,44 +27,33 @@ class Server::Impl final : public detail::ResponseHost, public std::enable_share
   Error serve(net::Listener listener);
   Error shutdown(const Context& ctx);
   void close();
-  // Serves one connection in the calling goroutine until it ends.
-  void serve_connection(net::Conn conn);
   void on_shutdown(std::function<void()> fn);
   ServerStats stats() const;
 
-  // For the connections.
-  const ServerOptions& options() const noexcept { return options_; }
-  const Context& context() const noexcept { return context_; }
-  detail::WorkspacePool& pool() noexcept { return pool_; }
-
-  bool shutting_down() const noexcept override { return shutting_down_.load(std::memory_order_seq_cst); }
-  void log(std::string_view line) const override;
+  void forget(detail::Connection& connection) override;
 
  private:
   Error accept_until_closed(net::Listener& listener);
   void start_connection(net::Conn conn);
   detail::Connection* enter(net::Conn conn);
   void run(detail::Connection* connection);
-  void leave(detail::Connection* connection);
+  bool unlist(detail::Connection& connection);
   void begin_shutdown();
-  void close_listeners_locked();
-  void end_connections(detail::ConnectionState state);
+  void close_listeners_locked() WEFT_REQUIRES(mutex_);
+  void end_fresh_connections();
   bool wait_drained(const Context& ctx);
 
-  const ServerOptions options_;
-  Context context_;
+  const std::unique_ptr<detail::Protocol> protocol_;
   CancelFunc cancel_;
-  detail::WorkspacePool pool_;
-  WaitGroup goroutines_;  // of connections
+  WaitGroup connections_left_;  // one for each connection on the list
 
-  std::atomic<bool> shutting_down_{false};  // written under mutex_
   mutable Mutex mutex_;
-  std::list<net::Listener> listeners_;
-  std::list<detail::Connection*> connections_;
-  std::vector<std::function<void()>> shutdown_functions_;
-  std::vector<CancelFunc> drain_waiters_;  // called when the last connection leaves
-  std::uint64_t accepted_ = 0;
-  std::uint64_t past_requests_ = 0;  // of connections that have left
+  std::list<net::Listener> listeners_ WEFT_GUARDED_BY(mutex_);
+  std::list<detail::Connection*> connections_ WEFT_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> shutdown_functions_ WEFT_GUARDED_BY(mutex_);
+  std::vector<CancelFunc> drain_waiters_ WEFT_GUARDED_BY(mutex_);  // called when the last connection leaves the list
+  std::uint64_t accepted_ WEFT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t past_requests_ WEFT_GUARDED_BY(mutex_) = 0;  // of connections that have left the list
 };
 
 }  // namespace weft::http

@@ -19,7 +19,6 @@
 // Blocking: nothing here waits for work to end. cancel() may wait for another cancel() of the same tree.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +27,7 @@
 #include <variant>
 
 #include <weft/chan.h>
+#include <weft/detail/chrono.h>
 #include <weft/error.h>
 #include <weft/time_point.h>
 

@@ -3,7 +3,7 @@
 // Thread safety: a TimePoint is a plain value; now() may be called from any thread. Nothing here blocks.
 #pragma once
 
-#include <chrono>
+#include <weft/detail/chrono.h>
 
 namespace weft {
 

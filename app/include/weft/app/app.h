@@ -99,7 +99,7 @@ class App {
   App& operator=(const App&) = delete;
 
   // Adds an HTTP server that answers with `handler`, for example a ServeMux. options.handler is not used. If
-  // options.error_log is empty, the server logs to the app's logger.
+  // options.log is empty, the server logs to the app's logger.
   Server& serve(http::Handler handler, http::ServerOptions options = {});
 
   // Adds a server of the handlers in weft/http/debug.h, which shows the app's other HTTP servers and the runtime.

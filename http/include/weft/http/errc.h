@@ -19,6 +19,8 @@ enum class Errc {
   chunk_line_too_long,  // a chunk's size line, or all extensions together, are too long
   trailer_too_long,     // the trailer section of a chunked body is too long
   malformed_trailer,    // a bad line in it
+  not_supported,        // this ResponseWriter can't do that; equals std::errc::not_supported
+  hijacked,             // the connection was hijacked, and is no longer the server's
 };
 
 const std::error_category& error_category() noexcept;

@@ -6,10 +6,10 @@
 //   mux.handle("/static/{path...}", serve_file);           // any method, the rest of the path
 //   mux.handle("admin.example.com/", admin);               // one host only, everything below "/"
 //
-// A pattern is "[METHOD ][HOST]/[PATH]". `{name}` matches one whole segment, `{name...}` at the end all that is left,
-// `{$}` at the end nothing more; a path that ends in '/' matches everything below it. Segments are compared unescaped,
-// but only a '/' that the client sent as '/' separates them: "%2F" stays inside its segment. A port in the request's
-// host doesn't count.
+// A pattern is "[METHOD ][HOST]/[PATH]". `{name}` matches one whole segment, `{name...}` at the end matches all that is
+// left, and `{$}` at the end says that nothing is left. A path that ends in '/' matches everything below it. Segments
+// are compared unescaped, but only a '/' that the client sent as '/' separates them: "%2F" stays inside its segment. A
+// port in the request's host doesn't count.
 //
 // When several patterns match, the most specific one wins: the one whose requests are a part of the other's. A pattern
 // with a host beats one without. Two patterns that overlap where neither is more specific can't both be registered. The
@@ -22,29 +22,31 @@
 #include <weft/http/request.h>
 #include <weft/http/response_writer.h>
 #include <weft/panic.h>
+#include <weft/source_location.h>
 
 namespace weft::http {
 
-// A pattern that can't be registered: its syntax, or its conflict with another one. The text names both and where they
-// come from.
+// A pattern can't be registered, because of its syntax or because it conflicts with another one. The text of a conflict
+// names both patterns and where they come from.
 class PatternError : public Panic {
  public:
   using Panic::Panic;
 };
 
 // Thread safety: a ServeMux is a handle; copies name the same table. handle() and requests may run at the same time.
-// Lifetime: as long as a handle; handlers live as long as the table.
+// handle() changes the table that copies share, and so isn't const.
+// Lifetime: the table lives as long as a handle, and the handlers live as long as the table.
 // Blocking: only what the handlers do. Looking up a request takes no lock and allocates nothing unless the path holds
 // escapes.
 class ServeMux {
  public:
   ServeMux();
 
-  // Throws PatternError for a bad pattern, an empty handler, or a conflict. `file` and `line` are the caller's, for the text of a conflict.
-  void handle(std::string_view pattern, Handler handler, const char* file = __builtin_FILE(),
-              int line = __builtin_LINE());
+  // Throws PatternError for a bad pattern, an empty handler, or a conflict. `where` is the caller, for the text of a
+  // conflict.
+  void handle(std::string_view pattern, Handler handler, SourceLocation where = SourceLocation::current());
 
-  // Serves one request, so that a ServeMux is a Handler itself. What no pattern matches gets
+  // Serves one request, so that a ServeMux is a Handler itself. A request that no pattern matches gets
   //   301 to the clean path ("//", "." and ".." removed), with the query;
   //   307 to the path with '/' at its end, with the query, when only that one is registered;
   //   405 with Allow when other methods would match;  400 for the target "*";  else 404.

@@ -13,10 +13,11 @@
 
 #include <weft/context.h>
 #include <weft/error.h>
-#include <weft/http/detail/context_hook.h>
 #include <weft/http/detail/request_head.h>
+#include <weft/http/detail/request_host.h>
 #include <weft/http/detail/text_arena.h>
 #include <weft/http/header.h>
+#include <weft/http/version.h>
 #include <weft/net/conn.h>
 
 namespace weft::http {
@@ -25,7 +26,7 @@ namespace detail {
 struct RequestAccess;
 }
 
-// The content of a request, as it comes in. Middleware that limits, counts or decodes it implements this too
+// The content of a request, as it comes in. Middleware that limits, counts or decodes it implements this, too
 // (Request::set_body). Thread safety: none; one goroutine at a time. Lifetime: until the handler returns.
 class Body {
  public:
@@ -38,10 +39,11 @@ class Body {
 };
 
 // Thread safety: none; one goroutine at a time, but its Context may be used anywhere.
-// Lifetime: the server's; the request and every view that comes out of it live until the handler returns. Copy what
-// must live longer. Blocking: only what reads the body. Cancellation: context() is done when the handler returns, when
-// the client goes away, when a write to it fails, and at Server::close(). That the client went away is noticed once the
-// body was read to its end, unless the next request came first.
+// Lifetime: the server owns it. The request and every view that comes out of it live until the handler returns. Copy
+// what must live longer. Blocking: only what reads the body.
+// Cancellation: context() is done when the handler returns, when the client goes away, when a write to it fails, and at
+// Server::close(). That the client went away is noticed once the body was read to its end, unless the next request came
+// first.
 class Request {
  public:
   Request();  // no request yet; the server fills it
@@ -61,19 +63,27 @@ class Request {
   std::optional<std::string> query_value(std::string_view name) const;
   // From an absolute target or the Host field; may have a port.
   std::string_view host() const noexcept { return head_.host; }
-  // HTTP/1.<version_minor>
-  int version_minor() const noexcept { return head_.version_minor; }
+  // What the client speaks: {1, 1} for HTTP/1.1.
+  Version version() const noexcept { return head_.version; }
+  // "https" when the connection is encrypted, else "http", whatever an absolute target says.
+  std::string_view scheme() const noexcept { return host_ != nullptr ? host_->scheme() : "http"; }
 
   // The fields, without Host and Transfer-Encoding.
   const Header& header() const noexcept { return header_; }
   Header& header() noexcept { return header_; }
+
+  // The trailer fields of a chunked body (RFC 9110 section 6.5), from the moment a read of the body has returned its
+  // end; empty before that, and for other bodies. As in Go the client need not have announced them in a Trailer field.
+  // Fields that must be known before the body are dropped: those that frame the message, route it, authenticate, or
+  // describe the content.
+  const Header& trailer() const noexcept { return trailer_; }
 
   // Bytes of content: 0 for none, -1 when only its end will tell.
   std::int64_t content_length() const noexcept { return head_.content_length; }
   Body& body() noexcept { return *body_; }
   // Replaces the body for those who come after; `body` outlives the handler's call.
   void set_body(Body& body) noexcept { body_ = &body; }
-  // All of the body that is left. Errc::body_too_large when there is more than `limit` bytes.
+  // Reads all of the body that is left. Errc::body_too_large when there is more than `limit` bytes.
   Result<std::string> read_body(std::size_t limit);
 
   // Made at the first call. Done when the handler returns; see the class.
@@ -86,7 +96,7 @@ class Request {
   // What the wildcard `name` of the pattern matched, escapes resolved; empty when the pattern has none of that name.
   std::string_view path_value(std::string_view name) const noexcept;
 
-  // Of the connection; unspecified addresses for a request that didn't come over one.
+  // The ends of the connection; unspecified addresses for a request that didn't come over one.
   net::Address remote_address() const;
   net::Address local_address() const;
 
@@ -101,10 +111,10 @@ class Request {
 
   detail::RequestHead head_;
   Header header_;
+  Header trailer_;
   Body* body_;
-  const net::Conn* conn_ = nullptr;
   const Context* base_context_ = nullptr;
-  detail::ContextHook* context_hook_ = nullptr;
+  detail::RequestHost* host_ = nullptr;
   std::optional<Context> context_;
   CancelFunc cancel_;
   std::string_view pattern_;

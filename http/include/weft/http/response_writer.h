@@ -1,29 +1,46 @@
-// ResponseWriter: how a handler answers (Go's http.ResponseWriter).
+// ResponseWriter: how a handler answers (Go's http.ResponseWriter and http.ResponseController).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <system_error>
 
 #include <weft/error.h>
 #include <weft/http/header.h>
+#include <weft/time_point.h>
 
 namespace weft::http {
 
 class Request;
+struct Hijacked;  // <weft/http/hijacked.h>
 
-// An interface, so that middleware can stand between a handler and the server's own writer.
+// A field whose name begins with this is a trailer field: it is sent after the body, without the prefix, and needs no
+// announcement (Go's http.TrailerPrefix).
+//
+//   w.header().set("Trailer:Checksum", sum);
+inline constexpr std::string_view kTrailerPrefix = "Trailer:";
+
+// An interface, so that middleware can stand between a handler and the server's own writer. Middleware implements the
+// four functions that have no default, and unwrap(); what it doesn't care about then goes to the writer below it.
+//
+// Trailer fields (RFC 9110 section 6.5): a handler announces them by a "Trailer" field before the body begins and sets
+// their values in header() before it returns; or it uses kTrailerPrefix. They are sent after a chunked body, and
+// announcing them makes an HTTP/1.1 body chunked. They are dropped elsewhere: after a body with a Content-Length, in
+// HTTP/1.0, for HEAD. Fields that must be known before the body are dropped, too: those that frame the message, route
+// it, authenticate, or describe the content.
+//
 // Thread safety: none; one goroutine at a time.
 // Lifetime: until the handler returns.
-// Blocking: write and flush park the calling goroutine when the client takes data slower than it comes.
+// Blocking: write, flush and hijack park the calling goroutine while the client takes data slower than it comes.
 // Cancellation: the connection's write deadline and Server::close() end a write that waits.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
 
-  // The fields to send; changes after write_header() or the first write have no effect. The server adds Date,
-  // Content-Type (guessed from the first bytes), Content-Length or Transfer-Encoding, and Connection where they are
-  // missing; an empty Date or Content-Type keeps the server from adding one.
+  // The fields to send. Changes after write_header() or the first write have no effect, but for trailer fields. The
+  // server adds Date, Content-Type (guessed from the first bytes), Content-Length or Transfer-Encoding, and Connection
+  // where they are missing; an empty Date or Content-Type keeps the server from adding one.
   virtual Header& header() = 0;
 
   // Fixes the status and the fields. 1xx codes except 101 are sent at once and may be followed by another call;
@@ -31,14 +48,46 @@ class ResponseWriter {
   virtual void write_header(int code) = 0;
 
   // Sends a piece of the body, after write_header(200) if there was none. A response that ends within 2048 bytes goes
-  // out with its Content-Length, a larger or flushed one chunked, or until the end of the connection for HTTP/1.0. The
-  // body of a reply to HEAD is counted and dropped. n < size comes with ec: Errc::body_not_allowed (1xx, 204, 304),
-  // Errc::content_length (more than was declared), or the connection's error, after which the connection ends with the
-  // handler.
+  // out with its Content-Length; a larger or flushed one goes out chunked, or until the end of the connection for
+  // HTTP/1.0. The body of a reply to HEAD is counted and dropped. n < size comes with ec: Errc::body_not_allowed (1xx,
+  // 204, 304), Errc::content_length (more than was declared), Errc::hijacked, or the connection's error, after which
+  // the connection ends with the handler.
   virtual IoResult write(std::string_view data) = 0;
 
-  // Sends what is there, and the fields if they weren't sent.
+  // Sends what is there, and the fields if they weren't sent. Errors: as write()'s.
   virtual std::error_code flush() = 0;
+
+  // The writer that this one stands in front of; null for one that stands in front of none.
+  virtual ResponseWriter* unwrap() const noexcept { return nullptr; }
+
+  // The functions below ask the writer that unwrap() returns. Where there is none they return 0 or
+  // Errc::not_supported.
+
+  // The code that write_header() fixed; 0 before that. Not a 1xx code but 101.
+  virtual int status() const noexcept;
+
+  // Bytes of the body that write() took, for HEAD too.
+  virtual std::uint64_t bytes_written() const noexcept;
+
+  // Deadlines for reads of the present request's body, and for writes of its response. They replace the server's own,
+  // which are restored for the next request. kNoDeadline clears one; after one in the past reads or writes fail at
+  // once with Condition::deadline_exceeded. Errors: Errc::not_supported, Errc::hijacked.
+  virtual std::error_code set_read_deadline(TimePoint deadline);
+  virtual std::error_code set_write_deadline(TimePoint deadline);
+
+  // Lets the handler read the request's body after the response has begun. Without this the server reads what is left
+  // of the body, up to 256 KiB, before it sends the first byte of an HTTP/1 response, and later reads fail with
+  // http::Errc::body_closed: a client that sends its whole request before it reads can't get stuck. Errors:
+  // Errc::not_supported, Errc::hijacked.
+  virtual std::error_code enable_full_duplex();
+
+  // Takes the connection over from the server, to speak another protocol on it. What was written before goes out
+  // first. Afterwards the server doesn't read from the connection, write to it or close it; Server::shutdown(),
+  // Server::serve() and Server::close() leave it alone, and ServerStats doesn't count it as open. Both deadlines are
+  // cleared. The response can't be written to any more, and the request's body can't be read; the request itself lives
+  // until the handler returns, and its context ends then. The connection lives on as long as its handles. Errors:
+  // Errc::not_supported, Errc::hijacked for a second call, or the connection's error.
+  virtual Result<Hijacked> hijack();
 };
 
 // Answers one request. May be called for many requests at the same time. An exception that leaves it is logged, and

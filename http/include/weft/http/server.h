@@ -3,33 +3,33 @@
 //   weft::http::ServeMux mux;
 //   mux.handle("GET /hello", [](weft::http::ResponseWriter& w, weft::http::Request&) { w.write("hello\n"); });
 //   weft::http::Server server({.address = ":8080", .handler = mux});
-//   weft::go([server] { signal.wait(); server.shutdown(weft::with_timeout(weft::background(), 10s).first); });
+//   weft::go([server]() mutable {
+//     signal.wait();
+//     server.shutdown(weft::with_timeout(weft::background(), 10s).first);
+//   });
 //   auto error = server.listen_and_serve();                // returns once every connection is done
 //
-// A goroutine for each connection; its requests are served one after the other, also when they come pipelined.
-// Responses of a burst leave in one write. A request that can't be understood gets its 4xx or 5xx and the connection
+// Each connection has a goroutine, which serves its requests one after the other, also when they come pipelined. The
+// responses of a burst leave in one write. A request that can't be understood gets its 4xx or 5xx and the connection
 // ends.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include <weft/context.h>
+#include <weft/detail/chrono.h>
 #include <weft/error.h>
 #include <weft/http/response_writer.h>
+#include <weft/log.h>
 #include <weft/net/listener.h>
 
 namespace weft::http {
 
-// Receives a line without its end. Called from any goroutine, also from several at the same time; must not throw.
-using ErrorLog = std::function<void(std::string_view)>;
-
-// Timeouts: a negative one never expires. When one expires, the connection is closed without a word.
+// A value. Timeouts: a negative one never expires. When one expires, the connection is closed without a word.
 struct ServerOptions {
   // Where listen_and_serve() listens, "host:port" or ":port". Empty: ":80".
   std::string address = {};
@@ -56,8 +56,9 @@ struct ServerOptions {
   // read that crosses it fails with Errc::body_too_large, and the connection ends after the response. Zero: no limit.
   std::uint64_t max_body_bytes = 64 * 1024 * 1024;
 
-  // Told of failed accepts, handlers that throw, and misuse by handlers. Empty: lines on stderr.
-  ErrorLog error_log = {};
+  // Told of failed accepts and misuse by handlers (warnings), and of handlers that throw (errors). Called from any
+  // goroutine, also from several at the same time; must not throw. Empty: lines on stderr.
+  LogSink log = {};
 
   // What every Request::context() is made from.
   Context base_context = {};
@@ -72,33 +73,34 @@ struct ServerStats {
 };
 
 // Thread safety: a Server is a handle; copies name the same server, and every method may be called from several
-// goroutines. Lifetime: connections keep what they need alive; what the handler captures by reference must outlive
-// serve(). A server serves once: after shutdown() or close() it stays closed. Blocking and cancellation: see the
-// methods.
+// goroutines. Methods that change the server, which copies share, aren't const.
+// Lifetime: connections keep what they need alive. What the handler captures by reference must outlive serve(), and
+// longer where the handler hijacks connections: nobody waits for those. A server serves once: after shutdown() or
+// close() it stays closed. Blocking and cancellation: see the methods.
 class Server {
  public:
   explicit Server(ServerOptions options);
 
-  // Listens on options.address and serves. Errors: net::listen's, else serve()'s.
-  Error listen_and_serve() const;
+  // Listens on options.address and serves. Errors: those of net::listen(), else those of serve().
+  Error listen_and_serve();
 
   // Accepts and serves connections until shutdown() or close(), then waits until the last connection is done, and
   // returns Errc::server_closed. May run for several listeners at the same time; closes the listener at the end. When
   // accept fails for good, returns its error at once and leaves the connections alone; when it fails for want of files
   // or memory, waits 5 ms, doubling to 1 s, and tries again. Goroutines only.
-  Error serve(net::Listener listener) const;
+  Error serve(net::Listener listener);
 
   // The graceful end: closes the listeners, runs the on_shutdown functions, closes idle connections, and lets the
   // others finish the request they are at, whose response says "Connection: close". A connection that has sent nothing
   // yet gets half a second to begin. Returns no error when all connections are done; when `ctx` is done first, returns
   // its error, and connections go on until they end or close() is called.
-  Error shutdown(const Context& ctx) const;
+  Error shutdown(const Context& ctx);
 
   // The hard end: closes listeners and connections and cancels the contexts of all requests. Doesn't wait for handlers.
-  void close() const;
+  void close();
 
   // `fn` runs in a goroutine of its own when shutdown() begins; shutdown() doesn't wait for it.
-  void on_shutdown(std::function<void()> fn) const;
+  void on_shutdown(std::function<void()> fn);
 
   // A snapshot; any thread.
   ServerStats stats() const;

@@ -6,7 +6,8 @@
 
 namespace weft::http {
 
-// Looks at up to 512 bytes; "application/octet-stream" when nothing else fits. Any thread.
+// Looks at up to 512 bytes. Returns "application/octet-stream" when nothing else fits. Any thread; doesn't block. The
+// text is a constant.
 std::string_view detect_content_type(std::string_view data) noexcept;
 
 }  // namespace weft::http

@@ -42,7 +42,7 @@ inline constexpr int kStatusServiceUnavailable = 503;
 inline constexpr int kStatusGatewayTimeout = 504;
 inline constexpr int kStatusHttpVersionNotSupported = 505;
 
-// "OK" for 200; empty for a code that isn't registered. Any thread.
+// Returns "OK" for 200, nothing for a code that isn't registered. The text is a constant. Any thread; doesn't block.
 std::string_view status_text(int code) noexcept;
 
 // False for 1xx, 204 and 304, whose responses have no body.

@@ -1,12 +1,12 @@
-// RequestHead: what the start line and the header section of a request say, after every check has passed.
+// RequestHead: what the head of a request says, whichever version of HTTP it came in, after every check has passed.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
-namespace weft::http::detail {
+#include <weft/http/version.h>
 
-enum class Expectation : std::uint8_t { none, continue_100, unknown };
+namespace weft::http::detail {
 
 // Views look into the buffer that held the request's head.
 struct RequestHead {
@@ -17,15 +17,9 @@ struct RequestHead {
   std::string_view host;    // of an absolute target, else of the Host field
   // The path has neither escapes nor empty segments nor segments that begin with '.'.
   bool plain_path = false;
-  int version_minor = 1;  // the major version is 1
-  // Bytes of body: 0 for none, -1 for a chunked one.
+  Version version;
+  // Bytes of body: 0 for none, -1 when only its end will tell.
   std::int64_t content_length = 0;
-  // The connection ends after the response: the client says so, HTTP/1.0 without keep-alive, or framing that RFC 9112
-  // section 6.1 allows to be used once only.
-  bool close = false;
-  // An HTTP/1.0 client that asks to keep the connection.
-  bool keep_alive_10 = false;
-  Expectation expectation = Expectation::none;
 };
 
 }  // namespace weft::http::detail

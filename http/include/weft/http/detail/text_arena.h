@@ -9,8 +9,8 @@
 
 namespace weft::http::detail {
 
-// Bump allocation of characters. Views of copied text stay valid until clear(), also when the arena is moved.
-// Thread safety: none; one owner at a time.
+// Allocates characters one after the other in blocks. Views of copied text stay valid until clear(), also when the
+// arena is moved. Thread safety: none; one owner at a time.
 class TextArena {
  public:
   TextArena() = default;
@@ -32,7 +32,7 @@ class TextArena {
     return *this;
   }
 
-  // Room for `size` characters.
+  // Returns room for `size` characters.
   char* allocate(std::size_t size) {
     if (size > left_) grow(size);
     char* const text = next_;

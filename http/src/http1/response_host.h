@@ -1,0 +1,28 @@
+// ResponseHost: what a response asks of the connection that it goes out on.
+#pragma once
+
+#include <string_view>
+
+#include "weft/http/hijacked.h"
+#include "weft/time_point.h"
+
+namespace weft::http::detail::http1 {
+
+// Thread safety: none. The goroutine that serves the connection calls it.
+class ResponseHost {
+ public:
+  virtual bool shutting_down() const noexcept = 0;
+  virtual void log(std::string_view line) const = 0;
+
+  // Deadlines that last until the end of the present request.
+  virtual void set_handlers_read_deadline(TimePoint deadline) = 0;
+  virtual void set_handlers_write_deadline(TimePoint deadline) = 0;
+
+  // Takes the connection out of the server, with the bytes that were read and nobody has used.
+  virtual Hijacked hijack() = 0;
+
+ protected:
+  ~ResponseHost() = default;
+};
+
+}  // namespace weft::http::detail::http1

@@ -1,0 +1,53 @@
+#include "http/src/message/trailers.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "http/src/message/chars.h"
+
+namespace weft::http::detail {
+namespace {
+
+constexpr std::string_view kForbidden[] = {
+    "Age",
+    "Authorization",
+    "Cache-Control",
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Range",
+    "Content-Type",
+    "Cookie",
+    "Date",
+    "Expect",
+    "Expires",
+    "Host",
+    "Keep-Alive",
+    "Location",
+    "Max-Forwards",
+    "Pragma",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "Range",
+    "Realm",
+    "Retry-After",
+    "Set-Cookie",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+    "Vary",
+    "WWW-Authenticate",
+};
+
+}  // namespace
+
+bool may_be_trailer(std::string_view name) noexcept {
+  // If-Match and the other conditions.
+  if (!is_token(name) || iequals(name.substr(0, 3), "If-")) return false;
+  return std::none_of(std::begin(kForbidden), std::end(kForbidden),
+                      [name](std::string_view forbidden) { return iequals(name, forbidden); });
+}
+
+}  // namespace weft::http::detail
