@@ -462,7 +462,7 @@ TEST(Connection, TellsVersionAndScheme) {
   EXPECT_EQ(serve(handler, {absolute}).output, ok("http 1.1"));
   EXPECT_EQ(serve(handler, {"GET / HTTP/1.0\r\n\r\n"}).output,
             "HTTP/1.0 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 12\r\n\r\nhttp 1.0 old");
-  ScriptedConnection secure({.handler = handler}, {absolute}, "https");
+  ScriptedConnection secure({.handler = handler}, {absolute}, true);
   secure.serve();
   EXPECT_EQ(mask_dates(secure.stream().output()), ok("https 1.1"));
 }

@@ -19,11 +19,11 @@ namespace weft::http::test {
 class ScriptedConnection final : private detail::ConnectionHost {
  public:
   // The options have a handler.
-  ScriptedConnection(ServerOptions options, std::vector<std::string> pieces, std::string_view scheme = "http")
+  ScriptedConnection(ServerOptions options, std::vector<std::string> pieces, bool encrypted = false)
       : ConnectionHost(with_log(std::move(options))),
         stream_(std::make_shared<ScriptedStream>(std::move(pieces))),
         protocol_(detail::make_protocol(options_)),
-        connection_(protocol_->make_connection(*this, {.conn = net::Conn(stream_), .scheme = scheme})) {}
+        connection_(protocol_->make_connection(*this, {.conn = net::Conn(stream_), .encrypted = encrypted})) {}
 
   // Serves as the server's goroutine does. Returns when the connection has ended.
   void serve() { connection_->serve(); }

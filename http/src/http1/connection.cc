@@ -59,7 +59,10 @@ std::string current_exception_text() {
 }  // namespace
 
 Connection::Connection(ConnectionHost& host, Transport transport, WorkspacePool& workspaces)
-    : detail::Connection(host), workspaces_(workspaces), conn_(std::move(transport.conn)), scheme_(transport.scheme) {}
+    : detail::Connection(host),
+      encrypted_(transport.encrypted),
+      workspaces_(workspaces),
+      conn_(std::move(transport.conn)) {}
 
 void Connection::serve() {
   try {

@@ -38,7 +38,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   void on_context(const CancelFunc& cancel) override { workspace_->watch.on_context(cancel); }
   net::Address local_address() const override { return conn_.local_address(); }
   net::Address remote_address() const override { return conn_.remote_address(); }
-  std::string_view scheme() const noexcept override { return scheme_; }
+  std::string_view scheme() const noexcept override { return encrypted_ ? "https" : "http"; }
 
   // For the response.
   bool shutting_down() const noexcept override { return host().shutting_down(); }
@@ -64,14 +64,14 @@ class Connection final : public detail::Connection, private RequestHost, private
   void linger();
   std::string peer() const;
 
+  const bool encrypted_;
+  bool handler_set_write_deadline_ = false;  // in the present request
+  bool hijacked_ = false;
   WorkspacePool& workspaces_;
   net::Conn conn_;
-  const std::string_view scheme_;
   Workspace* workspace_ = nullptr;  // the burst's
   std::time_t idle_armed_at_ = 0;   // when the read deadline was last set to the idle timeout; 0: it is something else
   TimePoint head_start_{};          // since when a head is awaited under a deadline; TimePoint(): none is
-  bool handler_set_write_deadline_ = false;  // in the present request
-  bool hijacked_ = false;
 };
 
 }  // namespace weft::http::detail::http1

@@ -53,7 +53,7 @@ class FramingFields {
   Slice first_length_;
 };
 
-inline bool FramingFields::note(const char* base, const FieldSlices& field) {
+[[gnu::always_inline]] inline bool FramingFields::note(const char* base, const FieldSlices& field) {
   const std::string_view name = text_of(base, field.name);
   switch (name.size()) {
     case 10:

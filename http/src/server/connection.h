@@ -79,8 +79,9 @@ class Connection {
   // The hard end: every read and write in flight fails.
   virtual void close() = 0;
 
-  std::list<Connection*>::iterator place;  // in the server's list; guarded by its mutex
-  bool listed = false;                     // `place` is valid; guarded by the same mutex
+  // Whether it stands in the server's list, and where. Guarded by the server's mutex.
+  bool listed = false;
+  std::list<Connection*>::iterator place;
 
  protected:
   ConnectionHost& host() const noexcept { return host_; }
@@ -101,8 +102,8 @@ class Connection {
   virtual void wake() = 0;
 
   ConnectionHost& host_;
-  std::atomic<ConnectionState> state_{ConnectionState::fresh};
   std::atomic<std::uint64_t> requests_{0};  // written by the goroutine alone
+  std::atomic<ConnectionState> state_{ConnectionState::fresh};
 };
 
 }  // namespace weft::http::detail

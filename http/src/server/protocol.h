@@ -2,8 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <string_view>
-#include <utility>
 
 #include "http/src/server/connection.h"
 #include "weft/http/server.h"
@@ -14,7 +12,7 @@ namespace weft::http::detail {
 // The way to a client, and what is known of it before the first byte of a request.
 struct Transport {
   net::Conn conn;
-  std::string_view scheme = "http";  // a literal; "https" when the stream is encrypted
+  bool encrypted = false;  // by TLS, so that requests have the scheme "https"
 };
 
 // Thread safety: any goroutine. Lifetime: a protocol outlives its connections.
