@@ -80,7 +80,7 @@ void SignalHub::unhook_locked(SignalMask signals) noexcept {
 void SignalHub::start_reader_locked() {
   const int fd = ::fcntl(signal_event_fd(), F_DUPFD_CLOEXEC, 0);
   if (fd < 0) throw std::system_error(rt::last_system_error(), "signal: eventfd");
-  descriptor_ = rt::make_descriptor(fd);
+  descriptor_ = rt::make_descriptor(fd, rt::FdKind::file);
   descriptor_->add_owner();  // the goroutine's
   take_signals();            // nobody's: they came when the last subscription ended
   reader_done_ = make_chan<int>();

@@ -25,18 +25,6 @@ std::atomic<std::size_t> open_descriptors{0};
 
 bool would_block(int code) noexcept { return code == EAGAIN || code == EWOULDBLOCK; }
 
-bool is_socket_fd(int fd) noexcept {
-  int type = 0;
-  socklen_t length = sizeof(type);
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
-}
-
-bool is_tcp_stream(int fd) noexcept {
-  int protocol = 0;
-  socklen_t length = sizeof(protocol);
-  return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
-}
-
 // Deadlines closer than this to the processor's clock, which may be old, are compared with the real one.
 constexpr Nanos kClockSlack = 1'000'000'000;
 
@@ -54,24 +42,23 @@ bool has_passed(Nanos when) noexcept {
 
 std::size_t live_descriptors() noexcept { return open_descriptors.load(std::memory_order_relaxed); }
 
-Descriptor* make_descriptor(int fd) {
+Descriptor* make_descriptor(int fd, FdKind kind) {
   Machine* const machine = current_machine();
   if (machine == nullptr) {
     refuse_in_forked_child("network I/O");
     fatal("network I/O outside a goroutine: call it inside weft::run");
   }
   try {
-    return machine->scheduler().backend().make_descriptor(fd);
+    return machine->scheduler().backend().make_descriptor(fd, kind);
   } catch (...) {
     ::close(fd);
     throw;
   }
 }
 
-Descriptor::Descriptor(int fd, const Backend& backend)
+Descriptor::Descriptor(int fd, FdKind kind, const Backend& backend)
     : fd_(fd),
-      is_socket_(is_socket_fd(fd)),
-      short_read_drains_(is_tcp_stream(fd)),
+      kind_(kind),
       backend_name_(backend.name()),
       deadlines_{
           Deadline([](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
@@ -192,12 +179,12 @@ IoResult Descriptor::do_read(std::span<char> buffer) {
       drained = false;  // also when the wait is interrupted: it may have used up the event
       if (const std::error_code ec = wait(Side::read)) return {0, ec};
     }
-    const ssize_t n =
-        is_socket_ ? socket_receive(fd_, buffer.data(), buffer.size(), 0) : ::read(fd_, buffer.data(), buffer.size());
+    const ssize_t n = kind_ != FdKind::file ? socket_receive(fd_, buffer.data(), buffer.size(), 0)
+                                            : ::read(fd_, buffer.data(), buffer.size());
     const int error = last_errno();
     if (n > 0) {
       // A short read has emptied a TCP socket: the next one would find nothing, so it waits first.
-      drained = short_read_drains_ && static_cast<std::size_t>(n) < buffer.size() && !must_try();
+      drained = kind_ == FdKind::tcp && static_cast<std::size_t>(n) < buffer.size() && !must_try();
       return {static_cast<std::size_t>(n), {}};
     }
     drained = n < 0 && would_block(error);
@@ -247,7 +234,7 @@ IoResult Descriptor::writev(std::span<const std::string_view> parts) {
 }
 
 ssize_t Descriptor::send_some(iovec* parts, std::size_t count) const noexcept {
-  if (!is_socket_) return ::writev(fd_, parts, static_cast<int>(count));
+  if (kind_ == FdKind::file) return ::writev(fd_, parts, static_cast<int>(count));
   if (count == 1) return socket_send(fd_, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
   msghdr message{};
   message.msg_iov = parts;
@@ -286,23 +273,51 @@ IoResult Descriptor::do_writev(iovec* parts, std::size_t count) {
   return {done, {}};
 }
 
-AcceptResult Descriptor::accept() {
+AcceptResult Descriptor::accept(sockaddr* peer, socklen_t room) {
   if (!fd_mutex_.lock(Side::read)) return {-1, Errc::closed};
   AcceptResult result;
-  if (result.ec = interrupted(Side::read); !result.ec) result = do_accept();
+  if (result.ec = interrupted(Side::read); !result.ec) result = do_accept(peer, room);
   if (fd_mutex_.unlock(Side::read)) close_number();
   return result;
 }
 
-AcceptResult Descriptor::do_accept() {
+AcceptResult Descriptor::do_accept(sockaddr* peer, socklen_t room) {
   for (;;) {
-    const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) return {fd, {}};
+    socklen_t peer_size = room;
+    const int fd = ::accept4(fd_, peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) return {fd, {}, peer_size};
     const int error = last_errno();
     if (error == EINTR || error == ECONNABORTED) continue;  // that peer is gone; the next one may be there
     if (!would_block(error)) return {-1, system_error(error)};
     if (const std::error_code ec = wait(Side::read)) return {-1, ec};
   }
+}
+
+IoResult Descriptor::send_file(int file, std::uint64_t offset, std::size_t count) {
+  if (!fd_mutex_.lock(Side::write)) return {0, Errc::closed};
+  IoResult result;
+  if (result.ec = interrupted(Side::write); !result.ec) result = do_send_file(file, offset, count);
+  if (fd_mutex_.unlock(Side::write)) close_number();
+  return result;
+}
+
+IoResult Descriptor::do_send_file(int file, std::uint64_t offset, std::size_t count) {
+  std::size_t done = 0;
+  while (done < count) {
+    auto position = static_cast<off_t>(offset + done);
+    const ssize_t n = socket_send_file(fd_, file, position, count - done);
+    const int error = last_errno();
+    if (n > 0) {
+      done += static_cast<std::size_t>(n);
+    } else if (n == 0) {
+      return {done, Errc::eof};
+    } else if (would_block(error)) {
+      if (const std::error_code ec = wait(Side::write)) return {done, ec};
+    } else if (error != EINTR) {
+      return {done, system_error(error)};
+    }
+  }
+  return {done, {}};
 }
 
 std::error_code Descriptor::connect(const sockaddr* address, socklen_t length) {

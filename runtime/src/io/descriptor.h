@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -27,9 +28,18 @@
 
 namespace weft::rt {
 
+// What the maker of a descriptor says of its file, so that the kernel need not be asked.
+enum class FdKind : std::uint8_t {
+  file,    // no socket: a pipe, an eventfd
+  socket,  // a socket that is no stream
+  stream,  // a stream socket, connected or listening
+  tcp,     // a TCP connection, made or to be made: a short read has emptied it
+};
+
 struct AcceptResult {
   int fd = -1;
   std::error_code ec;
+  socklen_t peer_size = 0;  // 0: the peer's address is not told
 };
 
 class Backend;
@@ -43,8 +53,12 @@ class Descriptor {
   IoResult read(std::span<char> buffer);
   // All of it, or n with an error.
   IoResult writev(std::span<const std::string_view> parts);
-  // A non-blocking, close-on-exec socket.
-  AcceptResult accept();
+  // Accepts a non-blocking, close-on-exec socket. The peer's address is put into `peer`, which has room for `room`
+  // bytes, where accept4(2) makes the connection; a multishot request does not tell it.
+  AcceptResult accept(sockaddr* peer, socklen_t room);
+  // Sends all of it, or n bytes with an error: Errc::eof where the file ends, EINVAL for a file that the kernel can't
+  // copy from.
+  IoResult send_file(int file, std::uint64_t offset, std::size_t count);
   std::error_code connect(const sockaddr* address, socklen_t length);
   std::error_code wait_readable();
 
@@ -68,7 +82,7 @@ class Descriptor {
   void drop_owner() noexcept;
 
  protected:
-  Descriptor(int fd, const Backend& backend);
+  Descriptor(int fd, FdKind kind, const Backend& backend);
   virtual ~Descriptor();
 
   // --- what a backend provides ---
@@ -87,10 +101,11 @@ class Descriptor {
 
   // --- operations, with the side's lock held; a backend may replace them ---
   virtual IoResult do_read(std::span<char> buffer);
-  virtual AcceptResult do_accept();
+  virtual AcceptResult do_accept(sockaddr* peer, socklen_t room);
   virtual std::error_code do_wait_readable();
   IoResult do_writev(iovec* parts, std::size_t count);
   std::error_code do_connect(const sockaddr* address, socklen_t length);
+  IoResult do_send_file(int file, std::uint64_t offset, std::size_t count);
 
   // Errc::closed when the descriptor was made in an earlier runtime with another backend.
   std::error_code ended_with_its_runtime() const noexcept;
@@ -105,7 +120,6 @@ class Descriptor {
   }
 
   int fd() const noexcept { return fd_; }
-  bool is_socket() const noexcept { return is_socket_; }
 
  private:
   struct Deadline {
@@ -120,8 +134,7 @@ class Descriptor {
   ssize_t send_some(iovec* parts, std::size_t count) const noexcept;
 
   const int fd_;
-  const bool is_socket_;
-  const bool short_read_drains_;
+  const FdKind kind_;
   const char* const backend_name_;
   // The last attempt found the side drained: wait before the next. Guarded by the side's lock.
   bool drained_[2] = {false, false};
@@ -133,8 +146,8 @@ class Descriptor {
   Deadline deadlines_[2];
 };
 
-// A descriptor of the running backend that owns `fd`, which is non-blocking. Release with drop_owner().
-Descriptor* make_descriptor(int fd);
+// Returns a descriptor of the running backend that owns `fd`, which is non-blocking. Release it with drop_owner().
+Descriptor* make_descriptor(int fd, FdKind kind);
 
 // Open descriptors of this process.
 std::size_t live_descriptors() noexcept;

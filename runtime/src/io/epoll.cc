@@ -70,7 +70,7 @@ class EpollPoller final : public Poller {
 
 class EpollDescriptor final : public Descriptor {
  public:
-  EpollDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
+  EpollDescriptor(int fd, FdKind kind, const Backend& backend) : Descriptor(fd, kind, backend) {}
   ~EpollDescriptor() override = default;
 
   void on_event(std::uint32_t events) noexcept {
@@ -233,7 +233,7 @@ class EpollBackend final : public Backend {
     if (!set) return Unexpected(set.error());
     return std::make_unique<EpollPoller>(std::move(*set));
   }
-  Descriptor* make_descriptor(int fd) override { return new EpollDescriptor(fd, *this); }
+  Descriptor* make_descriptor(int fd, FdKind kind) override { return new EpollDescriptor(fd, kind, *this); }
 };
 
 }  // namespace

@@ -71,8 +71,8 @@ void RingDescriptor::interrupt(Side side) noexcept {
 
 // --- StreamDescriptor: multishot requests ----------------------------------------------------------------------------
 
-StreamDescriptor::StreamDescriptor(int fd, const Backend& backend)
-    : RingDescriptor(fd, backend), request_(&StreamDescriptor::delivered, *this) {}
+StreamDescriptor::StreamDescriptor(int fd, FdKind kind, const Backend& backend)
+    : RingDescriptor(fd, kind, backend), request_(&StreamDescriptor::delivered, *this) {}
 
 StreamDescriptor::~StreamDescriptor() { discard_arrivals(); }
 
@@ -241,7 +241,7 @@ std::error_code StreamDescriptor::do_wait_readable() {
   }
 }
 
-AcceptResult StreamDescriptor::do_accept() {
+AcceptResult StreamDescriptor::do_accept(sockaddr* peer, socklen_t room) {
   for (;;) {
     bool armed = false;
     {
@@ -259,8 +259,9 @@ AcceptResult StreamDescriptor::do_accept() {
     }
     // A request that ended for want of descriptors is not armed again blindly: the call says what the matter is.
     if (!armed) {
-      const int fd = ::accept4(this->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) return {fd, {}};
+      socklen_t peer_size = room;
+      const int fd = ::accept4(this->fd(), peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) return {fd, {}, peer_size};
       const int error = last_errno();
       if (error == EINTR || error == ECONNABORTED) continue;
       if (error != EAGAIN && error != EWOULDBLOCK) return {-1, system_error(error)};

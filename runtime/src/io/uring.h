@@ -23,7 +23,7 @@ class Machine;
 
 class RingDescriptor : public Descriptor {
  public:
-  RingDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
+  RingDescriptor(int fd, FdKind kind, const Backend& backend) : Descriptor(fd, kind, backend) {}
 
  protected:
   std::error_code wait(Side side) override;
@@ -55,12 +55,12 @@ class RingDescriptor : public Descriptor {
 // All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
-  StreamDescriptor(int fd, const Backend& backend);
+  StreamDescriptor(int fd, FdKind kind, const Backend& backend);
   ~StreamDescriptor() override;
 
  protected:
   IoResult do_read(std::span<char> buffer) override;
-  AcceptResult do_accept() override;
+  AcceptResult do_accept(sockaddr* peer, socklen_t room) override;
   std::error_code do_wait_readable() override;
   void interrupt(Side side) noexcept override;
   void cancel_requests() noexcept override;

@@ -131,14 +131,10 @@ class UringBackend final : public Backend {
     return std::make_unique<RingPoller>(std::move(*ring));
   }
 
-  Descriptor* make_descriptor(int fd) override {
-    if (kTier == Ring::Tier::full) {
-      int type = 0;
-      socklen_t length = sizeof(type);
-      if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
-        return new StreamDescriptor(fd, *this);
-    }
-    return new RingDescriptor(fd, *this);
+  Descriptor* make_descriptor(int fd, FdKind kind) override {
+    const bool is_stream = kind == FdKind::stream || kind == FdKind::tcp;
+    if (kTier == Ring::Tier::full && is_stream) return new StreamDescriptor(fd, kind, *this);
+    return new RingDescriptor(fd, kind, *this);
   }
 };
 
