@@ -1,11 +1,11 @@
-// The epoll backend: edge-triggered, each descriptor registered once for both directions, with the poller of the processor that first had
-// to wait on it.
+// The epoll backend: edge-triggered. Each descriptor is registered once, for both directions, with the poller of the
+// processor that was the first to wait for it.
 //
-// Reclamation. An event carries a pointer to its descriptor. A descriptor leaves the epoll set before its number is closed (detach), and its
-// memory is put on the set's retired list; poll() frees that list before its next epoll_wait, when every event fetched earlier has been
-// handled and no later one can name it. When the poller is gone, no event is handled any more, and memory is freed at once.
+// Reclamation. An event carries a pointer to its descriptor. A descriptor leaves the epoll set before its number is
+// closed (detach), and its memory is put on the set's retired list. poll() frees that list before its next epoll_wait:
+// then every event that was fetched earlier has been handled, and no later one can name the descriptor. When the poller
+// is gone, no event is handled any more, and memory is freed at once.
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,6 +21,7 @@
 #include "runtime/src/io/backends.h"
 #include "runtime/src/io/descriptor.h"
 #include "runtime/src/io/wait_word.h"
+#include "runtime/src/io/wake_event.h"
 #include "runtime/src/sched/scheduler.h"
 
 namespace weft::rt {
@@ -30,7 +31,7 @@ constexpr int kEventsPerWait = 128;
 
 class EpollDescriptor;
 
-// One epoll instance; lives as long as its poller and the descriptors registered with it.
+// An epoll instance. It lives as long as its poller and the descriptors that are registered with it.
 class EpollSet {
  public:
   static Result<std::shared_ptr<EpollSet>> make();
@@ -43,14 +44,13 @@ class EpollSet {
   void end_polling() noexcept;
   bool polled() const noexcept { return polled_.load(std::memory_order_relaxed); }
   void poll(Nanos timeout) noexcept;
-  void interrupt() noexcept;
+  void interrupt() noexcept { wake_event_.raise(); }
 
  private:
   int wait(epoll_event* events, Nanos timeout) noexcept;
 
   int epoll_ = -1;
-  int wakeup_ = -1;                       // eventfd
-  std::atomic<bool> interrupted_{false};  // the eventfd has been written and not yet read
+  WakeEvent wake_event_;
   SpinMutex retired_mutex_;
   std::vector<EpollDescriptor*> retired_;  // guarded by retired_mutex_
   std::atomic<bool> polled_{true};         // false when the poller is gone; written under retired_mutex_
@@ -87,7 +87,8 @@ class EpollDescriptor final : public Descriptor {
     return interrupted(side);
   }
   void interrupt(Side side) noexcept override { words_[static_cast<unsigned>(side)].interrupt(); }
-  // The edge of a hang-up that came together with data is spent; the next read must not wait for another. Urgent data cuts reads short.
+  // The edge of a hang-up that came together with data is spent, so the next read must not wait for another one. And
+  // urgent data cuts reads short.
   bool must_try() const noexcept override { return must_try_.load(std::memory_order_acquire); }
   void detach() noexcept override {
     if (set_ != nullptr) set_->remove(fd());
@@ -102,7 +103,8 @@ class EpollDescriptor final : public Descriptor {
   }
 
  private:
-  // Registers with the current processor's set, the first time somebody must wait. The kernel reports at once what is ready already.
+  // Registers with the current processor's set, the first time that somebody must wait. The kernel reports at once what
+  // is ready already.
   std::error_code enroll() {
     if (enrolled_.load(std::memory_order_acquire))
       return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
@@ -130,18 +132,16 @@ Result<std::shared_ptr<EpollSet>> EpollSet::make() {
   auto set = std::make_shared<EpollSet>();
   set->epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   if (set->epoll_ < 0) return Unexpected(Error(last_system_error(), "epoll_create1"));
-  set->wakeup_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (set->wakeup_ < 0) return Unexpected(Error(last_system_error(), "eventfd"));
+  if (const std::error_code ec = set->wake_event_.open()) return Unexpected(Error(ec, "eventfd"));
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;
-  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wakeup_, &event) != 0)
+  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wake_event_.fd(), &event) != 0)
     return Unexpected(Error(last_system_error(), "epoll_ctl"));
   return set;
 }
 
 EpollSet::~EpollSet() {
-  if (wakeup_ >= 0) ::close(wakeup_);
   if (epoll_ >= 0) ::close(epoll_);
 }
 
@@ -180,7 +180,7 @@ void EpollSet::free_retired() noexcept {
   for (EpollDescriptor* const descriptor : retired) delete descriptor;
 }
 
-// Nanosecond timeouts where the kernel has them (5.11), else milliseconds rounded up.
+// The timeout is in nanoseconds where the kernel has that (5.11), else in milliseconds, rounded up.
 int EpollSet::wait(epoll_event* events, Nanos timeout) noexcept {
 #ifdef SYS_epoll_pwait2
   static std::atomic<bool> has_pwait2{true};
@@ -204,23 +204,13 @@ void EpollSet::poll(Nanos timeout) noexcept {
   std::array<epoll_event, kEventsPerWait> events;
   const int n = wait(events.data(), timeout);
   for (int i = 0; i < n; ++i) {
-    if (events[static_cast<std::size_t>(i)].data.ptr != nullptr) {
-      static_cast<EpollDescriptor*>(events[static_cast<std::size_t>(i)].data.ptr)
-          ->on_event(events[static_cast<std::size_t>(i)].events);
-      continue;
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (event.data.ptr != nullptr) {
+      static_cast<EpollDescriptor*>(event.data.ptr)->on_event(event.events);
+    } else {
+      wake_event_.take();
     }
-    std::uint64_t count = 0;
-    static_cast<void>(::read(wakeup_, &count, sizeof(count)));
-    // After the read: an interrupt() that finds the flag still set is answered by this wake-up.
-    interrupted_.exchange(false, std::memory_order_acq_rel);
   }
-}
-
-void EpollSet::interrupt() noexcept {
-  // seq_cst: after what the caller published for the poller's machine to find.
-  if (interrupted_.exchange(true, std::memory_order_seq_cst)) return;
-  const std::uint64_t one = 1;
-  static_cast<void>(::write(wakeup_, &one, sizeof(one)));
 }
 
 // --- the backend -----------------------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 // The io_uring backend's descriptors.
 //
-// RingDescriptor (plain tier): operations try the system call and wait for readiness by a one-shot poll request on the ring of the
-// processor that the goroutine runs on. A wait returns only after its request's completion was reaped.
+// RingDescriptor (plain tier): operations try the system call and wait for readiness by a one-shot poll request on the
+// ring of the processor that the goroutine runs on. A wait returns only after its request's completion was reaped.
 //
-// StreamDescriptor (full tier, sockets): receives by one multishot request into the ring's buffers, so that an idle connection holds none
-// and a request costs no system call to receive; accepts by a multishot request. What arrived lies in arrived_ until it is read.
+// StreamDescriptor (full tier, stream sockets): one multishot request receives into the ring's buffers, so an idle
+// connection holds none, and to receive costs no system call per read. A multishot request accepts, too. What has
+// arrived lies in arrived_ until it is read.
 #pragma once
 
 #include <atomic>
@@ -30,7 +31,7 @@ class RingDescriptor : public Descriptor {
   void interrupt(Side side) noexcept override;
 
  private:
-  // One wait in flight, on the goroutine's stack.
+  // A wait in flight, on the goroutine's stack.
   struct PollRequest : Request {
     PollRequest(RingDescriptor& d, Side s) noexcept;
     RingDescriptor& descriptor;
@@ -43,16 +44,18 @@ class RingDescriptor : public Descriptor {
   static void poll_done(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
 
   SpinMutex polls_mutex_;
-  PollRequest* polls_[2] = {nullptr, nullptr};  // in flight; guarded by polls_mutex_
+  PollRequest* polls_[2] = {nullptr, nullptr};  // the waits in flight; guarded by polls_mutex_
 };
 
-// The multishot request of a stream, its memory part of the descriptor.
+// A stream's multishot request, whose memory is part of the descriptor.
 //
-// armed_ on a ring from arm() until the request's last completion; meanwhile the request owns the descriptor's memory and its number. Only
-// the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the thread that submitted it, late when that
-// one computes: a request that was armed by another machine than the one that delivers is cancelled, and the reader arms anew. (Who arms nearly
-// always submits, too; where not, the request is the next holder's, and at worst late.) Guarded by mutex_: all below it.
-// All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
+// armed_ is true from arm() until the request's last completion. Meanwhile the request owns the descriptor's memory and
+// its number. Only the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the
+// thread that submitted the request, and late when that thread computes. So a request that another machine armed than
+// the one that delivers is cancelled, and the reader arms anew. (Who arms nearly always submits, too. Where not, the
+// next holder submits the request, which is at worst late.)
+// mutex_ guards all that stands below it. All that lies in arrived_ came from ring_, because arm() is called only when
+// arrived_ is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
   StreamDescriptor(int fd, FdKind kind, const Backend& backend);
@@ -84,7 +87,7 @@ class StreamDescriptor final : public RingDescriptor {
 
   void forget_taken_locked() noexcept;
   std::size_t take_bytes_locked(std::span<char> buffer) noexcept;
-  // Waits for an arrival; arms the request first when it is not in flight.
+  // Waits for an arrival. Arms the request first when it is not in flight.
   std::error_code wait_for_arrival(Kind kind);
   bool arm(Kind kind);
   void discard_arrivals() noexcept;
@@ -94,7 +97,7 @@ class StreamDescriptor final : public RingDescriptor {
   SpinMutex mutex_;
   std::vector<Arrival> arrived_;  // from first_ on
   std::size_t first_ = 0;
-  std::error_code failure_;  // of the request; reported once
+  int failure_ = 0;  // errno's number of a request that failed; reported once
   Kind kind_ = Kind::receive;
   bool ended_ = false;  // the peer finished sending
   bool armed_ = false;
