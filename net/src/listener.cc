@@ -11,6 +11,7 @@
 #include "net/src/resolve.h"
 #include "net/src/sockaddr.h"
 #include "net/src/socket.h"
+#include "runtime/src/base/clock.h"
 #include "runtime/src/base/errno.h"
 #include "weft/time.h"
 
@@ -74,9 +75,7 @@ class TcpAcceptor final : public Acceptor {
     return make_tcp_conn(make_descriptor_handle(accepted.fd, rt::FdKind::tcp), network_, peer.address());
   }
   std::error_code close() override { return descriptor_->close(); }
-  void set_deadline(TimePoint deadline) override {
-    descriptor_->set_deadline(rt::Side::read, deadline_nanos(deadline));
-  }
+  void set_deadline(TimePoint deadline) override { descriptor_->set_deadline(rt::Side::read, rt::to_nanos(deadline)); }
   Address address() const override { return local_; }
   std::string_view network() const override { return network_; }
 

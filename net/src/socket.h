@@ -4,7 +4,6 @@
 #include <memory>
 #include <string_view>
 
-#include "runtime/src/base/clock.h"
 #include "runtime/src/io/descriptor.h"
 #include "weft/net/conn.h"
 
@@ -21,9 +20,6 @@ using DescriptorHandle = std::unique_ptr<rt::Descriptor, DescriptorDeleter>;
 
 // Hands the socket to the running backend's poller.
 DescriptorHandle make_descriptor_handle(int fd, rt::FdKind kind);
-
-// A deadline as descriptors take it.
-rt::Nanos deadline_nanos(TimePoint deadline) noexcept;
 
 // Returns a new non-blocking, close-on-exec TCP socket of that address family; -1 with errno.
 int open_tcp_socket(int family) noexcept;

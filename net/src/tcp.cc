@@ -7,6 +7,7 @@
 
 #include "net/src/sockaddr.h"
 #include "net/src/socket.h"
+#include "runtime/src/base/clock.h"
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/spin_mutex.h"
 #include "weft/net/conn.h"
@@ -56,7 +57,7 @@ class TcpStream final : public Stream {
     return descriptor_->with_fd(
         [how](int fd) { return ::shutdown(fd, how) == 0 ? std::error_code() : rt::last_system_error(); });
   }
-  void set_deadline(rt::Side side, TimePoint deadline) { descriptor_->set_deadline(side, deadline_nanos(deadline)); }
+  void set_deadline(rt::Side side, TimePoint deadline) { descriptor_->set_deadline(side, rt::to_nanos(deadline)); }
 
   // Most connections are never asked, so accepting one costs no system call for its addresses.
   Address ask(Address& known, NameFn name) const {
@@ -86,10 +87,6 @@ class TcpStream final : public Stream {
 
 DescriptorHandle make_descriptor_handle(int fd, rt::FdKind kind) {
   return DescriptorHandle(rt::make_descriptor(fd, kind));
-}
-
-rt::Nanos deadline_nanos(TimePoint deadline) noexcept {
-  return deadline == kNoDeadline ? rt::kNever : rt::to_nanos(deadline);
 }
 
 int open_tcp_socket(int family) noexcept {

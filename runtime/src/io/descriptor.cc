@@ -49,7 +49,7 @@ Descriptor* make_descriptor(int fd, FdKind kind) {
   try {
     return machine->scheduler().backend().make_descriptor(fd, kind);
   } catch (...) {
-    ::close(fd);
+    if (kind != FdKind::borrowed) ::close(fd);
     throw;
   }
 }
@@ -100,7 +100,7 @@ std::error_code Descriptor::close() noexcept {
 
 void Descriptor::close_number() noexcept {
   detach();
-  ::close(fd_);
+  if (kind_ != FdKind::borrowed) ::close(fd_);
   open_descriptors.fetch_sub(1, std::memory_order_relaxed);
   number_closed_.release();
 }
@@ -236,6 +236,18 @@ std::error_code Descriptor::do_wait_readable() {
                    return wait(Side::read);
                  })
       .ec;
+}
+
+std::error_code Descriptor::wait_ready(Side side) {
+  const Turn turn(*this, side);
+  if (turn.refusal()) return turn.refusal();
+  const auto look = [&] {
+    pollfd now{fd_, static_cast<short>(side == Side::read ? POLLIN | POLLRDHUP : POLLOUT), 0};
+    const Attempt found = Attempt::of(::poll(&now, 1, 0));
+    if (found.n == 0) return Attempt::must_wait();
+    return found.n > 0 && (now.revents & POLLNVAL) != 0 ? Attempt::failed(EBADF) : found;
+  };
+  return operate(look, [&] { return wait(side); }).ec;
 }
 
 Attempt readable_unless_blocked(Attempt attempt) noexcept {

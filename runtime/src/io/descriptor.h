@@ -34,10 +34,11 @@ namespace weft::rt {
 
 // What the maker of a descriptor says of its file, so that the kernel need not be asked.
 enum class FdKind : std::uint8_t {
-  file,    // no socket: a pipe, an eventfd
-  socket,  // a socket that is no stream
-  stream,  // a stream socket, connected or listening
-  tcp,     // a TCP connection, made or to be made: a short read has emptied it
+  borrowed,  // somebody else's file: it is only waited for, and not closed
+  file,      // no socket: a pipe, an eventfd
+  socket,    // a socket that is no stream
+  stream,    // a stream socket, connected or listening
+  tcp,       // a TCP connection, made or to be made: a short read has emptied it
 };
 
 struct AcceptResult {
@@ -66,6 +67,8 @@ class Descriptor {
   IoResult send_file(int file, std::uint64_t offset, std::size_t count);
   // Waits until a read has something to tell. It may return early.
   std::error_code wait_readable();
+  // Waits until poll(2) calls the side ready. EBADF: somebody has closed the file.
+  std::error_code wait_ready(Side side);
 
   // --- any thread ---
   // Wakes all operations with Errc::closed. Returns Errc::closed when it was closed before. In a goroutine it returns
@@ -157,7 +160,8 @@ class Descriptor {
   Deadline deadlines_[2];
 };
 
-// Returns a descriptor of the running backend that owns `fd`, which is non-blocking. Release it with drop_owner().
+// Returns a descriptor of the running backend. It owns `fd`, which is non-blocking, unless the file is borrowed. Release
+// the descriptor with drop_owner().
 Descriptor* make_descriptor(int fd, FdKind kind);
 
 // accept4(2) of a non-blocking, close-on-exec socket, as an attempt. A peer that has gone meanwhile is skipped.

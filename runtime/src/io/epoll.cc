@@ -1,10 +1,11 @@
 // The epoll backend: edge-triggered. Each descriptor is registered once, for both directions, with the poller of the
 // processor that was the first to wait for it.
 //
-// Reclamation. An event carries a pointer to its descriptor. A descriptor leaves the epoll set before its number is
-// closed (detach), and its memory is put on the set's retired list. poll() frees that list before its next epoll_wait:
-// then every event that was fetched earlier has been handled, and no later one can name the descriptor. When the poller
-// is gone, no event is handled any more, and memory is freed at once.
+// Reclamation. An event carries a pointer to its target, which is a descriptor or a wait for a borrowed file. The target
+// leaves the epoll set before its number is closed, and its memory is put on the set's retired list. poll() frees that
+// list before its next epoll_wait: then every event that was fetched earlier has been handled, and no later one can name
+// the target. When the poller is gone, no event is handled any more, and memory is freed at once.
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,7 +30,28 @@ namespace {
 
 constexpr int kEventsPerWait = 128;
 
-class EpollDescriptor;
+// What an event names: where the goroutines wait that the event is for.
+class EpollTarget {
+ public:
+  EpollTarget() = default;
+  EpollTarget(const EpollTarget&) = delete;
+  EpollTarget& operator=(const EpollTarget&) = delete;
+  virtual ~EpollTarget() = default;
+
+  void on_event(std::uint32_t events) noexcept {
+    constexpr std::uint32_t kEndsReads = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+    if ((events & kEndsReads) != 0) must_try_.store(true, std::memory_order_release);
+    if ((events & (EPOLLIN | kEndsReads)) != 0) words_[0].notify();
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) words_[1].notify();
+  }
+  WaitWord& word(Side side) noexcept { return words_[static_cast<unsigned>(side)]; }
+  // True after an event that ends reads early.
+  bool must_try_next() const noexcept { return must_try_.load(std::memory_order_acquire); }
+
+ private:
+  WaitWord words_[2];
+  std::atomic<bool> must_try_{false};
+};
 
 // An epoll instance. It lives as long as its poller and the descriptors that are registered with it.
 class EpollSet {
@@ -37,9 +59,9 @@ class EpollSet {
   static Result<std::shared_ptr<EpollSet>> make();
   ~EpollSet();
 
-  std::error_code add(EpollDescriptor& descriptor, int fd) noexcept;
+  std::error_code add(EpollTarget& target, int fd) noexcept;
   void remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
-  void retire(EpollDescriptor* descriptor);
+  void retire(EpollTarget* target);
   void free_retired() noexcept;
   void end_polling() noexcept;
   bool polled() const noexcept { return polled_.load(std::memory_order_relaxed); }
@@ -52,8 +74,8 @@ class EpollSet {
   int epoll_ = -1;
   WakeEvent wake_event_;
   SpinMutex retired_mutex_;
-  std::vector<EpollDescriptor*> retired_;  // guarded by retired_mutex_
-  std::atomic<bool> polled_{true};         // false when the poller is gone; written under retired_mutex_
+  std::vector<EpollTarget*> retired_;  // guarded by retired_mutex_
+  std::atomic<bool> polled_{true};     // false when the poller is gone; written under retired_mutex_
 };
 
 class EpollPoller final : public Poller {
@@ -68,28 +90,25 @@ class EpollPoller final : public Poller {
   const std::shared_ptr<EpollSet> set_;
 };
 
-class EpollDescriptor final : public Descriptor {
+std::shared_ptr<EpollSet> set_of(const Processor& processor) {
+  return static_cast<EpollPoller&>(*processor.poller).set();
+}
+
+class EpollDescriptor final : public Descriptor, public EpollTarget {
  public:
   EpollDescriptor(int fd, FdKind kind, const Backend& backend) : Descriptor(fd, kind, backend) {}
   ~EpollDescriptor() override = default;
 
-  void on_event(std::uint32_t events) noexcept {
-    constexpr std::uint32_t kEndsReads = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
-    if ((events & kEndsReads) != 0) must_try_.store(true, std::memory_order_release);
-    if ((events & (EPOLLIN | kEndsReads)) != 0) words_[0].notify();
-    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) words_[1].notify();
-  }
-
  protected:
   std::error_code wait(Side side) override {
     if (const std::error_code ec = enroll()) return ec;
-    words_[static_cast<unsigned>(side)].wait([&] { return static_cast<bool>(interrupted(side)); });
+    word(side).wait([&] { return static_cast<bool>(interrupted(side)); });
     return interrupted(side);
   }
-  void interrupt(Side side) noexcept override { words_[static_cast<unsigned>(side)].interrupt(); }
+  void interrupt(Side side) noexcept override { word(side).interrupt(); }
   // The edge of a hang-up that came together with data is spent, so the next read must not wait for another one. And
   // urgent data cuts reads short.
-  bool must_try() const noexcept override { return must_try_.load(std::memory_order_acquire); }
+  bool must_try() const noexcept override { return must_try_next(); }
   void detach() noexcept override {
     if (set_ != nullptr) set_->remove(fd());
   }
@@ -112,19 +131,68 @@ class EpollDescriptor final : public Descriptor {
     const Pin pin{Pin::WithProcessor()};
     const std::lock_guard lock(enroll_mutex_);
     if (set_ != nullptr) return {};
-    std::shared_ptr<EpollSet> set = static_cast<EpollPoller&>(*pin.processor()->poller).set();
+    std::shared_ptr<EpollSet> set = set_of(*pin.processor());
     if (const std::error_code ec = set->add(*this, fd())) return ec;
     set_ = std::move(set);
     enrolled_.store(true, std::memory_order_release);
     return {};
   }
 
-  WaitWord words_[2];
-  std::atomic<bool> must_try_{false};
   std::atomic<bool> enrolled_{false};
   SpinMutex enroll_mutex_;  // a reader and a writer may both be the first to wait
   std::shared_ptr<EpollSet> set_;
 };
+
+// A borrowed file. Its owner may close it as soon as no wait is in flight, and its number may then name another file,
+// perhaps one that is in the same epoll set. So the file is in a set only during a wait, and under a number that belongs
+// to that wait, a duplicate. Each wait has a target of its own, because a late event may still name the target when the
+// wait is over; the set keeps it until then, as it keeps descriptors.
+class BorrowedDescriptor final : public Descriptor {
+ public:
+  BorrowedDescriptor(int fd, const Backend& backend) : Descriptor(fd, FdKind::borrowed, backend) {}
+  ~BorrowedDescriptor() override = default;
+
+ protected:
+  std::error_code wait(Side side) override;
+
+  void interrupt(Side side) noexcept override {
+    const std::lock_guard lock(targets_mutex_);
+    if (EpollTarget* const target = targets_[static_cast<unsigned>(side)]) target->word(side).interrupt();
+  }
+
+ private:
+  void set_target(Side side, EpollTarget* target) noexcept {
+    const std::lock_guard lock(targets_mutex_);
+    targets_[static_cast<unsigned>(side)] = target;
+  }
+
+  SpinMutex targets_mutex_;
+  EpollTarget* targets_[2] = {nullptr, nullptr};  // of the waits in flight; guarded by targets_mutex_
+};
+
+std::error_code BorrowedDescriptor::wait(Side side) {
+  if (const std::error_code ec = ended_with_its_runtime()) return ec;
+  auto target = std::make_unique<EpollTarget>();
+  const std::shared_ptr<EpollSet> set = [] {
+    const Pin pin{Pin::WithProcessor()};
+    return set_of(*pin.processor());
+  }();
+  const int duplicate = ::fcntl(fd(), F_DUPFD_CLOEXEC, 0);
+  if (duplicate < 0) return last_system_error();
+  // Who interrupts stores a flag and then looks for the target under the lock. This goroutine shows the target under the
+  // lock and then looks at the flags (in WaitWord::wait). So either the flag is seen here, or the target is seen there.
+  set_target(side, target.get());
+  std::error_code ec = set->add(*target, duplicate);
+  if (!ec) target->word(side).wait([&] { return static_cast<bool>(interrupted(side)); });
+  set_target(side, nullptr);
+  if (!ec) {
+    set->remove(duplicate);
+    ec = interrupted(side);
+  }
+  ::close(duplicate);
+  set->retire(target.release());
+  return ec;
+}
 
 // --- EpollSet --------------------------------------------------------------------------------------------------------
 
@@ -145,22 +213,22 @@ EpollSet::~EpollSet() {
   if (epoll_ >= 0) ::close(epoll_);
 }
 
-std::error_code EpollSet::add(EpollDescriptor& descriptor, int fd) noexcept {
+std::error_code EpollSet::add(EpollTarget& target, int fd) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-  event.data.ptr = &descriptor;
+  event.data.ptr = &target;
   return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? std::error_code() : last_system_error();
 }
 
-void EpollSet::retire(EpollDescriptor* descriptor) {
+void EpollSet::retire(EpollTarget* target) {
   {
     const std::lock_guard lock(retired_mutex_);
     if (polled()) {
-      retired_.push_back(descriptor);
+      retired_.push_back(target);
       return;
     }
   }
-  delete descriptor;
+  delete target;
 }
 
 void EpollSet::end_polling() noexcept {
@@ -172,12 +240,12 @@ void EpollSet::end_polling() noexcept {
 }
 
 void EpollSet::free_retired() noexcept {
-  std::vector<EpollDescriptor*> retired;
+  std::vector<EpollTarget*> retired;
   {
     const std::lock_guard lock(retired_mutex_);
     retired.swap(retired_);
   }
-  for (EpollDescriptor* const descriptor : retired) delete descriptor;
+  for (EpollTarget* const target : retired) delete target;
 }
 
 // The timeout is in nanoseconds where the kernel has that (5.11), else in milliseconds, rounded up.
@@ -206,7 +274,7 @@ void EpollSet::poll(Nanos timeout) noexcept {
   for (int i = 0; i < n; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr != nullptr) {
-      static_cast<EpollDescriptor*>(event.data.ptr)->on_event(event.events);
+      static_cast<EpollTarget*>(event.data.ptr)->on_event(event.events);
     } else {
       wake_event_.take();
     }
@@ -223,7 +291,10 @@ class EpollBackend final : public Backend {
     if (!set) return Unexpected(set.error());
     return std::make_unique<EpollPoller>(std::move(*set));
   }
-  Descriptor* make_descriptor(int fd, FdKind kind) override { return new EpollDescriptor(fd, kind, *this); }
+  Descriptor* make_descriptor(int fd, FdKind kind) override {
+    if (kind == FdKind::borrowed) return new BorrowedDescriptor(fd, *this);
+    return new EpollDescriptor(fd, kind, *this);
+  }
 };
 
 }  // namespace

@@ -20,7 +20,8 @@ class Backend {
   // Returns "io_uring", "io_uring_plain" or "epoll".
   virtual const char* name() const noexcept = 0;
   virtual Result<std::unique_ptr<Poller>> make_poller() = 0;
-  // Makes a descriptor of a non-blocking socket (or another pollable file), which it takes over, also when it throws.
+  // Makes a descriptor of a non-blocking socket (or another pollable file). What becomes of `fd` when it throws is the
+  // caller's matter.
   virtual Descriptor* make_descriptor(int fd, FdKind kind) = 0;
 
   // Says why this backend was chosen, for the log and the debug page: "io_uring_setup: operation not permitted".
