@@ -25,13 +25,13 @@ rt::Nanos dial_deadline(const Context& ctx, const DialOptions& options) {
   return deadline;
 }
 
-// A context that ends wakes the connect by a deadline in the past.
+// A context that ends wakes the connect: it sets a deadline in the past.
 void abort_connect(void* descriptor) noexcept {
   static_cast<rt::Descriptor*>(descriptor)->set_deadline(rt::Side::write, kPast);
 }
 
-// The address of the peer that a connect to `address` makes, if that is certain. To connect to every address means to
-// connect to this machine, and the kernel knows by which address.
+// Returns the peer's address after a connect to `address`, or none when only the kernel knows it: a connect to the
+// unspecified address goes to this machine.
 Address peer_of(const Address& address) {
   if (address.ip().is_unspecified()) return {};
   return {address.ip().unmapped(), address.port()};

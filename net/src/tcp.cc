@@ -2,7 +2,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <mutex>
 #include <utility>
 
 #include "net/src/sockaddr.h"
@@ -62,7 +61,7 @@ class TcpStream final : public Stream {
   // Most connections are never asked, so accepting one costs no system call for its addresses.
   Address ask(Address& known, NameFn name) const {
     {
-      const std::lock_guard lock(addresses_mutex_);
+      const LockGuard lock(addresses_mutex_);
       if (!known.is_none()) return known;
     }
     Address found;
@@ -71,7 +70,7 @@ class TcpStream final : public Stream {
       return std::error_code();
     }));
     // A late answer may be none, because the peer has gone; then another goroutine's earlier one stays.
-    const std::lock_guard lock(addresses_mutex_);
+    const LockGuard lock(addresses_mutex_);
     if (known.is_none()) known = found;
     return known;
   }

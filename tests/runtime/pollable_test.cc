@@ -98,7 +98,9 @@ void expect_wait(const Pollable& pollable, MakeReady make_ready) {
 }
 
 WEFT_MATRIX_TEST(Pollable, WaitsForSockets) {
-  auto [near, far] = socket_pair();
+  Ends ends = socket_pair();
+  Fd& near = ends.first;
+  Fd& far = ends.second;
   const Pollable pollable = Pollable::make(near.get()).value();
   for (int i = 0; i < 20; ++i) {
     expect_wait(pollable, [&] { far.write("hello"); });
@@ -112,7 +114,9 @@ WEFT_MATRIX_TEST(Pollable, WaitsForSockets) {
 }
 
 WEFT_MATRIX_TEST(Pollable, WaitsForPipes) {
-  auto [reader, writer] = pipe_ends();
+  Ends ends = pipe_ends();
+  Fd& reader = ends.first;
+  Fd& writer = ends.second;
   const Pollable readable = Pollable::make(reader.get()).value();
   const Pollable writable = Pollable::make(writer.get()).value();
   EXPECT_FALSE(writable.wait_writable());
@@ -162,7 +166,9 @@ WEFT_MATRIX_TEST(Pollable, WaitsForEventTimerAndInotify) {
 
 WEFT_MATRIX_TEST(Pollable, DeadlinesEndWaitsAndCanBeMoved) {
   for (const bool owns : {false, true}) {
-    auto [near, far] = socket_pair();
+    Ends ends = socket_pair();
+    Fd& near = ends.first;
+    Fd& far = ends.second;
     const int fd = owns ? ::fcntl(near.get(), F_DUPFD_CLOEXEC, 0) : near.get();
     const Pollable pollable = Pollable::make(fd, {.owns_fd = owns}).value();
     const auto begin = std::chrono::steady_clock::now();
@@ -191,7 +197,9 @@ WEFT_MATRIX_TEST(Pollable, DeadlinesEndWaitsAndCanBeMoved) {
 
 WEFT_MATRIX_TEST(Pollable, CloseWakesTheWaitsAndLeavesTheFile) {
   for (int i = 0; i < 20; ++i) {
-    auto [near, far] = socket_pair();
+    Ends ends = socket_pair();
+    Fd& near = ends.first;
+    Fd& far = ends.second;
     fill(near);
     const Pollable pollable = Pollable::make(near.get()).value();
     weft::WaitGroup wg;
@@ -211,7 +219,9 @@ WEFT_MATRIX_TEST(Pollable, CloseWakesTheWaitsAndLeavesTheFile) {
 }
 
 WEFT_MATRIX_TEST(Pollable, ClosesTheFileThatItOwns) {
-  auto [near, far] = socket_pair();
+  Ends ends = socket_pair();
+  Fd& near = ends.first;
+  Fd& far = ends.second;
   const int fd = ::fcntl(near.get(), F_DUPFD_CLOEXEC, 0);
   near.close();
   {
@@ -229,7 +239,9 @@ WEFT_MATRIX_TEST(Pollable, ClosesTheFileThatItOwns) {
     EXPECT_EQ(far.read(), "");  // nobody else has the other end open
   }
   // The last handle closes, too.
-  auto [a, b] = socket_pair();
+  Ends other_ends = socket_pair();
+  Fd& a = other_ends.first;
+  Fd& b = other_ends.second;
   const int other = ::fcntl(a.get(), F_DUPFD_CLOEXEC, 0);
   a.close();
   { const Pollable pollable = Pollable::make(other, {.owns_fd = true}).value(); }
@@ -239,7 +251,9 @@ WEFT_MATRIX_TEST(Pollable, ClosesTheFileThatItOwns) {
 // One goroutine waits for reading and another one for writing, on one Pollable.
 WEFT_MATRIX_TEST(Pollable, BothSidesAtOnce) {
   for (const bool owns : {false, true}) {
-    auto [near, far] = socket_pair();
+    Ends ends = socket_pair();
+    Fd& near = ends.first;
+    Fd& far = ends.second;
     const int fd = owns ? ::fcntl(near.get(), F_DUPFD_CLOEXEC, 0) : near.get();
     const Pollable pollable = Pollable::make(fd, {.owns_fd = owns}).value();
     for (int i = 0; i < 5; ++i) {
@@ -276,7 +290,9 @@ WEFT_MATRIX_TEST(Pollable, BothSidesAtOnce) {
 
 // Several Pollables of one file, as two libraries may make them.
 WEFT_MATRIX_TEST(Pollable, SeveralOfOneFile) {
-  auto [near, far] = socket_pair();
+  Ends ends = socket_pair();
+  Fd& near = ends.first;
+  Fd& far = ends.second;
   std::vector<Pollable> pollables;
   for (int i = 0; i < 4; ++i) pollables.push_back(Pollable::make(near.get()).value());
   weft::WaitGroup wg;
@@ -288,7 +304,9 @@ WEFT_MATRIX_TEST(Pollable, SeveralOfOneFile) {
 
 // When no wait is in flight, the owner may close the file at once, and its number may become another file's.
 WEFT_MATRIX_TEST(Pollable, OwnerClosesAfterTheWait) {
-  auto [near, far] = socket_pair();
+  Ends ends = socket_pair();
+  Fd& near = ends.first;
+  Fd& far = ends.second;
   const int number = near.get();
   const Pollable old = Pollable::make(number).value();
   expect_wait(old, [&] { far.write("x"); });
@@ -299,7 +317,9 @@ WEFT_MATRIX_TEST(Pollable, OwnerClosesAfterTheWait) {
   EXPECT_EQ(old.wait_writable(), std::errc::bad_file_descriptor);
 
   // The number goes to a file that somebody else waits for. The old Pollable must leave that one alone.
-  auto [a, b] = socket_pair();
+  Ends other_ends = socket_pair();
+  Fd& a = other_ends.first;
+  Fd& b = other_ends.second;
   const Fd reused(::fcntl(a.get(), F_DUPFD_CLOEXEC, number));
   ASSERT_TRUE(reused.get() == number || a.get() == number || b.get() == number);
   const Pollable fresh = Pollable::make(a.get()).value();
@@ -342,7 +362,9 @@ WEFT_MATRIX_TEST(Pollable, ManyWaitsAtOnce) {
   weft::WaitGroup wg;
   for (int i = 0; i < kPairs; ++i) {
     wg.go([&, i] {
-      auto [near, far] = socket_pair();
+      Ends ends = socket_pair();
+      Fd& near = ends.first;
+      Fd& far = ends.second;
       const Pollable pollable = Pollable::make(near.get()).value();
       const Pollable other = Pollable::make(far.get()).value();
       weft::WaitGroup echo;
@@ -367,7 +389,9 @@ WEFT_MATRIX_TEST(Pollable, ManyWaitsAtOnce) {
 // A deadline, a close and an event that come together: the wait ends, and the next one finds what is left.
 WEFT_MATRIX_TEST(Pollable, EndsTogether) {
   for (int i = 0; i < 60; ++i) {
-    auto [near, far] = socket_pair();
+    Ends ends = socket_pair();
+    Fd& near = ends.first;
+    Fd& far = ends.second;
     const Pollable pollable = Pollable::make(near.get()).value();
     weft::WaitGroup wg;
     wg.go([&] {

@@ -1,4 +1,4 @@
-// The choice of a poller: weft tries, or does as WEFT_POLLER says.
+// The choice of a poller: weft tries what the kernel has, or does what WEFT_POLLER says.
 #include <sys/socket.h>
 
 #include <gtest/gtest.h>

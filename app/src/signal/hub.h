@@ -1,7 +1,7 @@
 // SignalHub: who gets which signals, and the goroutine that delivers them.
 //
-// The goroutine exists while there are subscriptions. It waits for the eventfd of handler.h by a Pollable of a duplicate
-// of the number, which it owns: a process that has run out of descriptors still gets its signals. To close the Pollable
+// The goroutine exists while there are subscriptions. It waits for the eventfd of handler.h by a Pollable, which owns a
+// duplicate of the number. So a process that has run out of descriptors still gets its signals. To close the Pollable
 // ends the goroutine, and leaves the handlers' number open.
 #pragma once
 

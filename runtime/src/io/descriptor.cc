@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <mutex>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -56,7 +55,7 @@ Descriptor* make_descriptor(int fd, FdKind kind) {
 
 Descriptor::Descriptor(int fd, FdKind kind, const Backend& backend)
     : fd_(fd),
-      kind_(kind),
+      fd_kind_(kind),
       backend_name_(backend.name()),
       deadlines_{
           Deadline([](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
@@ -83,7 +82,7 @@ std::error_code Descriptor::close() noexcept {
   if (in_forked_child()) return {};  // its copy of the number goes with exec or exit
   if (!fd_mutex_.close()) return Errc::closed;
   {
-    const std::lock_guard lock(deadline_mutex_);
+    const LockGuard lock(deadline_mutex_);
     for (Deadline& d : deadlines_) {
       d.when = kNever;
       d.timer.stop();
@@ -100,7 +99,7 @@ std::error_code Descriptor::close() noexcept {
 
 void Descriptor::close_number() noexcept {
   detach();
-  if (kind_ != FdKind::borrowed) ::close(fd_);
+  if (fd_kind_ != FdKind::borrowed) ::close(fd_);
   open_descriptors.fetch_sub(1, std::memory_order_relaxed);
   number_closed_.release();
 }
@@ -127,7 +126,7 @@ std::error_code Descriptor::interrupted(Side side) const noexcept {
 void Descriptor::set_deadline(Side side, Nanos when) noexcept {
   std::atomic<bool>& expired = expired_[static_cast<unsigned>(side)];
   {
-    const std::lock_guard lock(deadline_mutex_);
+    const LockGuard lock(deadline_mutex_);
     if (fd_mutex_.closed()) return;
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.when = when;
@@ -146,7 +145,7 @@ void Descriptor::set_deadline(Side side, Nanos when) noexcept {
 // The timer has fired: at the deadline, or at an earlier one that was moved meanwhile.
 void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
   {
-    const std::lock_guard lock(deadline_mutex_);
+    const LockGuard lock(deadline_mutex_);
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.armed = kNever;
     if (d.when == kNever) return;
@@ -200,15 +199,15 @@ IoResult Descriptor::do_read(std::span<char> buffer) {
   }
   const Outcome got = operate(
       [&] {
-        return Attempt::of(kind_ != FdKind::file ? socket_receive(fd_, buffer.data(), buffer.size(), 0)
-                                                 : ::read(fd_, buffer.data(), buffer.size()));
+        return Attempt::of(fd_kind_ != FdKind::file ? socket_receive(fd_, buffer.data(), buffer.size(), 0)
+                                                    : ::read(fd_, buffer.data(), buffer.size()));
       },
       [&] { return wait(Side::read); });
   if (got.ec) return {0, got.ec};
   if (got.n == 0) return {0, Errc::eof};
   const auto n = static_cast<std::size_t>(got.n);
   // A short read has emptied a TCP connection: the next one would find nothing, so it waits first.
-  drained_ = kind_ == FdKind::tcp && n < buffer.size() && !must_try();
+  drained_ = fd_kind_ == FdKind::tcp && n < buffer.size() && !must_try();
   return {n, {}};
 }
 
@@ -271,7 +270,7 @@ IoResult Descriptor::writev(std::span<const std::string_view> parts) {
 }
 
 ssize_t Descriptor::send_some(iovec* parts, std::size_t count) const noexcept {
-  if (kind_ == FdKind::file) return ::writev(fd_, parts, static_cast<int>(count));
+  if (fd_kind_ == FdKind::file) return ::writev(fd_, parts, static_cast<int>(count));
   if (count == 1) return socket_send(fd_, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
   msghdr message{};
   message.msg_iov = parts;

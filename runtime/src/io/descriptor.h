@@ -1,12 +1,12 @@
 // Descriptor: an open socket (or pipe, eventfd ...) that goroutines do I/O on. It is counted, has deadlines, and may be
 // closed at any time.
 //
-// Each operation takes its side's lock (FdMutex), tries the system call, and waits when there is nothing to do yet: one
-// loop for all of them, operate() of operation.h. How an operation waits is the backend's matter. A backend may replace
-// whole operations: the io_uring one receives and accepts by multishot requests.
+// Each operation takes its side's lock (FdMutex), tries the system call, and waits when there is nothing to do yet. All
+// of them run through one loop, operate() of operation.h. How an operation waits is the backend's matter. A backend may
+// replace whole operations: the io_uring one receives and accepts by multishot requests.
 //
-// Interruption. Who closes, and a deadline that passes, first store their flag (FdMutex's closed bit, expired_) and then
-// call interrupt(side), which makes the operation in flight look again. An operation makes itself visible to
+// Interruption. Who closes, and a deadline that passes, first store their flag (FdMutex's closed bit, expired_). Then
+// they call interrupt(side), which makes the operation in flight look again. An operation makes itself visible to
 // interrupt() first and then looks at the flags.
 //
 // Lifetime. make_descriptor() returns one owner's reference. The memory goes with the last owner, who may be a handle
@@ -148,7 +148,7 @@ class Descriptor {
   void deadline_passed(Side side, Nanos t) noexcept;
 
   const int fd_;
-  const FdKind kind_;
+  const FdKind fd_kind_;
   // The last read has emptied the file: the next one waits before it tries. Guarded by the read side's lock.
   bool drained_ = false;
   const char* const backend_name_;
@@ -160,8 +160,8 @@ class Descriptor {
   Deadline deadlines_[2];
 };
 
-// Returns a descriptor of the running backend. It owns `fd`, which is non-blocking, unless the file is borrowed. Release
-// the descriptor with drop_owner().
+// Returns a descriptor of the running backend. The descriptor owns `fd`, which is non-blocking, unless the file is
+// borrowed. Release it with drop_owner().
 Descriptor* make_descriptor(int fd, FdKind kind);
 
 // accept4(2) of a non-blocking, close-on-exec socket, as an attempt. A peer that has gone meanwhile is skipped.

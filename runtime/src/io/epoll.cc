@@ -1,9 +1,9 @@
 // The epoll backend: edge-triggered. Each descriptor is registered once, for both directions, with the poller of the
 // processor that was the first to wait for it.
 //
-// Reclamation. An event carries a pointer to its target, which is a descriptor or a wait for a borrowed file. The target
-// leaves the epoll set before its number is closed, and its memory is put on the set's retired list. poll() frees that
-// list before its next epoll_wait: then every event that was fetched earlier has been handled, and no later one can name
+// Reclamation. An event carries a pointer to its target: a descriptor, or a wait for a borrowed file. The target leaves
+// the epoll set before its number is closed, and its memory is put on the set's retired list. poll() frees that list
+// before its next epoll_wait. By then every event that was fetched earlier has been handled, and no later one can name
 // the target. When the poller is gone, no event is handled any more, and memory is freed at once.
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -74,8 +73,8 @@ class EpollSet {
   int epoll_ = -1;
   WakeEvent wake_event_;
   SpinMutex retired_mutex_;
-  std::vector<EpollTarget*> retired_;  // guarded by retired_mutex_
-  std::atomic<bool> polled_{true};     // false when the poller is gone; written under retired_mutex_
+  std::vector<EpollTarget*> retired_ WEFT_GUARDED_BY(retired_mutex_);
+  std::atomic<bool> polled_{true};  // false when the poller is gone; written under retired_mutex_
 };
 
 class EpollPoller final : public Poller {
@@ -122,14 +121,14 @@ class EpollDescriptor final : public Descriptor, public EpollTarget {
   }
 
  private:
-  // Registers with the current processor's set, the first time that somebody must wait. The kernel reports at once what
-  // is ready already.
+  // Registers with the current processor's set, the first time that somebody must wait. The kernel then reports at once
+  // what is ready already.
   std::error_code enroll() {
     if (enrolled_.load(std::memory_order_acquire))
       return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
     const Pin pin{Pin::WithProcessor()};
-    const std::lock_guard lock(enroll_mutex_);
+    const LockGuard lock(enroll_mutex_);
     if (set_ != nullptr) return {};
     std::shared_ptr<EpollSet> set = set_of(*pin.processor());
     if (const std::error_code ec = set->add(*this, fd())) return ec;
@@ -139,14 +138,14 @@ class EpollDescriptor final : public Descriptor, public EpollTarget {
   }
 
   std::atomic<bool> enrolled_{false};
-  SpinMutex enroll_mutex_;  // a reader and a writer may both be the first to wait
+  SpinMutex enroll_mutex_;  // a reader and a writer may both be the first that waits
   std::shared_ptr<EpollSet> set_;
 };
 
-// A borrowed file. Its owner may close it as soon as no wait is in flight, and its number may then name another file,
-// perhaps one that is in the same epoll set. So the file is in a set only during a wait, and under a number that belongs
-// to that wait, a duplicate. Each wait has a target of its own, because a late event may still name the target when the
-// wait is over; the set keeps it until then, as it keeps descriptors.
+// A borrowed file. Its owner may close it as soon as no wait is in flight. Its number may then name another file,
+// perhaps one that is in the same epoll set. So the file is in a set only during a wait, and under a duplicate number
+// that belongs to that wait. Each wait has a target of its own, because a late event may still name the target when the
+// wait is over. The set keeps the target until then, as it keeps descriptors.
 class BorrowedDescriptor final : public Descriptor {
  public:
   BorrowedDescriptor(int fd, const Backend& backend) : Descriptor(fd, FdKind::borrowed, backend) {}
@@ -156,18 +155,18 @@ class BorrowedDescriptor final : public Descriptor {
   std::error_code wait(Side side) override;
 
   void interrupt(Side side) noexcept override {
-    const std::lock_guard lock(targets_mutex_);
+    const LockGuard lock(targets_mutex_);
     if (EpollTarget* const target = targets_[static_cast<unsigned>(side)]) target->word(side).interrupt();
   }
 
  private:
   void set_target(Side side, EpollTarget* target) noexcept {
-    const std::lock_guard lock(targets_mutex_);
+    const LockGuard lock(targets_mutex_);
     targets_[static_cast<unsigned>(side)] = target;
   }
 
   SpinMutex targets_mutex_;
-  EpollTarget* targets_[2] = {nullptr, nullptr};  // of the waits in flight; guarded by targets_mutex_
+  EpollTarget* targets_[2] WEFT_GUARDED_BY(targets_mutex_) = {nullptr, nullptr};  // of the waits in flight
 };
 
 std::error_code BorrowedDescriptor::wait(Side side) {
@@ -179,8 +178,9 @@ std::error_code BorrowedDescriptor::wait(Side side) {
   }();
   const int duplicate = ::fcntl(fd(), F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) return last_system_error();
-  // Who interrupts stores a flag and then looks for the target under the lock. This goroutine shows the target under the
-  // lock and then looks at the flags (in WaitWord::wait). So either the flag is seen here, or the target is seen there.
+  // Who interrupts stores a flag, and then looks for the target under the lock. This goroutine shows the target under
+  // the lock, and then looks at the flags (in WaitWord::wait). So this goroutine sees the flag, or the other one sees
+  // the target.
   set_target(side, target.get());
   std::error_code ec = set->add(*target, duplicate);
   if (!ec) target->word(side).wait([&] { return static_cast<bool>(interrupted(side)); });
@@ -222,7 +222,7 @@ std::error_code EpollSet::add(EpollTarget& target, int fd) noexcept {
 
 void EpollSet::retire(EpollTarget* target) {
   {
-    const std::lock_guard lock(retired_mutex_);
+    const LockGuard lock(retired_mutex_);
     if (polled()) {
       retired_.push_back(target);
       return;
@@ -233,7 +233,7 @@ void EpollSet::retire(EpollTarget* target) {
 
 void EpollSet::end_polling() noexcept {
   {
-    const std::lock_guard lock(retired_mutex_);
+    const LockGuard lock(retired_mutex_);
     polled_.store(false, std::memory_order_relaxed);
   }
   free_retired();
@@ -242,7 +242,7 @@ void EpollSet::end_polling() noexcept {
 void EpollSet::free_retired() noexcept {
   std::vector<EpollTarget*> retired;
   {
-    const std::lock_guard lock(retired_mutex_);
+    const LockGuard lock(retired_mutex_);
     retired.swap(retired_);
   }
   for (EpollTarget* const target : retired) delete target;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <mutex>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -111,7 +110,7 @@ void Ring::cancel(const Request& request) noexcept {
     return;
   }
   {
-    const std::lock_guard lock(mailbox_mutex_);
+    const LockGuard lock(mailbox_mutex_);
     mailbox_.push_back(&request);
   }
   interrupt();
@@ -129,7 +128,7 @@ void Ring::poll(Nanos timeout) noexcept {
   // A cancel that came with an interrupt() is taken after the wake-up was (on_wakeup), in this poll or in the next one.
   std::vector<const Request*> cancels;
   {
-    const std::lock_guard lock(mailbox_mutex_);
+    const LockGuard lock(mailbox_mutex_);
     cancels.swap(mailbox_);
   }
   for (const Request* const request : cancels) prepare_cancel(request);
@@ -172,7 +171,8 @@ void Ring::drain() noexcept {
   if (left() == 0) return;
   const std::size_t left_behind = left();
   const Nanos end = now() + kDrainLimit;
-  // Kernels before 5.19 can't cancel all at once. There, requests of goroutines that were left behind end with the ring.
+  // Kernels before 5.19 can't cancel all at once. On them, requests of goroutines that were left behind end with the
+  // ring.
   struct CancelAll : Request {
     CancelAll() noexcept
         : Request([](Request& self, Ring&, const io_uring_cqe& cqe) noexcept {
@@ -193,8 +193,8 @@ void Ring::drain() noexcept {
 
 // --- wake-ups --------------------------------------------------------------------------------------------------------
 
-// Called just before a thread sleeps in the ring: for the first time, after another thread did, or when its own request
-// has ended.
+// It is called just before a thread sleeps in the ring: for the first time, after another thread has slept in it, or
+// when the thread's own request has ended.
 void Ring::watch_wakeups() {
   if (watcher_ != std::thread::id()) prepare_cancel(&watches_.back());
   watcher_ = std::this_thread::get_id();
@@ -218,7 +218,7 @@ std::string_view Ring::buffer(std::uint16_t id, std::size_t length) const noexce
 }
 
 void Ring::recycle(std::uint16_t id) noexcept {
-  const std::lock_guard lock(buffers_mutex_);
+  const LockGuard lock(buffers_mutex_);
   io_uring_buf_ring_add(buffer_ring_, buffers_ + id * kBufferSize, kBufferSize, id, io_uring_buf_ring_mask(kBuffers),
                         0);
   io_uring_buf_ring_advance(buffer_ring_, 1);

@@ -55,8 +55,8 @@ class Ring {
   Ring& operator=(const Ring&) = delete;
 
   // --- the ring's machine ---
-  // Makes a submission entry for `request`, which `prepare` fills by an io_uring_prep_ call. The entry goes to the kernel
-  // at the next poll() or submit().
+  // Makes a submission entry for `request`, which `prepare` fills by an io_uring_prep_ call. The entry goes to the
+  // kernel at the next poll() or submit().
   template <typename Prepare>
   void start(Request& request, Prepare prepare) noexcept {
     io_uring_sqe* const sqe = next_sqe();
@@ -68,7 +68,8 @@ class Ring {
   void poll(Nanos timeout) noexcept;
   // Delivers what lies in the completion queue.
   void reap() noexcept;
-  // Cancels every request and reaps until none is left, for a bounded time. It is called when the machines have stopped.
+  // Cancels every request and reaps until none is left, for a bounded time. It is called when the machines have
+  // stopped.
   void drain() noexcept;
 
   // --- any thread ---
@@ -99,7 +100,7 @@ class Ring {
   std::list<Request> watches_;  // polls of wake_event_ in flight; all but the last are being cancelled
   std::thread::id watcher_;     // whose request the last one is; nobody's when it has ended
   SpinMutex mailbox_mutex_;
-  std::vector<const Request*> mailbox_;  // the cancels from other threads; guarded by mailbox_mutex_
+  std::vector<const Request*> mailbox_ WEFT_GUARDED_BY(mailbox_mutex_);  // the cancels from other threads
 
   SpinMutex buffers_mutex_;  // guards the tail of buffer_ring_
   io_uring_buf_ring* buffer_ring_ = nullptr;
@@ -118,8 +119,8 @@ class RingPoller final : public Poller {
   const std::shared_ptr<Ring> ring_;
 };
 
-// Returns the processor's ring, where the backend is an io_uring one. For the machine that holds the processor, while it
-// is pinned.
+// Returns the processor's ring, where the backend is an io_uring one. It is for the machine that holds the processor,
+// while the machine is pinned.
 const std::shared_ptr<Ring>& ring_of(const Processor& processor) noexcept;
 
 // The group of buffers that receive requests name.

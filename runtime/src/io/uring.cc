@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 #include <utility>
 
 #include "runtime/src/base/errno.h"
@@ -18,8 +17,8 @@
 namespace weft::rt {
 namespace {
 
-// One connection that is not read must not take every buffer. When so many arrivals lie unread, the descriptor's request
-// is cancelled; the rest stays in the kernel, where TCP's window slows the peer.
+// One connection that is not read must not take every buffer. When so many arrivals lie unread, the descriptor's
+// request is cancelled. The rest stays in the kernel, where TCP's window slows the peer.
 constexpr std::size_t kMaxArrivals = kPerturb ? 4 : 16;
 
 }  // namespace
@@ -39,12 +38,13 @@ std::error_code RingDescriptor::wait(Side side) {
   return {};
 }
 
-// The commit of wait()'s park. Who interrupts stores a flag and then looks at polls_ under the lock. This function looks
-// at the flags under the lock and then fills polls_. So either this function refuses or interrupt() finds the request.
+// This is the commit of wait()'s park. Who interrupts stores a flag, and then looks at polls_ under the lock. This
+// function looks at the flags under the lock, and then fills polls_. So this function refuses, or interrupt() finds the
+// request.
 bool RingDescriptor::start_poll(void* arg) noexcept {
   auto& request = *static_cast<PollRequest*>(arg);
   RingDescriptor& d = request.descriptor;
-  const std::lock_guard lock(d.polls_mutex_);
+  const LockGuard lock(d.polls_mutex_);
   if (d.interrupted(request.side)) return false;
   request.ring = ring_of(*current_machine()->processor());
   d.polls_[static_cast<unsigned>(request.side)] = &request;
@@ -56,7 +56,7 @@ bool RingDescriptor::start_poll(void* arg) noexcept {
 void RingDescriptor::poll_done(Request& request, Ring&, const io_uring_cqe& cqe) noexcept {
   auto& r = static_cast<PollRequest&>(request);
   {
-    const std::lock_guard lock(r.descriptor.polls_mutex_);
+    const LockGuard lock(r.descriptor.polls_mutex_);
     r.descriptor.polls_[static_cast<unsigned>(r.side)] = nullptr;
   }
   r.result = cqe.res;
@@ -65,7 +65,7 @@ void RingDescriptor::poll_done(Request& request, Ring&, const io_uring_cqe& cqe)
 }
 
 void RingDescriptor::interrupt(Side side) noexcept {
-  const std::lock_guard lock(polls_mutex_);
+  const LockGuard lock(polls_mutex_);
   if (PollRequest* const request = polls_[static_cast<unsigned>(side)]) request->ring->cancel(*request);
 }
 
@@ -78,7 +78,7 @@ StreamDescriptor::~StreamDescriptor() { discard_arrivals(); }
 
 // Nobody reads any more. Buffers go back to the ring, and sockets that were never accepted are closed.
 void StreamDescriptor::discard_arrivals() noexcept {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   for (; first_ < arrived_.size(); ++first_) {
     const Arrival& arrival = arrived_[first_];
     if (kind_ == Kind::receive) {
@@ -94,7 +94,7 @@ void StreamDescriptor::delivered(Request& request, Ring& ring, const io_uring_cq
   bool must_cancel = false;
   const bool last = (cqe.flags & IORING_CQE_F_MORE) == 0;
   {
-    const std::lock_guard lock(d.mutex_);
+    const LockGuard lock(d.mutex_);
     must_cancel = d.deliver_locked(ring, cqe);
     if (last) d.armed_ = false;
     if (must_cancel) d.cancelling_ = true;
@@ -134,7 +134,7 @@ bool StreamDescriptor::arm(Kind kind) {
   const Pin pin{Pin::WithProcessor()};
   const std::shared_ptr<Ring>& ring = ring_of(*pin.processor());
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     WEFT_CHECK(first_ == arrived_.size(), "a receive request was armed over unread bytes");
     kind_ = kind;
     armed_ = true;
@@ -161,7 +161,7 @@ std::error_code StreamDescriptor::wait_for_arrival(Kind kind) {
   if constexpr (kPerturb) yield_local();
   bool armed = false;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     armed = armed_;
     // The request may have delivered and ended after the caller looked.
     if (!armed && (first_ < arrived_.size() || failure_ != 0 || ended_)) return {};
@@ -201,7 +201,7 @@ std::size_t StreamDescriptor::take_bytes_locked(std::span<char> buffer) noexcept
 IoResult StreamDescriptor::do_read(std::span<char> buffer) {
   const auto attempt = [&]() noexcept {
     {
-      const std::lock_guard lock(mutex_);
+      const LockGuard lock(mutex_);
       if (const std::size_t n = take_bytes_locked(buffer); n > 0) return Attempt::done(n);
       if (failure_ != 0) return Attempt::failed(std::exchange(failure_, 0));
       if (ended_) return Attempt::done(0);
@@ -219,7 +219,7 @@ IoResult StreamDescriptor::do_read(std::span<char> buffer) {
 std::error_code StreamDescriptor::do_wait_readable() {
   const auto attempt = [&]() noexcept {
     {
-      const std::lock_guard lock(mutex_);
+      const LockGuard lock(mutex_);
       if (first_ < arrived_.size() || failure_ != 0 || ended_) return Attempt::done(1);
       if (armed_ || !starved_) return Attempt::must_wait();
     }
@@ -234,7 +234,7 @@ AcceptResult StreamDescriptor::do_accept(sockaddr* peer, socklen_t room) {
   socklen_t peer_size = 0;
   const auto attempt = [&]() noexcept {
     {
-      const std::lock_guard lock(mutex_);
+      const LockGuard lock(mutex_);
       if (first_ < arrived_.size()) {
         const int accepted = arrived_[first_++].id;
         forget_taken_locked();
@@ -260,7 +260,7 @@ void StreamDescriptor::interrupt(Side side) noexcept {
 void StreamDescriptor::cancel_requests() noexcept {
   std::shared_ptr<Ring> ring;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (!armed_ || cancelling_) return;
     cancelling_ = true;
     ring = ring_;

@@ -44,7 +44,7 @@ class RingDescriptor : public Descriptor {
   static void poll_done(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
 
   SpinMutex polls_mutex_;
-  PollRequest* polls_[2] = {nullptr, nullptr};  // the waits in flight; guarded by polls_mutex_
+  PollRequest* polls_[2] WEFT_GUARDED_BY(polls_mutex_) = {nullptr, nullptr};  // the waits in flight
 };
 
 // A stream's multishot request, whose memory is part of the descriptor.
@@ -54,7 +54,7 @@ class RingDescriptor : public Descriptor {
 // thread that submitted the request, and late when that thread computes. So a request that another machine armed than
 // the one that delivers is cancelled, and the reader arms anew. (Who arms nearly always submits, too. Where not, the
 // next holder submits the request, which is at worst late.)
-// mutex_ guards all that stands below it. All that lies in arrived_ came from ring_, because arm() is called only when
+// All that lies in arrived_ came from ring_, because arm() is called only when
 // arrived_ is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
@@ -83,10 +83,10 @@ class StreamDescriptor final : public RingDescriptor {
     StreamDescriptor& descriptor;
   };
   static void delivered(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
-  bool deliver_locked(Ring& ring, const io_uring_cqe& cqe);
+  bool deliver_locked(Ring& ring, const io_uring_cqe& cqe) WEFT_REQUIRES(mutex_);
 
-  void forget_taken_locked() noexcept;
-  std::size_t take_bytes_locked(std::span<char> buffer) noexcept;
+  void forget_taken_locked() noexcept WEFT_REQUIRES(mutex_);
+  std::size_t take_bytes_locked(std::span<char> buffer) noexcept WEFT_REQUIRES(mutex_);
   // Waits for an arrival. Arms the request first when it is not in flight.
   std::error_code wait_for_arrival(Kind kind);
   bool arm(Kind kind);
@@ -95,16 +95,16 @@ class StreamDescriptor final : public RingDescriptor {
   Multishot request_;
   WaitWord arrivals_;
   SpinMutex mutex_;
-  std::vector<Arrival> arrived_;  // from first_ on
-  std::size_t first_ = 0;
-  int failure_ = 0;  // errno's number of a request that failed; reported once
-  Kind kind_ = Kind::receive;
-  bool ended_ = false;  // the peer finished sending
-  bool armed_ = false;
-  bool cancelling_ = false;
-  bool starved_ = false;  // the last request ended because the ring had no buffer
-  std::shared_ptr<Ring> ring_;
-  const Machine* armed_by_ = nullptr;
+  std::vector<Arrival> arrived_ WEFT_GUARDED_BY(mutex_);  // from first_ on
+  std::size_t first_ WEFT_GUARDED_BY(mutex_) = 0;
+  int failure_ WEFT_GUARDED_BY(mutex_) = 0;  // errno's number of a request that failed; reported once
+  Kind kind_ WEFT_GUARDED_BY(mutex_) = Kind::receive;
+  bool ended_ WEFT_GUARDED_BY(mutex_) = false;  // the peer finished sending
+  bool armed_ WEFT_GUARDED_BY(mutex_) = false;
+  bool cancelling_ WEFT_GUARDED_BY(mutex_) = false;
+  bool starved_ WEFT_GUARDED_BY(mutex_) = false;  // the last request ended because the ring had no buffer
+  std::shared_ptr<Ring> ring_ WEFT_GUARDED_BY(mutex_);
+  const Machine* armed_by_ WEFT_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace weft::rt

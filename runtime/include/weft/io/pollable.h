@@ -13,8 +13,8 @@
 // same time. A goroutine that waits for reading and one that waits for writing do not hinder each other; goroutines
 // that wait for the same take turns.
 // Lifetime: the descriptor is not owned, unless PollableOptions says so. Its owner keeps it open while a wait is in
-// flight. When no wait is in flight, nothing in the kernel refers to it: the owner may close it, and the next wait then
-// returns EBADF, or waits for the file that has got the number meanwhile. The last handle that goes closes the Pollable.
+// flight. At any other time nothing in the kernel refers to it, and the owner may close it. The next wait then returns
+// EBADF, or waits for the file that has got the number meanwhile. The last handle that goes closes the Pollable.
 // Blocking: the waits park the calling goroutine, never its thread. make() and the waits are for goroutines only.
 // Cancellation: a deadline that passes, or close(), wakes the waits in flight.
 //
