@@ -52,6 +52,7 @@ PUBLIC_ROOMS = {
             "detail/select_core detail/wait_queue",
     "time": "time testing/bubble",
     "context": "context",
+    "io": "io/pollable",
     "control": "debug goroutine_local stats weft",
     "group": "errgroup task_group detail/task_call",
 

@@ -20,7 +20,7 @@ constexpr std::size_t kV4MappedPrefixSize = 12;
 // Room for the longest text of an IPv6 address without scope, and a zero.
 using IpText = std::array<char, INET6_ADDRSTRLEN>;
 
-// Reads the scope of an address: the number of an interface or its name. False: there is no such interface.
+// Reads the scope of an address: the number of an interface or its name. Returns false when there is no such interface.
 bool parse_scope(std::string_view text, std::uint32_t& scope) {
   const char* const end = text.data() + text.size();
   const auto [p, ec] = std::from_chars(text.data(), end, scope);
@@ -30,7 +30,7 @@ bool parse_scope(std::string_view text, std::uint32_t& scope) {
   return scope != 0;
 }
 
-// False: `text` is no IP address.
+// Returns false when `text` is no IP address.
 bool parse_ip(std::string_view text, IpAddress& ip) {
   const std::size_t percent = text.find('%');
   const std::string_view digits = text.substr(0, percent);

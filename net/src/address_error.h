@@ -10,12 +10,12 @@
 
 namespace weft::net {
 
-// "address foo: missing port in address"
+// Returns the error "address foo: missing port in address".
 inline Unexpected address_error(std::string_view address, std::string_view reason) {
   return Unexpected(Error::text("address " + std::string(address) + ": " + std::string(reason)));
 }
 
-// Reads a port; false when it is empty or no number of 16 bits.
+// Reads a port. Returns false when the text is empty or is no number of 16 bits.
 inline bool parse_port(std::string_view text, std::uint16_t& port) noexcept {
   const char* const end = text.data() + text.size();
   const auto [p, ec] = std::from_chars(text.data(), end, port);

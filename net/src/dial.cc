@@ -1,11 +1,13 @@
 #include "weft/net/dial.h"
 
-#include <cerrno>
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "net/src/resolve.h"
 #include "net/src/sockaddr.h"
 #include "net/src/socket.h"
+#include "runtime/src/base/errno.h"
 #include "runtime/src/context/hook.h"
 #include "weft/time_point.h"
 
@@ -23,17 +25,24 @@ rt::Nanos dial_deadline(const Context& ctx, const DialOptions& options) {
   return deadline;
 }
 
-// A context that ends wakes the connect by a deadline in the past.
+// A context that ends wakes the connect: it sets a deadline in the past.
 void abort_connect(void* descriptor) noexcept {
   static_cast<rt::Descriptor*>(descriptor)->set_deadline(rt::Side::write, kPast);
 }
 
-Result<Conn> connect_to(const Context& ctx, const Address& address, rt::Nanos deadline) {
+// Returns the peer's address after a connect to `address`, or none when only the kernel knows it: a connect to the
+// unspecified address goes to this machine.
+Address peer_of(const Address& address) {
+  if (address.ip().is_unspecified()) return {};
+  return {address.ip().unmapped(), address.port()};
+}
+
+Result<Conn> connect_to(const Context& ctx, std::string_view network, const Address& address, rt::Nanos deadline) {
   const SocketAddress socket_address(address);
   const int fd = open_tcp_socket(socket_address.family());
-  if (fd < 0) return Unexpected(Error(std::error_code(errno, std::system_category()), "socket"));
+  if (fd < 0) return Unexpected(Error(rt::last_system_error(), "socket"));
   set_tcp_defaults(fd);
-  DescriptorHandle descriptor = make_descriptor_handle(fd);
+  DescriptorHandle descriptor = make_descriptor_handle(fd, rt::FdKind::tcp);
   if (deadline != rt::kNever) descriptor->set_deadline(rt::Side::write, deadline);
 
   rt::DoneHook hook(&abort_connect, descriptor.get());
@@ -46,9 +55,7 @@ Result<Conn> connect_to(const Context& ctx, const Address& address, rt::Nanos de
   }
   if (ec) return Unexpected(Error(ec, "connect"));
   descriptor->set_deadline(rt::Side::write, rt::kNever);
-  const Address local = local_address_of(fd);
-  const Address remote = remote_address_of(fd);
-  return make_tcp_conn(std::move(descriptor), local, remote);
+  return make_tcp_conn(std::move(descriptor), network, peer_of(address));
 }
 
 }  // namespace
@@ -61,7 +68,7 @@ Result<Conn> dial(const Context& ctx, std::string_view network, std::string_view
   Error first;
   for (const Address& candidate : *candidates) {
     if (const Error done = ctx.err()) return Unexpected(done.wrap(what + " " + std::string(address)));
-    Result<Conn> conn = connect_to(ctx, candidate, deadline);
+    Result<Conn> conn = connect_to(ctx, network_name(network), candidate, deadline);
     if (conn) return conn;
     if (!first) first = conn.error().wrap(what + " " + to_string(candidate));
     if (first == Condition::deadline_exceeded || first == Condition::canceled) break;

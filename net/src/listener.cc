@@ -4,35 +4,35 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
+#include <string>
 #include <utility>
 
 #include "net/src/resolve.h"
 #include "net/src/sockaddr.h"
 #include "net/src/socket.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/base/errno.h"
 #include "weft/time.h"
 
 namespace weft::net {
 namespace {
 
-// The kernel takes down the io_uring of a process that died a few milliseconds after the process, and its listener with it: a service that is
-// restarted at once waits that long for its address.
+// The kernel takes down the io_uring of a process that died some milliseconds after the process, and its listener with
+// it. So a service that is restarted at once waits that long for its address.
 constexpr std::chrono::milliseconds kAddressGrace{50};
 constexpr std::chrono::milliseconds kAddressRetry{5};
-
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
 void set_flag(int fd, int level, int option, bool on) noexcept {
   const int value = on ? 1 : 0;
   ::setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-// A listening socket; the error names the system call.
+// Returns a listening socket. The error names the system call.
 Result<int> open_listener(const Address& address, bool dual_stack, const ListenOptions& options) {
   const SocketAddress socket_address(address);
   const int fd = open_tcp_socket(socket_address.family());
-  if (fd < 0) return Unexpected(Error(last_error(), "socket"));
+  if (fd < 0) return Unexpected(Error(rt::last_system_error(), "socket"));
   set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true);
   if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true);
   if (address.ip().is_v6()) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
@@ -45,7 +45,7 @@ Result<int> open_listener(const Address& address, bool dual_stack, const ListenO
     rc = ::listen(fd, options.backlog > 0 ? options.backlog : 1 << 20);
   }
   if (rc != 0) {
-    const std::error_code ec = last_error();
+    const std::error_code ec = rt::last_system_error();
     ::close(fd);
     return Unexpected(Error(ec, step));
   }
@@ -60,34 +60,35 @@ Result<int> open_listener_patiently(const Address& address, bool dual_stack, con
   }
 }
 
-}  // namespace
-
-class Listener::Impl {
+class TcpAcceptor final : public Acceptor {
  public:
-  Impl(DescriptorHandle descriptor, const Address& local) : descriptor_(std::move(descriptor)), local_(local) {}
+  TcpAcceptor(DescriptorHandle descriptor, std::string_view network, const Address& local)
+      : descriptor_(std::move(descriptor)), network_(network), local_(local) {}
 
-  Result<Conn> accept() {
-    const rt::AcceptResult accepted = descriptor_->accept();
-    if (accepted.ec) return Unexpected(Error(accepted.ec, "accept tcp " + to_string(local_)));
-    const Address local = local_address_of(accepted.fd);
-    const Address remote = remote_address_of(accepted.fd);
-    return make_tcp_conn(make_descriptor_handle(accepted.fd), local, remote);
+  Result<Conn> accept() override {
+    SocketAddress peer;
+    const rt::AcceptResult accepted = descriptor_->accept(peer.data(), SocketAddress::capacity());
+    if (accepted.ec) {
+      return Unexpected(Error(accepted.ec, "accept " + std::string(network_) + " " + to_string(local_)));
+    }
+    peer.resize(accepted.peer_size);
+    return make_tcp_conn(make_descriptor_handle(accepted.fd, rt::FdKind::tcp), network_, peer.address());
   }
-  std::error_code close() { return descriptor_->close(); }
-  void set_deadline(TimePoint deadline) {
-    descriptor_->set_deadline(rt::Side::read, deadline == kNoDeadline ? rt::kNever : rt::to_nanos(deadline));
-  }
-  const Address& address() const { return local_; }
+  std::error_code close() override { return descriptor_->close(); }
+  void set_deadline(TimePoint deadline) override { descriptor_->set_deadline(rt::Side::read, rt::to_nanos(deadline)); }
+  Address address() const override { return local_; }
+  std::string_view network() const override { return network_; }
 
  private:
   const DescriptorHandle descriptor_;
+  const std::string_view network_;
   const Address local_;
 };
 
-Result<Conn> Listener::accept() { return impl_->accept(); }
-std::error_code Listener::close() { return impl_->close(); }
-void Listener::set_deadline(TimePoint deadline) { impl_->set_deadline(deadline); }
-Address Listener::address() const { return impl_->address(); }
+}  // namespace
+
+Address Acceptor::address() const { return {}; }
+std::string_view Acceptor::network() const { return {}; }
 
 Result<Listener> listen(std::string_view network, std::string_view address, ListenOptions options) {
   const std::string what = "listen " + std::string(network);
@@ -98,14 +99,15 @@ Result<Listener> listen(std::string_view network, std::string_view address, List
     const bool dual_stack = candidate.ip().is_unspecified() && network == "tcp";
     fd = open_listener_patiently(candidate, dual_stack, options);
     if (fd) break;
-    // The next candidate only where the first can't exist: a machine without IPv6.
+    // The next candidate is tried only where this one can't exist: a machine without IPv6.
     if (fd.error().code() != std::errc::address_family_not_supported &&
         fd.error().code() != std::errc::address_not_available)
       break;
   }
   if (!fd) return Unexpected(fd.error().wrap(what + " " + std::string(address)));
   const Address local = local_address_of(*fd);
-  return Listener(std::make_shared<Listener::Impl>(make_descriptor_handle(*fd), local));
+  DescriptorHandle descriptor = make_descriptor_handle(*fd, rt::FdKind::stream);
+  return Listener(std::make_shared<TcpAcceptor>(std::move(descriptor), network_name(network), local));
 }
 
 }  // namespace weft::net

@@ -8,23 +8,31 @@
 namespace weft::net {
 namespace {
 
-struct Families {
+struct Network {
+  std::string_view name;
   bool v4;
   bool v6;
 };
 
-Result<Families> families_of(std::string_view network) {
-  if (network == "tcp") return Families{true, true};
-  if (network == "tcp4") return Families{true, false};
-  if (network == "tcp6") return Families{false, true};
-  return Unexpected(Error::text("unknown network " + std::string(network)));
+constexpr Network kNetworks[] = {{"tcp", true, true}, {"tcp4", true, false}, {"tcp6", false, true}};
+
+const Network* find_network(std::string_view name) noexcept {
+  for (const Network& network : kNetworks) {
+    if (network.name == name) return &network;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
+std::string_view network_name(std::string_view network) noexcept {
+  const Network* const known = find_network(network);
+  return known != nullptr ? known->name : std::string_view();
+}
+
 Result<std::vector<Address>> resolve(std::string_view network, std::string_view address, Purpose purpose) {
-  const Result<Families> families = families_of(network);
-  if (!families) return Unexpected(families.error());
+  const Network* const known = find_network(network);
+  if (known == nullptr) return Unexpected(Error::text("unknown network " + std::string(network)));
   const Result<HostPort> parts = split_host_port(address);
   if (!parts) return Unexpected(parts.error());
 
@@ -33,7 +41,7 @@ Result<std::vector<Address>> resolve(std::string_view network, std::string_view 
 
   std::vector<Address> addresses;
   const auto add = [&](const IpAddress& ip) {
-    if (ip.is_v4() ? families->v4 : families->v6) addresses.emplace_back(ip, port);
+    if (ip.is_v4() ? known->v4 : known->v6) addresses.emplace_back(ip, port);
   };
   if (parts->host.empty() && purpose == Purpose::listen) {
     add(IpAddress::any_v6());

@@ -13,7 +13,7 @@ namespace weft::net {
 class SocketAddress {
  public:
   SocketAddress() noexcept : storage_{} {}
-  // Empty when there is no such socket address: for none, and for a path or name that the system has no room for.
+  // It is empty when there is no such socket address: for none, and for a path or name that the system has no room for.
   explicit SocketAddress(const Address& address) noexcept;
 
   bool empty() const noexcept { return length_ == 0; }

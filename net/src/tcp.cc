@@ -2,12 +2,13 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <cerrno>
-#include <string>
 #include <utility>
 
 #include "net/src/sockaddr.h"
 #include "net/src/socket.h"
+#include "runtime/src/base/clock.h"
+#include "runtime/src/base/errno.h"
+#include "runtime/src/base/spin_mutex.h"
 #include "weft/net/conn.h"
 
 namespace weft::net {
@@ -28,8 +29,8 @@ Address address_of(int fd, NameFn name) {
 
 class TcpStream final : public Stream {
  public:
-  TcpStream(DescriptorHandle descriptor, const Address& local, const Address& remote)
-      : descriptor_(std::move(descriptor)), local_(local), remote_(remote) {}
+  TcpStream(DescriptorHandle descriptor, std::string_view network, const Address& remote)
+      : descriptor_(std::move(descriptor)), network_(network), remote_(remote) {}
 
   IoResult read(std::span<char> buffer) override { return descriptor_->read(buffer); }
   IoResult writev(std::span<const std::string_view> parts) override { return descriptor_->writev(parts); }
@@ -39,27 +40,53 @@ class TcpStream final : public Stream {
   std::error_code close_write() override { return half_close(SHUT_WR); }
   void set_read_deadline(TimePoint deadline) override { set_deadline(rt::Side::read, deadline); }
   void set_write_deadline(TimePoint deadline) override { set_deadline(rt::Side::write, deadline); }
-  Address local_address() const override { return local_; }
-  Address remote_address() const override { return remote_; }
+  Address local_address() const override { return ask(local_, &::getsockname); }
+  Address remote_address() const override { return ask(remote_, &::getpeername); }
+  std::string_view network() const override { return network_; }
+
+  IoResult send_file(int file, std::uint64_t offset, std::size_t count) override {
+    const IoResult sent = descriptor_->send_file(file, offset, count);
+    // The kernel copies from files that it can map, and refuses the others before the first byte.
+    const bool refused = sent.ec == std::errc::invalid_argument || sent.ec == std::errc::function_not_supported;
+    return refused && sent.n == 0 ? Stream::send_file(file, offset, count) : sent;
+  }
 
  private:
   std::error_code half_close(int how) {
-    return descriptor_->with_fd([how](int fd) {
-      return ::shutdown(fd, how) == 0 ? std::error_code() : std::error_code(errno, std::system_category());
-    });
+    return descriptor_->with_fd(
+        [how](int fd) { return ::shutdown(fd, how) == 0 ? std::error_code() : rt::last_system_error(); });
   }
-  void set_deadline(rt::Side side, TimePoint deadline) {
-    descriptor_->set_deadline(side, deadline == kNoDeadline ? rt::kNever : rt::to_nanos(deadline));
+  void set_deadline(rt::Side side, TimePoint deadline) { descriptor_->set_deadline(side, rt::to_nanos(deadline)); }
+
+  // Most connections are never asked, so accepting one costs no system call for its addresses.
+  Address ask(Address& known, NameFn name) const {
+    {
+      const LockGuard lock(addresses_mutex_);
+      if (!known.is_none()) return known;
+    }
+    Address found;
+    static_cast<void>(descriptor_->with_fd([&](int fd) {
+      found = address_of(fd, name);
+      return std::error_code();
+    }));
+    // A late answer may be none, because the peer has gone; then another goroutine's earlier one stays.
+    const LockGuard lock(addresses_mutex_);
+    if (known.is_none()) known = found;
+    return known;
   }
 
   const DescriptorHandle descriptor_;
-  const Address local_;
-  const Address remote_;
+  const std::string_view network_;
+  mutable rt::SpinMutex addresses_mutex_;  // guards the two addresses, which are none until they are known
+  mutable Address local_;
+  mutable Address remote_;
 };
 
 }  // namespace
 
-DescriptorHandle make_descriptor_handle(int fd) { return DescriptorHandle(rt::make_descriptor(fd)); }
+DescriptorHandle make_descriptor_handle(int fd, rt::FdKind kind) {
+  return DescriptorHandle(rt::make_descriptor(fd, kind));
+}
 
 int open_tcp_socket(int family) noexcept {
   return ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -74,25 +101,9 @@ void set_tcp_defaults(int fd) noexcept {
 }
 
 Address local_address_of(int fd) { return address_of(fd, &::getsockname); }
-Address remote_address_of(int fd) { return address_of(fd, &::getpeername); }
 
-Conn make_tcp_conn(DescriptorHandle descriptor, const Address& local, const Address& remote) {
-  return Conn(std::make_shared<TcpStream>(std::move(descriptor), local, remote));
-}
-
-IoResult Conn::read_full(std::span<char> buffer) {
-  IoResult total;
-  while (total.n < buffer.size() && !total.ec) {
-    const IoResult part = read(buffer.subspan(total.n));
-    total.n += part.n;
-    total.ec = part.ec;
-  }
-  return total;
-}
-
-Error Conn::error(std::string_view operation, std::error_code ec) const {
-  if (!ec || ec == Condition::eof) return ec;  // the end of a stream is bare, as Go has it
-  return {ec, std::string(operation) + " tcp " + to_string(local_address()) + "->" + to_string(remote_address())};
+Conn make_tcp_conn(DescriptorHandle descriptor, std::string_view network, const Address& remote) {
+  return Conn(std::make_shared<TcpStream>(std::move(descriptor), network, remote));
 }
 
 }  // namespace weft::net

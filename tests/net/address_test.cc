@@ -223,7 +223,7 @@ TEST(Address, HasTheAccessorsOfItsKind) {
   EXPECT_EQ(moved, ip);
 }
 
-// Each differs from the others in one part; they stand in their order.
+// Each address differs from the others in one part. They stand in their order.
 TEST(Address, IsOrderedAndHashed) {
   const auto at = [](const char* text) { return Address::parse(text).value(); };
   const std::vector<Address> in_order = {
@@ -257,7 +257,7 @@ TEST(Address, IsOrderedAndHashed) {
   EXPECT_LE(sizeof(Address), 48u);
 }
 
-// What the system calls take, and what is made of what they give.
+// Socket addresses as system calls take them, and addresses made of what system calls return.
 TEST(Address, GoesThroughTheSystemsForm) {
   const std::string longest(107, 'x');
   for (const Address& address : {

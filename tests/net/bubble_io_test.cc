@@ -63,7 +63,7 @@ WEFT_MATRIX_TEST(BubbleIo, HoldsTheClock) {
   });
 }
 
-// They are instants of the bubble's clock, whatever the real time.
+// Deadlines are instants of the bubble's clock, whatever the real time is.
 WEFT_MATRIX_TEST(BubbleIo, Deadlines) {
   bubble([] {
     Pair pair = connect_pair();
@@ -80,7 +80,7 @@ WEFT_MATRIX_TEST(BubbleIo, Deadlines) {
     pair.client.set_deadline(weft::now());
     EXPECT_EQ(pair.client.write({&byte, 1}).ec, Condition::deadline_exceeded);
 
-    // Later ones leave the timer where it is, for it to find out when it fires.
+    // A later deadline leaves the timer where it is. The timer finds out when it fires.
     for (const auto step : {1min, 2min, 3min}) pair.client.set_deadline(weft::now() + step);
     weft::sleep(2min);
     EXPECT_EQ(pair.client.write({&byte, 1}).n, 1u);

@@ -1,4 +1,5 @@
-// I/O goes on when the processor that it belongs with has other things to do: its thread computes, blocks or ends, or it retires.
+// I/O goes on when its processor has other things to do: the processor's thread computes, blocks or ends, or the
+// processor retires.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -94,7 +95,7 @@ class Echo {
   weft::WaitGroup group_;
 };
 
-// `busy(over)` keeps threads busy until over() is true. It is only when round trips went on meanwhile.
+// `busy(over)` keeps threads busy until over() is true, which it becomes only when round trips have gone on meanwhile.
 void expect_round_trips_during(const std::function<void(const std::function<bool()>& over)>& busy) {
   Echo echo(4);
   EXPECT_TRUE(eventually([&] { return echo.trips() >= 20; }));
@@ -146,9 +147,9 @@ WEFT_MATRIX_TEST(BusyProcessor, RoundTripsGoOnWhileALockedGoroutineComputes) {
   });
 }
 
-#ifndef WEFT_TSAN  // which takes the clone for a fork, and forgets what it knew of the threads
+#ifndef WEFT_TSAN  // TSan takes the clone for a fork, and forgets what it knew of the threads.
 
-// The thread sleeps as in a page fault on a slow disk: nothing but the end of what it waits for brings it back.
+// The thread sleeps as in a page fault on a slow disk: it comes back only when what it waits for has ended.
 void sleep_uninterruptibly_until_readable(int fd) {
   constexpr std::size_t kStack = 64 * 1024;
   const auto stack = std::make_unique<char[]>(kStack);
@@ -159,14 +160,14 @@ void sleep_uninterruptibly_until_readable(int fd) {
     ::syscall(SYS_exit, 0);
     return 0;
   };
-  // Until the child ends the kernel lets nothing but a fatal signal through to the thread that made it.
+  // Until the child ends, the kernel lets only a fatal signal through to the thread that made it.
   const pid_t pid = ::clone(child, stack.get() + kStack, CLONE_VM | CLONE_VFORK | SIGCHLD, &fd);
   ASSERT_GT(pid, 0);
   ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
 }
 
 WEFT_MATRIX_TEST(BusyProcessor, WakeUpsDoNotWaitForAThreadThatSleepsUninterruptibly) {
-  weft::sleep(1ms);  // in the poller: whatever this thread asked the kernel for is asked for now
+  weft::sleep(1ms);  // In the poller, the thread hands the kernel all requests that it has prepared.
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   auto ping = weft::make_chan<int>();
@@ -180,7 +181,7 @@ WEFT_MATRIX_TEST(BusyProcessor, WakeUpsDoNotWaitForAThreadThatSleepsUninterrupti
     for (int i = 0; i < 20; ++i) {
       ping.send(i);
       EXPECT_EQ(pong.recv(), i);
-      std::this_thread::sleep_for(1ms);  // everybody falls asleep again
+      std::this_thread::sleep_for(1ms);  // until everybody is asleep again
     }
     over.store(true, std::memory_order_release);
     ping.close();
@@ -196,7 +197,7 @@ WEFT_MATRIX_TEST(BusyProcessor, WakeUpsDoNotWaitForAThreadThatSleepsUninterrupti
 
 #endif
 
-// What a goroutine does itself where it is left without a processor, or is on a thread of its own.
+// What a goroutine does by itself when it has no processor, or is on a thread of its own.
 WEFT_MATRIX_TEST(BusyProcessor, HogsBlockersAndLockedGoroutinesDoIO) {
   Echo echo(2);
   weft::WaitGroup group;
@@ -238,7 +239,7 @@ WEFT_MATRIX_TEST(BusyProcessor, ConnectionsOutliveTheThreadThatMadeTheRequests) 
   }
 }
 
-// Idle connections: nothing but the request that is armed would wake them.
+// The connections are idle: only the request that is armed would wake them.
 WEFT_MATRIX_TEST(BusyProcessor, IdleReadersOutliveTheThreadThatMadeTheRequests) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   const std::string address = "127.0.0.1:" + std::to_string(listener.address().port());
@@ -261,7 +262,7 @@ WEFT_MATRIX_TEST(BusyProcessor, IdleReadersOutliveTheThreadThatMadeTheRequests) 
     }
     for (auto& client : clients) EXPECT_EQ(client.write("x").n, 1u);
     EXPECT_TRUE(eventually([&] { return got.load(std::memory_order_acquire) == kConns; }));
-    // The readers wait in whatever processor's poller; every thread that there is goes.
+    // The readers wait in any processor's poller, so every thread ends.
     for (int i = 0; i < 12; ++i) {
       weft::WaitGroup group;
       group.go([] {
@@ -278,7 +279,7 @@ WEFT_MATRIX_TEST(BusyProcessor, IdleReadersOutliveTheThreadThatMadeTheRequests) 
   EXPECT_FALSE(listener.close());
 }
 
-// --- set_procs ---------------------------------------------------------------------------------------------------------
+// --- set_procs -------------------------------------------------------------------------------------------------------
 
 WEFT_MATRIX_TEST(BusyProcessor, RoundTripsGoOnWhileTheNumberChanges) {
   Echo echo(8);
@@ -290,7 +291,7 @@ WEFT_MATRIX_TEST(BusyProcessor, RoundTripsGoOnWhileTheNumberChanges) {
   }
 }
 
-// Connections whose poller belongs to a processor that is out of service, idle for a while.
+// The connections' poller belongs to a processor that is out of service, and they are idle for a while.
 WEFT_MATRIX_TEST(BusyProcessor, ConnectionsOfARetiredProcessorGoOn) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   const std::string address = "127.0.0.1:" + std::to_string(listener.address().port());
@@ -324,7 +325,7 @@ WEFT_MATRIX_TEST(BusyProcessor, ConnectionsOfARetiredProcessorGoOn) {
   EXPECT_FALSE(listener.close());
 }
 
-// The thread of the retired processor computes: another takes what has come for its connections.
+// The thread of the retired processor computes: another thread takes what has come for its connections.
 WEFT_MATRIX_TEST(BusyProcessor, ConnectionsOfARetiredProcessorWithAHogGoOn) {
   Echo echo(8);
   for (int round = 0; round < 3; ++round) {

@@ -44,7 +44,7 @@ struct Pair {
   Conn server;
 };
 
-// Two ends of one TCP connection on loopback.
+// Returns the two ends of a TCP connection on loopback.
 Pair connect_pair() {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   Pair pair;
@@ -99,7 +99,8 @@ WEFT_MATRIX_TEST(Conn, EchoesBothWays) {
   EXPECT_EQ(client.remote_address(), server.local_address());
 }
 
-// More than the receive buffers and socket buffers hold: the writer must wait, nothing is lost or reordered.
+// It is more than the receive buffers and the socket buffers hold. The writer must wait, and nothing is lost or
+// reordered.
 WEFT_MATRIX_TEST(Conn, CarriesMoreThanFitsInBuffers) {
   const Pair p = connect_pair();
   const std::string sent = pattern(6'000'000);
@@ -305,7 +306,7 @@ WEFT_MATRIX_TEST(Conn, ConcurrentWritesAreWhole) {
   writers.wait();
 }
 
-// Many connections at once, moving between processors.
+// There are many connections at once, whose goroutines move between processors.
 WEFT_MATRIX_TEST(Conn, ManyConnectionsEcho) {
   constexpr int kConns = 60;
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
@@ -357,7 +358,7 @@ WEFT_MATRIX_TEST(Conn, ErrorTextNamesTheAddresses) {
                       "->127.0.0.1:" + std::to_string(p.client.local_address().port()) + ": i/o timeout");
 }
 
-// A deadline and data that come at the same moment: whoever wins, the data is still there when the deadline has been moved.
+// A deadline and data come at the same moment. Whoever wins, the data is still there when the deadline has been moved.
 WEFT_MATRIX_TEST(Conn, DeadlineAndDataTogetherLoseNothing) {
   for (int i = 0; i < 40; ++i) {
     Pair p = connect_pair();
@@ -369,7 +370,7 @@ WEFT_MATRIX_TEST(Conn, DeadlineAndDataTogetherLoseNothing) {
     wg.go([&] { first.result = p.server.read({&first.byte, 1}); });
     if (i % 2 == 0) weft::sleep(1ms);
     ASSERT_FALSE(p.client.write("b").ec);
-    spin_for(200us);  // the event is there, and nobody has looked
+    spin_for(200us);  // The event has come, and nobody has looked.
     p.server.set_read_deadline(in(-1s));
     wg.wait();
     if (first.result.n == 1) continue;
@@ -384,8 +385,8 @@ WEFT_MATRIX_TEST(Conn, DeadlineOfThisMomentHasPassed) {
   Pair p = connect_pair();
   ASSERT_FALSE(p.client.write("x").ec);
   for (int i = 0; i < 20; ++i) {
-    weft::sleep(1ms);  // the processor looks at its clock
-    spin_for(50us);    // and for so long it does not
+    weft::sleep(1ms);  // The processor looks at its clock,
+    spin_for(50us);    // and for so long it does not look again.
     p.server.set_read_deadline(std::chrono::steady_clock::now());
     char byte = 0;
     ASSERT_EQ(p.server.read({&byte, 1}).ec, Condition::deadline_exceeded);
@@ -419,7 +420,8 @@ WEFT_MATRIX_TEST(Conn, YieldingGoroutineDoesNotStarveIo) {
   wg.wait();
 }
 
-// Short messages and the end of stream together, read by a goroutine that moves between processors: the last bytes arrive.
+// Short messages and the end of stream come together, to a goroutine that moves between processors. The last bytes
+// arrive.
 WEFT_MATRIX_TEST(Conn, DataBeforeTheEndOfStreamArrives) {
   weft::WaitGroup wg;
   for (int g = 0; g < 4; ++g) {
@@ -441,7 +443,7 @@ WEFT_MATRIX_TEST(Conn, DataBeforeTheEndOfStreamArrives) {
   wg.wait();
 }
 
-// TCP's urgent byte splits what the kernel hands out; what is behind it must not wait for more to come.
+// TCP's urgent byte splits what the kernel hands out. What comes after it must not wait for more to come.
 WEFT_MATRIX_TEST(Conn, UrgentDataDoesNotStallTheStream) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   const int raw = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -467,8 +469,9 @@ std::size_t open_files() {
   return n;
 }
 
-// Handles may outlive the runtime, and even meet the next one, which may have another poller. Rounds leave no file open, but for those of
-// a runtime whose threads were so slow to stop that it was abandoned: that is no matter of every round.
+// Handles may outlive the runtime, and even meet the next one, which may have another poller. A round leaves no file
+// open, unless its runtime was abandoned because its threads were too slow to stop. That does not happen in every
+// round.
 TEST(Conn, OutlivesItsRuntime) {
   const auto use = [](const char* poller, const std::function<void()>& body) {
     ::setenv("WEFT_POLLER", poller, 1);

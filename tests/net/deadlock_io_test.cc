@@ -1,4 +1,4 @@
-// A goroutine that waits for the network may be woken: no deadlock. In child processes.
+// A goroutine that waits for the network may be woken, so it is in no deadlock. The tests run in child processes.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ class DeadlockIoDeathTest : public ::testing::Test {
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 };
 
-// The child ends by its own alarm unless a deadlock is reported, which takes a fraction of that.
+// The child ends by its own alarm, unless a deadlock is reported. The report takes a fraction of the alarm's time.
 void run_with_alarm(void (*body)(), const char* poller, int procs) {
   ::setenv("WEFT_POLLER", poller, 1);
   weft::run(
@@ -62,7 +62,7 @@ TEST_F(DeadlockIoDeathTest, NotWithARead) {
   }
 }
 
-// Sockets that nobody waits on wake nobody.
+// A socket that nobody waits for wakes nobody.
 TEST_F(DeadlockIoDeathTest, ReportedWithAnIdleListener) {
   const auto body = [] {
     auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();

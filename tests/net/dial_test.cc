@@ -21,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using weft::Condition;
 
-// A listener whose queue is full drops further connection attempts on the floor: a black hole on loopback.
+// A listener whose queue is full drops further attempts to connect: it is a black hole on loopback.
 class BlackHole {
  public:
   BlackHole() {
@@ -57,7 +57,7 @@ class BlackHole {
  private:
   static int open_socket() { return ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
 
-  // Of a listener, tcpi_unacked is the length of the queue and tcpi_sacked its backlog.
+  // For a listener, tcpi_unacked is the length of the queue and tcpi_sacked is its backlog.
   tcp_info queue() const {
     tcp_info info{};
     socklen_t size = sizeof(info);
@@ -120,7 +120,7 @@ WEFT_MATRIX_TEST(Dial, ConnectedNoLongerCaresForItsContext) {
     auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
     auto [ctx, cancel] = weft::with_timeout(weft::background(), timeout);
     auto client = weft::net::dial(ctx, "tcp", weft::net::to_string(listener.address()));
-    // There is nothing to see yet where the machine is too slow to connect in time.
+    // When the machine is too slow to connect in time, there is nothing to see yet.
     if (!client && client.error() == Condition::deadline_exceeded && timeout < 30s) continue;
     ASSERT_TRUE(client.has_value()) << client.error().message();
     auto server = listener.accept().value();

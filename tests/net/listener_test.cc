@@ -104,7 +104,7 @@ WEFT_MATRIX_TEST(Listener, SaysWhatIsWrongWithAnAddress) {
   EXPECT_EQ(error_of("tcp", "192.0.2.1:0"), "listen tcp 192.0.2.1:0: bind: cannot assign requested address");
 }
 
-// Clients that were never accepted learn of the close, though a handle of the listener lives on.
+// Clients that were never accepted learn of the close, although a handle of the listener lives on.
 WEFT_MATRIX_TEST(Listener, CloseDropsWhoWasNotAccepted) {
   auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
   std::vector<weft::net::Conn> clients;
@@ -112,7 +112,7 @@ WEFT_MATRIX_TEST(Listener, CloseDropsWhoWasNotAccepted) {
     clients.push_back(weft::net::dial(weft::background(), "tcp", address_of(listener)).value());
   };
   connect();
-  auto accepted = listener.accept();  // io_uring goes on accepting by itself from here on
+  auto accepted = listener.accept();  // From here on io_uring accepts by itself.
   ASSERT_TRUE(accepted.has_value());
   for (int i = 0; i < 5; ++i) connect();
   weft::sleep(5ms);

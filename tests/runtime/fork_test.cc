@@ -328,8 +328,8 @@ Owned far_end;
 void open_ends() {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-  near_end.descriptor = weft::rt::make_descriptor(ends[0]);
-  far_end.descriptor = weft::rt::make_descriptor(ends[1]);
+  near_end.descriptor = weft::rt::make_descriptor(ends[0], weft::rt::FdKind::stream);
+  far_end.descriptor = weft::rt::make_descriptor(ends[1], weft::rt::FdKind::stream);
 }
 
 void echo() {
@@ -387,7 +387,7 @@ WEFT_MATRIX_TEST(Fork, ParentsIoGoesOn) {
   check();
   expect_refused(in_child([] { weft::go([] {}); }), "go()");
   check();
-  expect_refused(in_child([] { weft::rt::make_descriptor(0); }), "network I/O");
+  expect_refused(in_child([] { weft::rt::make_descriptor(0, weft::rt::FdKind::file); }), "network I/O");
   check();
 
   near_end.drop();

@@ -1,4 +1,4 @@
-// The choice of a poller: weft tries, or does as WEFT_POLLER says.
+// The choice of a poller: weft tries what the kernel has, or does what WEFT_POLLER says.
 #include <sys/socket.h>
 
 #include <gtest/gtest.h>
@@ -62,7 +62,7 @@ TEST(PollerDeathTest, WaitingForIoOnAPlainThreadIsFatal) {
           weft::run([] {
             int ends[2];
             EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-            weft::rt::Descriptor* const descriptor = weft::rt::make_descriptor(ends[0]);
+            weft::rt::Descriptor* const descriptor = weft::rt::make_descriptor(ends[0], weft::rt::FdKind::stream);
             std::thread([&] {
               char byte = 0;
               descriptor->read({&byte, 1});

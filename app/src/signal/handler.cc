@@ -1,5 +1,6 @@
 #include "app/src/signal/handler.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -72,6 +73,17 @@ int signal_event_fd() {
     return made;
   }();
   return fd;
+}
+
+int duplicate_signal_event_fd() {
+  const int fd = ::fcntl(signal_event_fd(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) throw std::system_error(errno, std::system_category(), "signal: eventfd");
+  return fd;
+}
+
+void clear_signal_event() noexcept {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t n = ::read(event_fd.load(std::memory_order_acquire), &count, sizeof(count));
 }
 
 SignalMask take_signals() noexcept { return arrived.exchange(0, std::memory_order_acquire); }

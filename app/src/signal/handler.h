@@ -29,6 +29,12 @@ std::string signal_name(int signal);
 // Returns the eventfd, which the first call makes. Throws std::system_error.
 int signal_event_fd();
 
+// Returns another number of the eventfd, which the caller closes. Throws std::system_error.
+int duplicate_signal_event_fd();
+
+// Makes the eventfd unreadable until the next signal arrives.
+void clear_signal_event() noexcept;
+
 // Returns the signals that arrived since the last call.
 SignalMask take_signals() noexcept;
 

@@ -1,13 +1,13 @@
 #include "app/src/signal/hub.h"
 
-#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
-#include "runtime/src/base/errno.h"
+#include "weft/error.h"
 #include "weft/go.h"
 
 namespace weft::app::detail {
@@ -31,7 +31,7 @@ SignalHub& SignalHub::instance() {
 std::shared_ptr<SignalSubscription> SignalHub::subscribe(SignalMask signals, SignalSubscription::Deliver deliver) {
   auto subscription = std::make_shared<SignalSubscription>(SignalSubscription{signals, std::move(deliver), {}});
   const std::lock_guard lock(mutex_);
-  if (descriptor_ == nullptr) start_reader_locked();
+  if (!arrivals_) start_reader_locked();
   try {
     hook_locked(signals);
   } catch (...) {
@@ -78,25 +78,25 @@ void SignalHub::unhook_locked(SignalMask signals) noexcept {
 }
 
 void SignalHub::start_reader_locked() {
-  const int fd = ::fcntl(signal_event_fd(), F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) throw std::system_error(rt::last_system_error(), "signal: eventfd");
-  descriptor_ = rt::make_descriptor(fd);
-  descriptor_->add_owner();  // the goroutine's
-  take_signals();            // nobody's: they came when the last subscription ended
+  const int fd = duplicate_signal_event_fd();
+  Result<io::Pollable> arrivals = io::Pollable::make(fd, {.owns_fd = true});
+  if (!arrivals) {
+    ::close(fd);
+    throw std::system_error(arrivals.error().code(), "signal: eventfd");
+  }
+  arrivals_ = *std::move(arrivals);
+  take_signals();  // nobody's: they came after the last subscription had ended
   reader_done_ = make_chan<int>();
-  go([this, descriptor = descriptor_, done = reader_done_] { read_until_closed(descriptor, done); });
+  go([this, arrivals = arrivals_, done = reader_done_] { read_until_closed(arrivals, done); });
 }
 
-void SignalHub::stop_reader_locked() noexcept {
-  rt::Descriptor* const descriptor = std::exchange(descriptor_, nullptr);
-  descriptor->close();
-  descriptor->drop_owner();
-}
+void SignalHub::stop_reader_locked() noexcept { static_cast<void>(std::exchange(arrivals_, {}).close()); }
 
-void SignalHub::read_until_closed(rt::Descriptor* descriptor, const Chan<int>& done) {
-  std::array<char, sizeof(std::uint64_t)> count;
-  while (!descriptor->read(count).ec) deliver(take_signals());
-  descriptor->drop_owner();
+void SignalHub::read_until_closed(const io::Pollable& arrivals, const Chan<int>& done) {
+  while (!arrivals.wait_readable()) {
+    clear_signal_event();
+    deliver(take_signals());
+  }
   done.close();
 }
 

@@ -1,8 +1,8 @@
 // SignalHub: who gets which signals, and the goroutine that delivers them.
 //
-// The goroutine exists while there are subscriptions. It reads the eventfd of handler.h through a descriptor of the
-// runtime's poller, made from a duplicate of the number, so that closing the descriptor (which ends the goroutine)
-// leaves the handlers' number open.
+// The goroutine exists while there are subscriptions. It waits for the eventfd of handler.h by a Pollable, which owns a
+// duplicate of the number. So a process that has run out of descriptors still gets its signals. To close the Pollable
+// ends the goroutine, and leaves the handlers' number open.
 #pragma once
 
 #include <array>
@@ -11,9 +11,9 @@
 #include <memory>
 
 #include "app/src/signal/handler.h"
-#include "runtime/src/io/descriptor.h"
 #include "weft/chan.h"
 #include "weft/context.h"
+#include "weft/io/pollable.h"
 #include "weft/mutex.h"
 
 namespace weft::app::detail {
@@ -42,14 +42,14 @@ class SignalHub {
   void unhook_locked(SignalMask signals) noexcept;
   void start_reader_locked();
   void stop_reader_locked() noexcept;
-  void read_until_closed(rt::Descriptor* descriptor, const Chan<int>& done);
+  void read_until_closed(const io::Pollable& arrivals, const Chan<int>& done);
   void deliver(SignalMask signals);
 
   Mutex mutex_;  // guards all below
   std::list<std::shared_ptr<SignalSubscription>> subscriptions_;
-  std::array<int, kMaxSignal> users_{};   // subscriptions for each signal
-  rt::Descriptor* descriptor_ = nullptr;  // null without subscriptions
-  Chan<int> reader_done_;                 // closed by the goroutine that reads descriptor_, at its end
+  std::array<int, kMaxSignal> users_{};  // subscriptions for each signal
+  io::Pollable arrivals_;                // empty without subscriptions
+  Chan<int> reader_done_;                // closed by the goroutine that waits for arrivals_, at its end
 };
 
 }  // namespace weft::app::detail

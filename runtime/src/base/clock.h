@@ -13,9 +13,10 @@ using Nanos = std::int64_t;
 
 inline constexpr Nanos kNever = std::numeric_limits<Nanos>::max();
 
-inline Nanos to_nanos(std::chrono::steady_clock::time_point t) noexcept {
+constexpr Nanos to_nanos(std::chrono::steady_clock::time_point t) noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
 }
+static_assert(to_nanos(std::chrono::steady_clock::time_point::max()) == kNever, "kNoDeadline is kNever");
 
 inline Nanos now() noexcept { return to_nanos(std::chrono::steady_clock::now()); }
 

@@ -22,7 +22,7 @@ Result<std::unique_ptr<Backend>> best_available() {
   return with_reason(make_epoll_backend(), std::move(reason));
 }
 
-// What was asked for, or a full ring's error when not even a plain one can be had.
+// Returns the ring that was asked for, or a plain one. When neither can be had, the error is the full ring's.
 Result<std::unique_ptr<Backend>> any_uring(const std::string& asked) {
   Result<std::unique_ptr<Backend>> full = make_uring_backend();
   if (full) return with_reason(std::move(*full), asked);

@@ -1,4 +1,5 @@
-// The backends that there are, and the choice between them at the start, by trying: the full io_uring, a plain ring, epoll.
+// The backends that there are, and the choice between them. It is made at the start, by trying them in this order: the
+// full io_uring, a plain ring, epoll.
 #pragma once
 
 #include <memory>
@@ -10,11 +11,12 @@
 namespace weft::rt {
 
 std::unique_ptr<Backend> make_epoll_backend();
-// Each tries on a throw-away ring everything that it will use, and fails with what the kernel refused.
+// Each tries everything that it will use on a ring of its own, which it then throws away. It fails with what the kernel
+// refused.
 Result<std::unique_ptr<Backend>> make_uring_backend();
 Result<std::unique_ptr<Backend>> make_plain_uring_backend();
 
-// The best the kernel lets us have, or exactly what WEFT_POLLER or `choice` asks for.
+// Returns the best backend that the kernel grants, or exactly the one that WEFT_POLLER or `choice` asks for.
 Result<std::unique_ptr<Backend>> choose_backend(PollerChoice choice);
 
 }  // namespace weft::rt

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <mutex>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -23,21 +22,7 @@ namespace {
 // Descriptors whose number is not closed yet.
 std::atomic<std::size_t> open_descriptors{0};
 
-bool would_block(int code) noexcept { return code == EAGAIN || code == EWOULDBLOCK; }
-
-bool is_socket_fd(int fd) noexcept {
-  int type = 0;
-  socklen_t length = sizeof(type);
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
-}
-
-bool is_tcp_stream(int fd) noexcept {
-  int protocol = 0;
-  socklen_t length = sizeof(protocol);
-  return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
-}
-
-// Deadlines closer than this to the processor's clock, which may be old, are compared with the real one.
+// A deadline that is closer than this to the processor's clock, which may be old, is compared with the real one.
 constexpr Nanos kClockSlack = 1'000'000'000;
 
 bool has_passed(Nanos when) noexcept {
@@ -54,24 +39,23 @@ bool has_passed(Nanos when) noexcept {
 
 std::size_t live_descriptors() noexcept { return open_descriptors.load(std::memory_order_relaxed); }
 
-Descriptor* make_descriptor(int fd) {
+Descriptor* make_descriptor(int fd, FdKind kind) {
   Machine* const machine = current_machine();
   if (machine == nullptr) {
     refuse_in_forked_child("network I/O");
     fatal("network I/O outside a goroutine: call it inside weft::run");
   }
   try {
-    return machine->scheduler().backend().make_descriptor(fd);
+    return machine->scheduler().backend().make_descriptor(fd, kind);
   } catch (...) {
-    ::close(fd);
+    if (kind != FdKind::borrowed) ::close(fd);
     throw;
   }
 }
 
-Descriptor::Descriptor(int fd, const Backend& backend)
+Descriptor::Descriptor(int fd, FdKind kind, const Backend& backend)
     : fd_(fd),
-      is_socket_(is_socket_fd(fd)),
-      short_read_drains_(is_tcp_stream(fd)),
+      fd_kind_(kind),
       backend_name_(backend.name()),
       deadlines_{
           Deadline([](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
@@ -98,7 +82,7 @@ std::error_code Descriptor::close() noexcept {
   if (in_forked_child()) return {};  // its copy of the number goes with exec or exit
   if (!fd_mutex_.close()) return Errc::closed;
   {
-    const std::lock_guard lock(deadline_mutex_);
+    const LockGuard lock(deadline_mutex_);
     for (Deadline& d : deadlines_) {
       d.when = kNever;
       d.timer.stop();
@@ -107,7 +91,7 @@ std::error_code Descriptor::close() noexcept {
   interrupt(Side::read);
   interrupt(Side::write);
   cancel_requests();
-  // The handle keeps the object alive, so that the semaphore may be waited for after the reference of being open is gone.
+  // The handle keeps the object alive, so the semaphore may be waited for after the reference of being open is gone.
   release_number();
   if (on_goroutine()) number_closed_.acquire();
   return {};
@@ -115,7 +99,7 @@ std::error_code Descriptor::close() noexcept {
 
 void Descriptor::close_number() noexcept {
   detach();
-  ::close(fd_);
+  if (fd_kind_ != FdKind::borrowed) ::close(fd_);
   open_descriptors.fetch_sub(1, std::memory_order_relaxed);
   number_closed_.release();
 }
@@ -142,12 +126,13 @@ std::error_code Descriptor::interrupted(Side side) const noexcept {
 void Descriptor::set_deadline(Side side, Nanos when) noexcept {
   std::atomic<bool>& expired = expired_[static_cast<unsigned>(side)];
   {
-    const std::lock_guard lock(deadline_mutex_);
+    const LockGuard lock(deadline_mutex_);
     if (fd_mutex_.closed()) return;
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.when = when;
     const bool past = has_passed(when);
-    expired.store(past, std::memory_order_seq_cst);  // before interrupt() looks for a waiter
+    // seq_cst: before interrupt() looks for a waiter.
+    expired.store(past, std::memory_order_seq_cst);
     if (!past && when < d.armed) {
       d.armed = when;
       d.timer.start_at(when);
@@ -157,10 +142,10 @@ void Descriptor::set_deadline(Side side, Nanos when) noexcept {
   interrupt(side);
 }
 
-// The timer fired: at the deadline, or at an earlier one that has been moved since.
+// The timer has fired: at the deadline, or at an earlier one that was moved meanwhile.
 void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
   {
-    const std::lock_guard lock(deadline_mutex_);
+    const LockGuard lock(deadline_mutex_);
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.armed = kNever;
     if (d.when == kNever) return;
@@ -169,69 +154,108 @@ void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
       d.timer.start_at(d.when);
       return;
     }
-    expired_[static_cast<unsigned>(side)].store(true,
-                                                std::memory_order_seq_cst);  // before interrupt() looks for a waiter
+    // seq_cst: before interrupt() looks for a waiter.
+    expired_[static_cast<unsigned>(side)].store(true, std::memory_order_seq_cst);
   }
   interrupt(side);
 }
 
 // --- operations ------------------------------------------------------------------------------------------------------
 
+// What is around every operation: the side's lock, and a look at the flags of closing and of the deadline before the
+// first try.
+class Descriptor::Turn {
+ public:
+  Turn(Descriptor& descriptor, Side side)
+      : descriptor_(descriptor), side_(side), locked_(descriptor.fd_mutex_.lock(side)) {
+    refusal_ = locked_ ? descriptor.interrupted(side) : make_error_code(Errc::closed);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    if (locked_ && descriptor_.fd_mutex_.unlock(side_)) descriptor_.close_number();
+  }
+  // Why the operation may not begin, or none.
+  const std::error_code& refusal() const noexcept { return refusal_; }
+
+ private:
+  Descriptor& descriptor_;
+  const Side side_;
+  const bool locked_;
+  std::error_code refusal_;
+};
+
 IoResult Descriptor::read(std::span<char> buffer) {
-  if (!fd_mutex_.lock(Side::read)) return {0, Errc::closed};
-  IoResult result;
-  if (result.ec = interrupted(Side::read); !result.ec && !buffer.empty()) result = do_read(buffer);
-  if (fd_mutex_.unlock(Side::read)) close_number();
-  return result;
+  const Turn turn(*this, Side::read);
+  if (turn.refusal()) return {0, turn.refusal()};
+  if (buffer.empty()) return {};
+  return do_read(buffer);
 }
 
 IoResult Descriptor::do_read(std::span<char> buffer) {
-  bool& drained = drained_[static_cast<unsigned>(Side::read)];
-  for (;;) {
-    if (drained) {
-      drained = false;  // also when the wait is interrupted: it may have used up the event
-      if (const std::error_code ec = wait(Side::read)) return {0, ec};
-    }
-    const ssize_t n =
-        is_socket_ ? socket_receive(fd_, buffer.data(), buffer.size(), 0) : ::read(fd_, buffer.data(), buffer.size());
-    const int error = last_errno();
-    if (n > 0) {
-      // A short read has emptied a TCP socket: the next one would find nothing, so it waits first.
-      drained = short_read_drains_ && static_cast<std::size_t>(n) < buffer.size() && !must_try();
-      return {static_cast<std::size_t>(n), {}};
-    }
-    drained = n < 0 && would_block(error);
-    if (n == 0) return {0, Errc::eof};
-    if (!drained && error != EINTR) return {0, system_error(error)};
+  if (drained_) {
+    drained_ = false;  // also when the wait is interrupted, which may have used up the event
+    if (const std::error_code ec = wait(Side::read)) return {0, ec};
   }
+  const Outcome got = operate(
+      [&] {
+        return Attempt::of(fd_kind_ != FdKind::file ? socket_receive(fd_, buffer.data(), buffer.size(), 0)
+                                                    : ::read(fd_, buffer.data(), buffer.size()));
+      },
+      [&] { return wait(Side::read); });
+  if (got.ec) return {0, got.ec};
+  if (got.n == 0) return {0, Errc::eof};
+  const auto n = static_cast<std::size_t>(got.n);
+  // A short read has emptied a TCP connection: the next one would find nothing, so it waits first.
+  drained_ = fd_kind_ == FdKind::tcp && n < buffer.size() && !must_try();
+  return {n, {}};
 }
 
 std::error_code Descriptor::wait_readable() {
-  if (!fd_mutex_.lock(Side::read)) return Errc::closed;
-  std::error_code ec = interrupted(Side::read);
-  if (!ec) ec = do_wait_readable();
-  if (fd_mutex_.unlock(Side::read)) close_number();
-  return ec;
+  const Turn turn(*this, Side::read);
+  return turn.refusal() ? turn.refusal() : do_wait_readable();
 }
 
 std::error_code Descriptor::do_wait_readable() {
-  bool& drained = drained_[static_cast<unsigned>(Side::read)];
-  for (;;) {
-    if (drained) {
-      drained = false;  // as in do_read()
-      return wait(Side::read);
-    }
-    pollfd now{fd_, POLLIN, 0};
-    const int n = ::poll(&now, 1, 0);
-    if (n > 0 || (n < 0 && last_errno() != EINTR)) return {};
-    drained = n == 0;
+  if (drained_) {
+    drained_ = false;  // as in do_read()
+    return wait(Side::read);
   }
+  bool waited = false;
+  const auto look = [&] {
+    // After a wait it is left to the read to look, which saves a system call.
+    if (waited) return Attempt::done(1);
+    pollfd now{fd_, POLLIN, 0};
+    const Attempt found = Attempt::of(::poll(&now, 1, 0));
+    return found.n == 0 ? Attempt::must_wait() : readable_unless_blocked(found);
+  };
+  return operate(look,
+                 [&] {
+                   waited = true;
+                   return wait(Side::read);
+                 })
+      .ec;
+}
+
+std::error_code Descriptor::wait_ready(Side side) {
+  const Turn turn(*this, side);
+  if (turn.refusal()) return turn.refusal();
+  const auto look = [&] {
+    pollfd now{fd_, static_cast<short>(side == Side::read ? POLLIN | POLLRDHUP : POLLOUT), 0};
+    const Attempt found = Attempt::of(::poll(&now, 1, 0));
+    if (found.n == 0) return Attempt::must_wait();
+    return found.n > 0 && (now.revents & POLLNVAL) != 0 ? Attempt::failed(EBADF) : found;
+  };
+  return operate(look, [&] { return wait(side); }).ec;
+}
+
+Attempt readable_unless_blocked(Attempt attempt) noexcept {
+  return attempt.must_be_repeated() || attempt.would_block() ? attempt : Attempt::done(1);
 }
 
 IoResult Descriptor::writev(std::span<const std::string_view> parts) {
-  if (!fd_mutex_.lock(Side::write)) return {0, Errc::closed};
-  IoResult total;
-  total.ec = interrupted(Side::write);
+  const Turn turn(*this, Side::write);
+  IoResult total{0, turn.refusal()};
   constexpr std::size_t kBatch = 16;
   std::array<iovec, kBatch> batch;
   while (!total.ec && !parts.empty()) {
@@ -242,12 +266,11 @@ IoResult Descriptor::writev(std::span<const std::string_view> parts) {
     total.n += result.n;
     total.ec = result.ec;
   }
-  if (fd_mutex_.unlock(Side::write)) close_number();
   return total;
 }
 
 ssize_t Descriptor::send_some(iovec* parts, std::size_t count) const noexcept {
-  if (!is_socket_) return ::writev(fd_, parts, static_cast<int>(count));
+  if (fd_kind_ == FdKind::file) return ::writev(fd_, parts, static_cast<int>(count));
   if (count == 1) return socket_send(fd_, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
   msghdr message{};
   message.msg_iov = parts;
@@ -263,16 +286,11 @@ IoResult Descriptor::do_writev(iovec* parts, std::size_t count) {
       --count;
       continue;
     }
-    const ssize_t n = send_some(parts, count);
-    if (n < 0) {
-      const int error = last_errno();
-      if (error == EINTR) continue;
-      if (!would_block(error)) return {done, system_error(error)};
-      if (const std::error_code ec = wait(Side::write)) return {done, ec};
-      continue;
-    }
-    done += static_cast<std::size_t>(n);
-    for (auto left = static_cast<std::size_t>(n); left > 0;) {
+    const Outcome sent =
+        operate([&] { return Attempt::of(send_some(parts, count)); }, [&] { return wait(Side::write); });
+    if (sent.ec) return {done, sent.ec};
+    done += static_cast<std::size_t>(sent.n);
+    for (auto left = static_cast<std::size_t>(sent.n); left > 0;) {
       const std::size_t step = std::min(left, parts->iov_len);
       parts->iov_base = static_cast<char*>(parts->iov_base) + step;
       parts->iov_len -= step;
@@ -286,48 +304,72 @@ IoResult Descriptor::do_writev(iovec* parts, std::size_t count) {
   return {done, {}};
 }
 
-AcceptResult Descriptor::accept() {
-  if (!fd_mutex_.lock(Side::read)) return {-1, Errc::closed};
-  AcceptResult result;
-  if (result.ec = interrupted(Side::read); !result.ec) result = do_accept();
-  if (fd_mutex_.unlock(Side::read)) close_number();
-  return result;
+IoResult Descriptor::send_file(int file, std::uint64_t offset, std::size_t count) {
+  const Turn turn(*this, Side::write);
+  return turn.refusal() ? IoResult{0, turn.refusal()} : do_send_file(file, offset, count);
 }
 
-AcceptResult Descriptor::do_accept() {
-  for (;;) {
-    const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) return {fd, {}};
-    const int error = last_errno();
-    if (error == EINTR || error == ECONNABORTED) continue;  // that peer is gone; the next one may be there
-    if (!would_block(error)) return {-1, system_error(error)};
-    if (const std::error_code ec = wait(Side::read)) return {-1, ec};
+IoResult Descriptor::do_send_file(int file, std::uint64_t offset, std::size_t count) {
+  std::size_t done = 0;
+  while (done < count) {
+    const Outcome sent = operate(
+        [&] { return Attempt::of(socket_send_file(fd_, file, static_cast<off_t>(offset + done), count - done)); },
+        [&] { return wait(Side::write); });
+    if (sent.ec) return {done, sent.ec};
+    if (sent.n == 0) return {done, Errc::eof};
+    done += static_cast<std::size_t>(sent.n);
   }
+  return {done, {}};
+}
+
+AcceptResult Descriptor::accept(sockaddr* peer, socklen_t room) {
+  const Turn turn(*this, Side::read);
+  return turn.refusal() ? AcceptResult{-1, turn.refusal()} : do_accept(peer, room);
+}
+
+AcceptResult Descriptor::do_accept(sockaddr* peer, socklen_t room) {
+  socklen_t peer_size = 0;
+  const Outcome accepted =
+      operate([&] { return try_accept(fd_, peer, room, peer_size); }, [&] { return wait(Side::read); });
+  return {static_cast<int>(accepted.n), accepted.ec, peer_size};
+}
+
+Attempt try_accept(int fd, sockaddr* peer, socklen_t room, socklen_t& peer_size) noexcept {
+  peer_size = room;
+  Attempt attempt = Attempt::of(::accept4(fd, peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (attempt.error == ECONNABORTED) attempt.error = EINTR;  // that peer is gone; the next one may be there
+  return attempt;
 }
 
 std::error_code Descriptor::connect(const sockaddr* address, socklen_t length) {
-  if (!fd_mutex_.lock(Side::write)) return Errc::closed;
-  std::error_code ec = interrupted(Side::write);
-  if (!ec) ec = do_connect(address, length);
-  if (fd_mutex_.unlock(Side::write)) close_number();
-  return ec;
+  const Turn turn(*this, Side::write);
+  return turn.refusal() ? turn.refusal() : do_connect(address, length);
 }
 
+// The first attempt begins to connect. When that takes time, or is interrupted by a signal, it goes on in the
+// background, and the further attempts ask how it went.
 std::error_code Descriptor::do_connect(const sockaddr* address, socklen_t length) {
-  if (::connect(fd_, address, length) == 0) return {};
-  int error = last_errno();
-  // Interrupted, the attempt goes on in the background, like one that takes time.
-  while (error == EINPROGRESS || error == EALREADY || error == EINTR) {
-    if (const std::error_code ec = wait(Side::write)) return ec;
-    socklen_t size = sizeof(error);
-    if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = last_errno();
-    if (error != 0) continue;
-    sockaddr_storage peer;
-    socklen_t peer_size = sizeof(peer);
-    if (::getpeername(fd_, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0) return {};
-    error = EINPROGRESS;  // woken too early: neither failed nor connected
-  }
-  return error == EISCONN ? std::error_code() : system_error(error);
+  bool begun = false;
+  int failure = 0;  // EAGAIN is one, too: a socket that connects says EINPROGRESS when it needs time
+  const auto attempt = [&] {
+    int error = 0;
+    if (!begun) {
+      begun = true;
+      if (::connect(fd_, address, length) != 0) error = last_errno();
+    } else {
+      socklen_t size = sizeof(error);
+      if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = last_errno();
+      sockaddr_storage peer;
+      socklen_t peer_size = sizeof(peer);
+      // Woken too early, it has neither failed nor connected.
+      if (error == 0 && ::getpeername(fd_, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) error = EINPROGRESS;
+    }
+    if (error == EINPROGRESS || error == EALREADY || error == EINTR) return Attempt::must_wait();
+    failure = error == EISCONN ? 0 : error;
+    return Attempt::done(0);
+  };
+  const Outcome outcome = operate(attempt, [&] { return wait(Side::write); });
+  return failure != 0 ? system_error(failure) : outcome.ec;
 }
 
 }  // namespace weft::rt

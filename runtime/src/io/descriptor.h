@@ -1,13 +1,16 @@
-// Descriptor: an open socket (or pipe, eventfd ...) that goroutines do I/O on. Counted, closable at any time, with deadlines.
+// Descriptor: an open socket (or pipe, eventfd ...) that goroutines do I/O on. It is counted, has deadlines, and may be
+// closed at any time.
 //
-// Each operation takes its side's lock (FdMutex), tries the system call first, and waits for readiness when there is nothing to do; how it
-// waits is the backend's. A backend may replace whole operations (the io_uring one receives and accepts by multishot requests).
+// Each operation takes its side's lock (FdMutex), tries the system call, and waits when there is nothing to do yet. All
+// of them run through one loop, operate() of operation.h. How an operation waits is the backend's matter. A backend may
+// replace whole operations: the io_uring one receives and accepts by multishot requests.
 //
-// Interruption: closing, and a deadline that passes, first store their flag (FdMutex's closed bit, expired_), then call interrupt(side),
-// which makes the operation in flight look again. Operations look at the flags after they made themselves visible to interrupt().
+// Interruption. Who closes, and a deadline that passes, first store their flag (FdMutex's closed bit, expired_). Then
+// they call interrupt(side), which makes the operation in flight look again. An operation makes itself visible to
+// interrupt() first and then looks at the flags.
 //
-// Lifetime: make_descriptor() returns one owner's reference. The memory goes with the last owner (handle or kernel request), the fd
-// number with the last user of the number (FdMutex), which may be earlier.
+// Lifetime. make_descriptor() returns one owner's reference. The memory goes with the last owner, who may be a handle
+// or a request in the kernel. The fd number goes with its last user (FdMutex), which may be earlier.
 #pragma once
 
 #include <sys/socket.h>
@@ -15,6 +18,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -22,14 +26,25 @@
 
 #include "runtime/src/base/spin_mutex.h"
 #include "runtime/src/io/fd_mutex.h"
+#include "runtime/src/io/operation.h"
 #include "runtime/src/sched/timer.h"
 #include "weft/error.h"
 
 namespace weft::rt {
 
+// What the maker of a descriptor says of its file, so that the kernel need not be asked.
+enum class FdKind : std::uint8_t {
+  borrowed,  // somebody else's file: it is only waited for, and not closed
+  file,      // no socket: a pipe, an eventfd
+  socket,    // a socket that is no stream
+  stream,    // a stream socket, connected or listening
+  tcp,       // a TCP connection, made or to be made: a short read has emptied it
+};
+
 struct AcceptResult {
   int fd = -1;
   std::error_code ec;
+  socklen_t peer_size = 0;  // 0: the peer's address is not told
 };
 
 class Backend;
@@ -39,27 +54,36 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
-  // --- operations; goroutines only, each parks the caller while it must wait ---
+  // --- operations; for goroutines only; each parks the caller while it must wait ---
   IoResult read(std::span<char> buffer);
-  // All of it, or n with an error.
+  // Writes all of it, or n bytes with an error.
   IoResult writev(std::span<const std::string_view> parts);
-  // A non-blocking, close-on-exec socket.
-  AcceptResult accept();
+  // Accepts a non-blocking, close-on-exec socket. The peer's address is put into `peer`, which has room for `room`
+  // bytes, where accept4(2) makes the connection; a multishot request does not tell it.
+  AcceptResult accept(sockaddr* peer, socklen_t room);
   std::error_code connect(const sockaddr* address, socklen_t length);
+  // Sends all of it, or n bytes with an error: Errc::eof where the file ends, EINVAL for a file that the kernel can't
+  // copy from.
+  IoResult send_file(int file, std::uint64_t offset, std::size_t count);
+  // Waits until a read has something to tell. It may return early.
   std::error_code wait_readable();
+  // Waits until poll(2) calls the side ready. EBADF: somebody has closed the file.
+  std::error_code wait_ready(Side side);
 
   // --- any thread ---
-  // Wakes all operations with Errc::closed. Errc::closed when it was closed before. In a goroutine it returns when they have left and the
-  // number is closed, as Go's does; elsewhere, that may be a little later.
+  // Wakes all operations with Errc::closed. Returns Errc::closed when it was closed before. In a goroutine it returns
+  // when the operations have left and the number is closed, as Go's does; elsewhere, that may be a little later.
   std::error_code close() noexcept;
-  // On the monotonic clock; kNever clears. Operations on that side, pending and to come, end with Errc::timeout when it passes.
+  // `when` is on the monotonic clock; kNever clears. When it passes, operations on that side, in flight and to come,
+  // end with Errc::timeout.
   void set_deadline(Side side, Nanos when) noexcept;
-  // Runs fn(int fd) with the number held open; Errc::closed when it is closed. `fn` returns a std::error_code and must not block.
+  // Runs fn(int fd) while the number is held open; returns Errc::closed when it is closed. `fn` returns a
+  // std::error_code and must not block.
   template <typename Fn>
   std::error_code with_fd(Fn fn) {
     if (!fd_mutex_.add_ref()) return Errc::closed;
     const std::error_code ec = fn(fd_);
-    if (fd_mutex_.drop_ref()) close_number();
+    release_number();
     return ec;
   }
 
@@ -68,63 +92,66 @@ class Descriptor {
   void drop_owner() noexcept;
 
  protected:
-  Descriptor(int fd, const Backend& backend);
+  Descriptor(int fd, FdKind kind, const Backend& backend);
   virtual ~Descriptor();
 
   // --- what a backend provides ---
-  // Waits until the side is (probably) ready; an error when it was interrupted or the wait can't be made.
+  // Waits until the side is (probably) ready. Returns an error when it was interrupted, or when the wait can't be made.
   virtual std::error_code wait(Side side) = 0;
-  // Makes an operation in flight on that side look at interrupted(); any thread, also scheduler stacks.
+  // Makes an operation in flight on that side look at interrupted(). Any thread, also on scheduler stacks.
   virtual void interrupt(Side side) noexcept = 0;
-  // Something came that ends a read early (the peer hung up, urgent data), so that a short read does not mean that the next would wait.
+  // True after something came that ends a read early (the peer hung up, urgent data): then a short read does not mean
+  // that the next one would wait.
   virtual bool must_try() const noexcept { return false; }
   // Ends what the backend keeps for the fd, before the number is closed. Nothing is in flight.
   virtual void detach() noexcept {}
-  // Ends kernel requests that hold the number beyond one operation (multishot ones). After the closed bit, before the last reference goes.
+  // Ends kernel requests that hold the number beyond one operation (multishot ones). It is called after the closed bit
+  // was set, before the last reference goes.
   virtual void cancel_requests() noexcept {}
   // Destroys the object, perhaps later.
   virtual void dispose() noexcept { delete this; }
 
   // --- operations, with the side's lock held; a backend may replace them ---
   virtual IoResult do_read(std::span<char> buffer);
-  virtual AcceptResult do_accept();
+  virtual AcceptResult do_accept(sockaddr* peer, socklen_t room);
   virtual std::error_code do_wait_readable();
-  IoResult do_writev(iovec* parts, std::size_t count);
-  std::error_code do_connect(const sockaddr* address, socklen_t length);
 
-  // Errc::closed when the descriptor was made in an earlier runtime with another backend.
+  // Returns Errc::closed when the descriptor was made in an earlier runtime with another backend.
   std::error_code ended_with_its_runtime() const noexcept;
 
-  // Errc::closed, Errc::timeout, or none.
+  // Returns Errc::closed, Errc::timeout, or none.
   std::error_code interrupted(Side side) const noexcept;
 
-  // One more user of the fd number that lasts beyond an operation, and its end.
+  // hold_number() adds a user of the fd number that lasts beyond an operation, and release_number() ends it.
   [[nodiscard]] bool hold_number() noexcept { return fd_mutex_.add_ref(); }
   void release_number() noexcept {
     if (fd_mutex_.drop_ref()) close_number();
   }
 
   int fd() const noexcept { return fd_; }
-  bool is_socket() const noexcept { return is_socket_; }
 
  private:
+  class Turn;
   struct Deadline {
     Deadline(RuntimeTimer::Callback callback, void* self) noexcept : timer(callback, self) {}
     Nanos when = kNever;
-    Nanos armed = kNever;  // when the timer fires; may be earlier than `when`: it is moved only when it fires
+    Nanos armed = kNever;  // when the timer fires; it may be earlier than `when`, for it is moved only when it fires
     RuntimeTimer timer;
   };
 
-  void close_number() noexcept;
-  void deadline_passed(Side side, Nanos t) noexcept;
+  IoResult do_writev(iovec* parts, std::size_t count);
+  std::error_code do_connect(const sockaddr* address, socklen_t length);
+  IoResult do_send_file(int file, std::uint64_t offset, std::size_t count);
   ssize_t send_some(iovec* parts, std::size_t count) const noexcept;
 
+  void close_number() noexcept;
+  void deadline_passed(Side side, Nanos t) noexcept;
+
   const int fd_;
-  const bool is_socket_;
-  const bool short_read_drains_;
+  const FdKind fd_kind_;
+  // The last read has emptied the file: the next one waits before it tries. Guarded by the read side's lock.
+  bool drained_ = false;
   const char* const backend_name_;
-  // The last attempt found the side drained: wait before the next. Guarded by the side's lock.
-  bool drained_[2] = {false, false};
   FdMutex fd_mutex_;
   FdSemaphore number_closed_;  // one permit, for the goroutine that closes
   std::atomic<int> owners_{1};
@@ -133,10 +160,18 @@ class Descriptor {
   Deadline deadlines_[2];
 };
 
-// A descriptor of the running backend that owns `fd`, which is non-blocking. Release with drop_owner().
-Descriptor* make_descriptor(int fd);
+// Returns a descriptor of the running backend. The descriptor owns `fd`, which is non-blocking, unless the file is
+// borrowed. Release it with drop_owner().
+Descriptor* make_descriptor(int fd, FdKind kind);
 
-// Open descriptors of this process.
+// accept4(2) of a non-blocking, close-on-exec socket, as an attempt. A peer that has gone meanwhile is skipped.
+// peer_size becomes the size of the peer's address; `peer` has room for `room` bytes.
+Attempt try_accept(int fd, sockaddr* peer, socklen_t room, socklen_t& peer_size) noexcept;
+
+// An attempt to find something to read: whatever is neither "not yet" nor "again" is something that a read tells.
+Attempt readable_unless_blocked(Attempt attempt) noexcept;
+
+// Returns how many descriptors of this process are open.
 std::size_t live_descriptors() noexcept;
 
 }  // namespace weft::rt

@@ -1,18 +1,18 @@
-// The epoll backend: edge-triggered, each descriptor registered once for both directions, with the poller of the processor that first had
-// to wait on it.
+// The epoll backend: edge-triggered. Each descriptor is registered once, for both directions, with the poller of the
+// processor that was the first to wait for it.
 //
-// Reclamation. An event carries a pointer to its descriptor. A descriptor leaves the epoll set before its number is closed (detach), and its
-// memory is put on the set's retired list; poll() frees that list before its next epoll_wait, when every event fetched earlier has been
-// handled and no later one can name it. When the poller is gone, no event is handled any more, and memory is freed at once.
+// Reclamation. An event carries a pointer to its target: a descriptor, or a wait for a borrowed file. The target leaves
+// the epoll set before its number is closed, and its memory is put on the set's retired list. poll() frees that list
+// before its next epoll_wait. By then every event that was fetched earlier has been handled, and no later one can name
+// the target. When the poller is gone, no event is handled any more, and memory is freed at once.
+#include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -21,6 +21,7 @@
 #include "runtime/src/io/backends.h"
 #include "runtime/src/io/descriptor.h"
 #include "runtime/src/io/wait_word.h"
+#include "runtime/src/io/wake_event.h"
 #include "runtime/src/sched/scheduler.h"
 
 namespace weft::rt {
@@ -28,32 +29,52 @@ namespace {
 
 constexpr int kEventsPerWait = 128;
 
-class EpollDescriptor;
+// What an event names: where the goroutines wait that the event is for.
+class EpollTarget {
+ public:
+  EpollTarget() = default;
+  EpollTarget(const EpollTarget&) = delete;
+  EpollTarget& operator=(const EpollTarget&) = delete;
+  virtual ~EpollTarget() = default;
 
-// One epoll instance; lives as long as its poller and the descriptors registered with it.
+  void on_event(std::uint32_t events) noexcept {
+    constexpr std::uint32_t kEndsReads = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+    if ((events & kEndsReads) != 0) must_try_.store(true, std::memory_order_release);
+    if ((events & (EPOLLIN | kEndsReads)) != 0) words_[0].notify();
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) words_[1].notify();
+  }
+  WaitWord& word(Side side) noexcept { return words_[static_cast<unsigned>(side)]; }
+  // True after an event that ends reads early.
+  bool must_try_next() const noexcept { return must_try_.load(std::memory_order_acquire); }
+
+ private:
+  WaitWord words_[2];
+  std::atomic<bool> must_try_{false};
+};
+
+// An epoll instance. It lives as long as its poller and the descriptors that are registered with it.
 class EpollSet {
  public:
   static Result<std::shared_ptr<EpollSet>> make();
   ~EpollSet();
 
-  std::error_code add(EpollDescriptor& descriptor, int fd) noexcept;
+  std::error_code add(EpollTarget& target, int fd) noexcept;
   void remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
-  void retire(EpollDescriptor* descriptor);
+  void retire(EpollTarget* target);
   void free_retired() noexcept;
   void end_polling() noexcept;
   bool polled() const noexcept { return polled_.load(std::memory_order_relaxed); }
   void poll(Nanos timeout) noexcept;
-  void interrupt() noexcept;
+  void interrupt() noexcept { wake_event_.raise(); }
 
  private:
   int wait(epoll_event* events, Nanos timeout) noexcept;
 
   int epoll_ = -1;
-  int wakeup_ = -1;                       // eventfd
-  std::atomic<bool> interrupted_{false};  // the eventfd has been written and not yet read
+  WakeEvent wake_event_;
   SpinMutex retired_mutex_;
-  std::vector<EpollDescriptor*> retired_;  // guarded by retired_mutex_
-  std::atomic<bool> polled_{true};         // false when the poller is gone; written under retired_mutex_
+  std::vector<EpollTarget*> retired_ WEFT_GUARDED_BY(retired_mutex_);
+  std::atomic<bool> polled_{true};  // false when the poller is gone; written under retired_mutex_
 };
 
 class EpollPoller final : public Poller {
@@ -68,27 +89,25 @@ class EpollPoller final : public Poller {
   const std::shared_ptr<EpollSet> set_;
 };
 
-class EpollDescriptor final : public Descriptor {
- public:
-  EpollDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
-  ~EpollDescriptor() override = default;
+std::shared_ptr<EpollSet> set_of(const Processor& processor) {
+  return static_cast<EpollPoller&>(*processor.poller).set();
+}
 
-  void on_event(std::uint32_t events) noexcept {
-    constexpr std::uint32_t kEndsReads = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
-    if ((events & kEndsReads) != 0) must_try_.store(true, std::memory_order_release);
-    if ((events & (EPOLLIN | kEndsReads)) != 0) words_[0].notify();
-    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) words_[1].notify();
-  }
+class EpollDescriptor final : public Descriptor, public EpollTarget {
+ public:
+  EpollDescriptor(int fd, FdKind kind, const Backend& backend) : Descriptor(fd, kind, backend) {}
+  ~EpollDescriptor() override = default;
 
  protected:
   std::error_code wait(Side side) override {
     if (const std::error_code ec = enroll()) return ec;
-    words_[static_cast<unsigned>(side)].wait([&] { return static_cast<bool>(interrupted(side)); });
+    word(side).wait([&] { return static_cast<bool>(interrupted(side)); });
     return interrupted(side);
   }
-  void interrupt(Side side) noexcept override { words_[static_cast<unsigned>(side)].interrupt(); }
-  // The edge of a hang-up that came together with data is spent; the next read must not wait for another. Urgent data cuts reads short.
-  bool must_try() const noexcept override { return must_try_.load(std::memory_order_acquire); }
+  void interrupt(Side side) noexcept override { word(side).interrupt(); }
+  // The edge of a hang-up that came together with data is spent, so the next read must not wait for another one. And
+  // urgent data cuts reads short.
+  bool must_try() const noexcept override { return must_try_next(); }
   void detach() noexcept override {
     if (set_ != nullptr) set_->remove(fd());
   }
@@ -102,27 +121,78 @@ class EpollDescriptor final : public Descriptor {
   }
 
  private:
-  // Registers with the current processor's set, the first time somebody must wait. The kernel reports at once what is ready already.
+  // Registers with the current processor's set, the first time that somebody must wait. The kernel then reports at once
+  // what is ready already.
   std::error_code enroll() {
     if (enrolled_.load(std::memory_order_acquire))
       return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
     const Pin pin{Pin::WithProcessor()};
-    const std::lock_guard lock(enroll_mutex_);
+    const LockGuard lock(enroll_mutex_);
     if (set_ != nullptr) return {};
-    std::shared_ptr<EpollSet> set = static_cast<EpollPoller&>(*pin.processor()->poller).set();
+    std::shared_ptr<EpollSet> set = set_of(*pin.processor());
     if (const std::error_code ec = set->add(*this, fd())) return ec;
     set_ = std::move(set);
     enrolled_.store(true, std::memory_order_release);
     return {};
   }
 
-  WaitWord words_[2];
-  std::atomic<bool> must_try_{false};
   std::atomic<bool> enrolled_{false};
-  SpinMutex enroll_mutex_;  // a reader and a writer may both be the first to wait
+  SpinMutex enroll_mutex_;  // a reader and a writer may both be the first that waits
   std::shared_ptr<EpollSet> set_;
 };
+
+// A borrowed file. Its owner may close it as soon as no wait is in flight. Its number may then name another file,
+// perhaps one that is in the same epoll set. So the file is in a set only during a wait, and under a duplicate number
+// that belongs to that wait. Each wait has a target of its own, because a late event may still name the target when the
+// wait is over. The set keeps the target until then, as it keeps descriptors.
+class BorrowedDescriptor final : public Descriptor {
+ public:
+  BorrowedDescriptor(int fd, const Backend& backend) : Descriptor(fd, FdKind::borrowed, backend) {}
+  ~BorrowedDescriptor() override = default;
+
+ protected:
+  std::error_code wait(Side side) override;
+
+  void interrupt(Side side) noexcept override {
+    const LockGuard lock(targets_mutex_);
+    if (EpollTarget* const target = targets_[static_cast<unsigned>(side)]) target->word(side).interrupt();
+  }
+
+ private:
+  void set_target(Side side, EpollTarget* target) noexcept {
+    const LockGuard lock(targets_mutex_);
+    targets_[static_cast<unsigned>(side)] = target;
+  }
+
+  SpinMutex targets_mutex_;
+  EpollTarget* targets_[2] WEFT_GUARDED_BY(targets_mutex_) = {nullptr, nullptr};  // of the waits in flight
+};
+
+std::error_code BorrowedDescriptor::wait(Side side) {
+  if (const std::error_code ec = ended_with_its_runtime()) return ec;
+  auto target = std::make_unique<EpollTarget>();
+  const std::shared_ptr<EpollSet> set = [] {
+    const Pin pin{Pin::WithProcessor()};
+    return set_of(*pin.processor());
+  }();
+  const int duplicate = ::fcntl(fd(), F_DUPFD_CLOEXEC, 0);
+  if (duplicate < 0) return last_system_error();
+  // Who interrupts stores a flag, and then looks for the target under the lock. This goroutine shows the target under
+  // the lock, and then looks at the flags (in WaitWord::wait). So this goroutine sees the flag, or the other one sees
+  // the target.
+  set_target(side, target.get());
+  std::error_code ec = set->add(*target, duplicate);
+  if (!ec) target->word(side).wait([&] { return static_cast<bool>(interrupted(side)); });
+  set_target(side, nullptr);
+  if (!ec) {
+    set->remove(duplicate);
+    ec = interrupted(side);
+  }
+  ::close(duplicate);
+  set->retire(target.release());
+  return ec;
+}
 
 // --- EpollSet --------------------------------------------------------------------------------------------------------
 
@@ -130,57 +200,55 @@ Result<std::shared_ptr<EpollSet>> EpollSet::make() {
   auto set = std::make_shared<EpollSet>();
   set->epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   if (set->epoll_ < 0) return Unexpected(Error(last_system_error(), "epoll_create1"));
-  set->wakeup_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (set->wakeup_ < 0) return Unexpected(Error(last_system_error(), "eventfd"));
+  if (const std::error_code ec = set->wake_event_.open()) return Unexpected(Error(ec, "eventfd"));
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;
-  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wakeup_, &event) != 0)
+  if (::epoll_ctl(set->epoll_, EPOLL_CTL_ADD, set->wake_event_.fd(), &event) != 0)
     return Unexpected(Error(last_system_error(), "epoll_ctl"));
   return set;
 }
 
 EpollSet::~EpollSet() {
-  if (wakeup_ >= 0) ::close(wakeup_);
   if (epoll_ >= 0) ::close(epoll_);
 }
 
-std::error_code EpollSet::add(EpollDescriptor& descriptor, int fd) noexcept {
+std::error_code EpollSet::add(EpollTarget& target, int fd) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-  event.data.ptr = &descriptor;
+  event.data.ptr = &target;
   return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? std::error_code() : last_system_error();
 }
 
-void EpollSet::retire(EpollDescriptor* descriptor) {
+void EpollSet::retire(EpollTarget* target) {
   {
-    const std::lock_guard lock(retired_mutex_);
+    const LockGuard lock(retired_mutex_);
     if (polled()) {
-      retired_.push_back(descriptor);
+      retired_.push_back(target);
       return;
     }
   }
-  delete descriptor;
+  delete target;
 }
 
 void EpollSet::end_polling() noexcept {
   {
-    const std::lock_guard lock(retired_mutex_);
+    const LockGuard lock(retired_mutex_);
     polled_.store(false, std::memory_order_relaxed);
   }
   free_retired();
 }
 
 void EpollSet::free_retired() noexcept {
-  std::vector<EpollDescriptor*> retired;
+  std::vector<EpollTarget*> retired;
   {
-    const std::lock_guard lock(retired_mutex_);
+    const LockGuard lock(retired_mutex_);
     retired.swap(retired_);
   }
-  for (EpollDescriptor* const descriptor : retired) delete descriptor;
+  for (EpollTarget* const target : retired) delete target;
 }
 
-// Nanosecond timeouts where the kernel has them (5.11), else milliseconds rounded up.
+// The timeout is in nanoseconds where the kernel has that (5.11), else in milliseconds, rounded up.
 int EpollSet::wait(epoll_event* events, Nanos timeout) noexcept {
 #ifdef SYS_epoll_pwait2
   static std::atomic<bool> has_pwait2{true};
@@ -204,23 +272,13 @@ void EpollSet::poll(Nanos timeout) noexcept {
   std::array<epoll_event, kEventsPerWait> events;
   const int n = wait(events.data(), timeout);
   for (int i = 0; i < n; ++i) {
-    if (events[static_cast<std::size_t>(i)].data.ptr != nullptr) {
-      static_cast<EpollDescriptor*>(events[static_cast<std::size_t>(i)].data.ptr)
-          ->on_event(events[static_cast<std::size_t>(i)].events);
-      continue;
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (event.data.ptr != nullptr) {
+      static_cast<EpollTarget*>(event.data.ptr)->on_event(event.events);
+    } else {
+      wake_event_.take();
     }
-    std::uint64_t count = 0;
-    static_cast<void>(::read(wakeup_, &count, sizeof(count)));
-    // After the read: an interrupt() that finds the flag still set is answered by this wake-up.
-    interrupted_.exchange(false, std::memory_order_acq_rel);
   }
-}
-
-void EpollSet::interrupt() noexcept {
-  // seq_cst: after what the caller published for the poller's machine to find.
-  if (interrupted_.exchange(true, std::memory_order_seq_cst)) return;
-  const std::uint64_t one = 1;
-  static_cast<void>(::write(wakeup_, &one, sizeof(one)));
 }
 
 // --- the backend -----------------------------------------------------------------------------------------------------
@@ -233,7 +291,10 @@ class EpollBackend final : public Backend {
     if (!set) return Unexpected(set.error());
     return std::make_unique<EpollPoller>(std::move(*set));
   }
-  Descriptor* make_descriptor(int fd) override { return new EpollDescriptor(fd, *this); }
+  Descriptor* make_descriptor(int fd, FdKind kind) override {
+    if (kind == FdKind::borrowed) return new BorrowedDescriptor(fd, *this);
+    return new EpollDescriptor(fd, kind, *this);
+  }
 };
 
 }  // namespace

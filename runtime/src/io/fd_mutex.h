@@ -1,16 +1,20 @@
-// FdMutex: the closed bit, the count of operations in flight and the two operation locks of a descriptor, in one word (Go's fdMutex).
+// FdMutex: the closed bit, the count of operations in flight and the two operation locks of a descriptor, in one word
+// (Go's fdMutex).
 //
 // word_     bits    meaning                                     who writes
 //   closed  0       no new operation may begin                  close(), once
-//   read    1       a read-side operation runs                  lock(read) / unlock(read)
+//   read    1       a read-side operation runs                  lock(read), unlock(read)
 //   write   2       a write-side operation runs                 likewise
-//   refs    3-22    who needs the fd number: one for being open, one for each operation in flight
-//   rwait   23-42   goroutines that wait for the read lock
-//   wwait   43-62   goroutines that wait for the write lock
-// The number is closed by whoever takes closed && refs to 0, so that it can't be given to another file while an operation uses it.
-// The locks make concurrent reads (and writes) take turns, whole call by whole call.
+//   refs    3-22    who needs the fd number: one for being      add_ref(), drop_ref(), and the locks
+//                   open, one for each operation in flight
+//   rwait   23-42   goroutines that wait for the read lock      lock(read), unlock(read), close()
+//   wwait   43-62   goroutines that wait for the write lock     likewise
 //
-// Templates over atomics, mutex and parking: tests/model/fd_mutex_test.cc explores them.
+// Whoever takes `refs` to 0 after `closed` was set closes the number. So the number can't be given to another file
+// while an operation uses it.
+// The locks make concurrent reads take turns, whole call by whole call, and so they do with writes.
+//
+// The classes are templates over atomics, mutex and parking: tests/model/fd_mutex_test.cc explores them.
 #pragma once
 
 #include <atomic>
@@ -28,7 +32,7 @@ namespace weft::rt {
 // The two directions of a descriptor.
 enum class Side : unsigned { read = 0, write = 1 };
 
-// A counting semaphore for goroutines, first in first out; close() hands out one permit per waiter.
+// A counting semaphore for goroutines, first in, first out. FdMutex::close() hands out one permit for each waiter.
 template <typename Policy>
 class BasicFdSemaphore {
  public:
@@ -52,18 +56,19 @@ class BasicFdSemaphore {
 template <typename Policy>
 class BasicFdMutex {
  public:
-  // One more user of the number; false when it is closed.
+  // Adds a user of the number. Returns false when the descriptor is closed.
   [[nodiscard]] bool add_ref() noexcept;
-  // True when the caller must close the number now.
+  // Returns true when the caller must close the number now.
   [[nodiscard]] bool drop_ref() noexcept;
 
-  // Waits for the side's lock, which comes with a reference; false when it is closed. Goroutines only.
+  // Waits for the side's lock, which comes with a reference. Returns false when the descriptor is closed. Goroutines
+  // only.
   [[nodiscard]] bool lock(Side side) noexcept;
-  // True when the caller must close the number now.
+  // Returns true when the caller must close the number now.
   [[nodiscard]] bool unlock(Side side) noexcept;
 
-  // Sets the closed bit and wakes who waits for a lock; false when it was set already. The caller holds the reference of being
-  // open, and drops it when the operations in flight have been told.
+  // Sets the closed bit and wakes who waits for a lock. Returns false when the bit was set already. The caller has the
+  // reference of being open, and drops it when the operations in flight have been told.
   [[nodiscard]] bool close() noexcept;
 
   bool closed() const noexcept { return (word_.load(std::memory_order_seq_cst) & kClosed) != 0; }
@@ -159,7 +164,8 @@ bool BasicFdMutex<Policy>::lock(Side side) noexcept {
       if ((word & kClosed) != 0) return false;
       WEFT_CHECK((word & kRefs) != kRefs && (word & waiters(side)) != waiters(side),
                  "too many operations on one descriptor");
-      // The lock comes with a reference; waiting for it does not, for the closed bit is looked at again afterwards.
+      // The lock comes with a reference. Waiting for the lock does not need one, because the closed bit is looked at
+      // again afterwards.
       next = (word & bit) == 0 ? (word | bit) + kRef : word + waiter_unit(side);
     } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed));
     if ((word & bit) == 0) return true;
@@ -188,7 +194,9 @@ bool BasicFdMutex<Policy>::close() noexcept {
   do {
     if ((word & kClosed) != 0) return false;
     next = (word | kClosed) & ~(waiters(Side::read) | waiters(Side::write));
-    // seq_cst: the closed bit is set before the closer looks for goroutines that wait; they look in the opposite order.
+    // seq_cst: the closed bit is set before the closer looks for goroutines that wait. A goroutine that is about to
+    // wait writes first, too, and then reads the bit; see wait_word.h. Acquire and release would let both reads come
+    // first.
   } while (!word_.compare_exchange_weak(word, next, std::memory_order_seq_cst, std::memory_order_relaxed));
   for (const Side side : {Side::read, Side::write}) {
     for (std::uint64_t n = (word & waiters(side)) / waiter_unit(side); n > 0; --n)

@@ -1,13 +1,12 @@
 #include "runtime/src/io/ring.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <mutex>
 
+#include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/sched/constants.h"
 #include "runtime/src/sched/scheduler.h"
@@ -18,14 +17,12 @@ namespace {
 constexpr unsigned kSubmissionEntries = 256;
 constexpr unsigned kCompletionEntries = 4096;
 
-// Receive buffers of one ring. Few and small under perturbation, so that tests run out of them.
+// The receive buffers of one ring. Under perturbation they are few and small, so that tests run out of them.
 constexpr std::uint16_t kBuffers = kPerturb ? 8 : 256;
 constexpr std::size_t kBufferSize = kPerturb ? 256 : 4096;
 
 constexpr Nanos kDrainLimit = 1'000'000'000;
 constexpr Nanos kSubmitLimit = 1'000'000'000;
-
-std::error_code code_of(int negative_errno) noexcept { return {-negative_errno, std::system_category()}; }
 
 }  // namespace
 
@@ -42,20 +39,20 @@ Result<std::shared_ptr<Ring>> Ring::make(Tier tier) {
   if (tier == Tier::full) params.flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
   params.cq_entries = kCompletionEntries;
   if (const int rc = io_uring_queue_init_params(kSubmissionEntries, &ring->ring_, &params); rc < 0) {
-    return Unexpected(Error(code_of(rc), "io_uring_setup"));
+    return Unexpected(Error(system_error(-rc), "io_uring_setup"));
   }
   ring->ready_ = true;
-  // A forked child that touched the queues, which are shared, would submit in the parent's name.
+  // The queues are shared with a forked child, which would submit in the parent's name if it touched them.
   io_uring_ring_dontfork(&ring->ring_);
   if ((params.features & IORING_FEAT_NODROP) == 0 || (params.features & IORING_FEAT_EXT_ARG) == 0) {
-    return Unexpected(Error(code_of(-ENOSYS), "io_uring_setup: this kernel's io_uring is too old (5.11 is needed)"));
+    return Unexpected(
+        Error(system_error(ENOSYS), "io_uring_setup: this kernel's io_uring is too old (5.11 is needed)"));
   }
   if (tier == Tier::full) {
     if (const std::error_code ec = ring->set_up_buffers())
       return Unexpected(Error(ec, "io_uring_register: buffer ring"));
   }
-  ring->wakeup_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (ring->wakeup_ < 0) return Unexpected(Error(code_of(-errno), "eventfd"));
+  if (const std::error_code ec = ring->wake_event_.open()) return Unexpected(Error(ec, "eventfd"));
   return ring;
 }
 
@@ -63,14 +60,14 @@ std::error_code Ring::set_up_buffers() noexcept {
   const std::size_t ring_bytes = kBuffers * sizeof(io_uring_buf);
   void* const memory =
       ::mmap(nullptr, ring_bytes + kBuffers * kBufferSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return code_of(-errno);
+  if (memory == MAP_FAILED) return last_system_error();
   buffer_ring_ = static_cast<io_uring_buf_ring*>(memory);
   buffers_ = static_cast<char*>(memory) + ring_bytes;
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uint64_t>(buffer_ring_);
   registration.ring_entries = kBuffers;
   registration.bgid = kBufferGroup;
-  if (const int rc = io_uring_register_buf_ring(&ring_, &registration, 0); rc < 0) return code_of(rc);
+  if (const int rc = io_uring_register_buf_ring(&ring_, &registration, 0); rc < 0) return system_error(-rc);
   io_uring_buf_ring_init(buffer_ring_);
   for (std::uint16_t id = 0; id < kBuffers; ++id) recycle(id);
   return {};
@@ -79,14 +76,13 @@ std::error_code Ring::set_up_buffers() noexcept {
 Ring::~Ring() {
   if (ready_) io_uring_queue_exit(&ring_);
   if (buffer_ring_ != nullptr) ::munmap(buffer_ring_, kBuffers * (sizeof(io_uring_buf) + kBufferSize));
-  if (wakeup_ >= 0) ::close(wakeup_);
 }
 
 // --- submission ------------------------------------------------------------------------------------------------------
 
 io_uring_sqe* Ring::next_sqe() noexcept {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-  // A full queue goes to the kernel, which may be short of memory for a moment.
+  // When the queue is full, it goes to the kernel, which may be short of memory for a moment.
   for (const Nanos end = now() + kSubmitLimit; sqe == nullptr; sqe = io_uring_get_sqe(&ring_)) {
     if (io_uring_submit(&ring_) < 0) {
       WEFT_CHECK(now() < end, "io_uring takes no submissions");
@@ -114,7 +110,7 @@ void Ring::cancel(const Request& request) noexcept {
     return;
   }
   {
-    const std::lock_guard lock(mailbox_mutex_);
+    const LockGuard lock(mailbox_mutex_);
     mailbox_.push_back(&request);
   }
   interrupt();
@@ -129,10 +125,10 @@ void Ring::cancel_and_reap(const Request& request) noexcept {
 // --- completion ------------------------------------------------------------------------------------------------------
 
 void Ring::poll(Nanos timeout) noexcept {
-  // Cancels that came with an interrupt() are taken after interrupted_ was cleared (on_wakeup), in this or in the next poll.
+  // A cancel that came with an interrupt() is taken after the wake-up was (on_wakeup), in this poll or in the next one.
   std::vector<const Request*> cancels;
   {
-    const std::lock_guard lock(mailbox_mutex_);
+    const LockGuard lock(mailbox_mutex_);
     cancels.swap(mailbox_);
   }
   for (const Request* const request : cancels) prepare_cancel(request);
@@ -156,7 +152,7 @@ void Ring::poll(Nanos timeout) noexcept {
 }
 
 void Ring::reap() noexcept {
-  // Each entry is given back before it is delivered: what a completion does may need room in the queues.
+  // Each entry is given back before it is delivered, because what a completion does may need room in the queues.
   io_uring_cqe* next = nullptr;
   while (io_uring_cq_ready(&ring_) > 0 && io_uring_peek_cqe(&ring_, &next) == 0) {
     const io_uring_cqe cqe = *next;
@@ -169,12 +165,14 @@ void Ring::reap() noexcept {
 }
 
 void Ring::drain() noexcept {
-  // Watches end with the ring. The kernel ends what a thread asked for that is no more some milliseconds later, and nothing of ours waits for it.
+  // Watches end with the ring. Some milliseconds after a thread has ended, the kernel ends what that thread asked for,
+  // and nothing here waits for that.
   const auto left = [this] { return in_flight_ - watches_.size(); };
   if (left() == 0) return;
   const std::size_t left_behind = left();
   const Nanos end = now() + kDrainLimit;
-  // Kernels before 5.19 can't cancel all at once; there, requests of goroutines that were left behind end with the ring.
+  // Kernels before 5.19 can't cancel all at once. On them, requests of goroutines that were left behind end with the
+  // ring.
   struct CancelAll : Request {
     CancelAll() noexcept
         : Request([](Request& self, Ring&, const io_uring_cqe& cqe) noexcept {
@@ -195,30 +193,22 @@ void Ring::drain() noexcept {
 
 // --- wake-ups --------------------------------------------------------------------------------------------------------
 
-// Just before a thread sleeps in the ring: for the first time, after another thread did, or when its request has ended.
+// It is called just before a thread sleeps in the ring: for the first time, after another thread has slept in it, or
+// when the thread's own request has ended.
 void Ring::watch_wakeups() {
   if (watcher_ != std::thread::id()) prepare_cancel(&watches_.back());
   watcher_ = std::this_thread::get_id();
   start(watches_.emplace_back(&Ring::on_wakeup),
-        [this](io_uring_sqe* sqe) { io_uring_prep_poll_multishot(sqe, wakeup_, POLLIN); });
+        [this](io_uring_sqe* sqe) { io_uring_prep_poll_multishot(sqe, wake_event_.fd(), POLLIN); });
 }
 
 void Ring::on_wakeup(Request& self, Ring& ring, const io_uring_cqe& cqe) noexcept {
-  std::uint64_t count = 0;
-  static_cast<void>(::read(ring.wakeup_, &count, sizeof(count)));
-  // After the read: an interrupt() that finds the flag still set is answered by this wake-up, and its cancel is in the mailbox that the
-  // next poll() empties.
-  ring.interrupted_.exchange(false, std::memory_order_acq_rel);
+  // A cancel that came with this wake-up, or with a raise() that take() answers, lies in the mailbox, which the next
+  // poll() empties.
+  ring.wake_event_.take();
   if ((cqe.flags & IORING_CQE_F_MORE) != 0) return;
   if (&self == &ring.watches_.back()) ring.watcher_ = {};
   ring.watches_.remove_if([&](const Request& watch) { return &watch == &self; });
-}
-
-void Ring::interrupt() noexcept {
-  // seq_cst: after what the caller published for the poller's machine to find.
-  if (interrupted_.exchange(true, std::memory_order_seq_cst)) return;
-  const std::uint64_t one = 1;
-  static_cast<void>(::write(wakeup_, &one, sizeof(one)));
 }
 
 // --- buffers ---------------------------------------------------------------------------------------------------------
@@ -228,7 +218,7 @@ std::string_view Ring::buffer(std::uint16_t id, std::size_t length) const noexce
 }
 
 void Ring::recycle(std::uint16_t id) noexcept {
-  const std::lock_guard lock(buffers_mutex_);
+  const LockGuard lock(buffers_mutex_);
   io_uring_buf_ring_add(buffer_ring_, buffers_ + id * kBufferSize, kBufferSize, id, io_uring_buf_ring_mask(kBuffers),
                         0);
   io_uring_buf_ring_advance(buffer_ring_, 1);

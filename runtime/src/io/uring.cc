@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 #include <utility>
 
 #include "runtime/src/base/errno.h"
@@ -18,8 +17,8 @@
 namespace weft::rt {
 namespace {
 
-// Arrivals that lie unread before a descriptor's request is cancelled and the rest stays in the kernel, where TCP's window slows the
-// peer: one connection that is not read must not take every buffer.
+// One connection that is not read must not take every buffer. When so many arrivals lie unread, the descriptor's
+// request is cancelled. The rest stays in the kernel, where TCP's window slows the peer.
 constexpr std::size_t kMaxArrivals = kPerturb ? 4 : 16;
 
 }  // namespace
@@ -34,17 +33,18 @@ std::error_code RingDescriptor::wait(Side side) {
   PollRequest request(*this, side);
   park_with_processor(&start_poll, &request, WaitReason::io_wait);
   if (const std::error_code ec = interrupted(side)) return ec;
-  // A cancel that was meant for an earlier wait at this address: looked at again, nothing is ready.
+  // ECANCELED: the cancel was meant for an earlier wait at this address. The operation tries again and finds nothing.
   if (request.result < 0 && request.result != -ECANCELED) return system_error(-request.result);
   return {};
 }
 
-// Commit: interrupt() stores its flag and then looks at polls_ under the lock; this looks at the flags under the lock and then fills
-// polls_. So either this refuses or interrupt() finds the request.
+// This is the commit of wait()'s park. Who interrupts stores a flag, and then looks at polls_ under the lock. This
+// function looks at the flags under the lock, and then fills polls_. So this function refuses, or interrupt() finds the
+// request.
 bool RingDescriptor::start_poll(void* arg) noexcept {
   auto& request = *static_cast<PollRequest*>(arg);
   RingDescriptor& d = request.descriptor;
-  const std::lock_guard lock(d.polls_mutex_);
+  const LockGuard lock(d.polls_mutex_);
   if (d.interrupted(request.side)) return false;
   request.ring = ring_of(*current_machine()->processor());
   d.polls_[static_cast<unsigned>(request.side)] = &request;
@@ -56,7 +56,7 @@ bool RingDescriptor::start_poll(void* arg) noexcept {
 void RingDescriptor::poll_done(Request& request, Ring&, const io_uring_cqe& cqe) noexcept {
   auto& r = static_cast<PollRequest&>(request);
   {
-    const std::lock_guard lock(r.descriptor.polls_mutex_);
+    const LockGuard lock(r.descriptor.polls_mutex_);
     r.descriptor.polls_[static_cast<unsigned>(r.side)] = nullptr;
   }
   r.result = cqe.res;
@@ -65,20 +65,20 @@ void RingDescriptor::poll_done(Request& request, Ring&, const io_uring_cqe& cqe)
 }
 
 void RingDescriptor::interrupt(Side side) noexcept {
-  const std::lock_guard lock(polls_mutex_);
+  const LockGuard lock(polls_mutex_);
   if (PollRequest* const request = polls_[static_cast<unsigned>(side)]) request->ring->cancel(*request);
 }
 
 // --- StreamDescriptor: multishot requests ----------------------------------------------------------------------------
 
-StreamDescriptor::StreamDescriptor(int fd, const Backend& backend)
-    : RingDescriptor(fd, backend), request_(&StreamDescriptor::delivered, *this) {}
+StreamDescriptor::StreamDescriptor(int fd, FdKind kind, const Backend& backend)
+    : RingDescriptor(fd, kind, backend), request_(&StreamDescriptor::delivered, *this) {}
 
 StreamDescriptor::~StreamDescriptor() { discard_arrivals(); }
 
-// Nobody reads any more: buffers go back to the ring, and sockets that were never accepted are closed.
+// Nobody reads any more. Buffers go back to the ring, and sockets that were never accepted are closed.
 void StreamDescriptor::discard_arrivals() noexcept {
-  const std::lock_guard lock(mutex_);
+  const LockGuard lock(mutex_);
   for (; first_ < arrived_.size(); ++first_) {
     const Arrival& arrival = arrived_[first_];
     if (kind_ == Kind::receive) {
@@ -94,7 +94,7 @@ void StreamDescriptor::delivered(Request& request, Ring& ring, const io_uring_cq
   bool must_cancel = false;
   const bool last = (cqe.flags & IORING_CQE_F_MORE) == 0;
   {
-    const std::lock_guard lock(d.mutex_);
+    const LockGuard lock(d.mutex_);
     must_cancel = d.deliver_locked(ring, cqe);
     if (last) d.armed_ = false;
     if (must_cancel) d.cancelling_ = true;
@@ -107,7 +107,7 @@ void StreamDescriptor::delivered(Request& request, Ring& ring, const io_uring_cq
   }
 }
 
-// True when the request must be cancelled: too much lies unread, or it belongs to another thread.
+// Returns true when the request must be cancelled: too much lies unread, or the request belongs to another thread.
 bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
   const bool has_buffer = (cqe.flags & IORING_CQE_F_BUFFER) != 0;
   const auto id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
@@ -121,20 +121,20 @@ bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
   } else if (cqe.res == -ENOBUFS) {
     starved_ = true;
   } else if (cqe.res != -ECANCELED) {
-    failure_ = system_error(-cqe.res);
+    failure_ = -cqe.res;
   }
   if ((cqe.flags & IORING_CQE_F_MORE) == 0 || cancelling_) return false;
   return arrived_.size() - first_ >= kMaxArrivals || armed_by_ != current_machine();
 }
 
-// In a goroutine, with the read lock held and nothing in flight. False when the descriptor is closed.
+// For a goroutine that holds the read lock, while nothing is in flight. Returns false when the descriptor is closed.
 bool StreamDescriptor::arm(Kind kind) {
   if (!hold_number()) return false;
   add_owner();
   const Pin pin{Pin::WithProcessor()};
   const std::shared_ptr<Ring>& ring = ring_of(*pin.processor());
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     WEFT_CHECK(first_ == arrived_.size(), "a receive request was armed over unread bytes");
     kind_ = kind;
     armed_ = true;
@@ -161,10 +161,10 @@ std::error_code StreamDescriptor::wait_for_arrival(Kind kind) {
   if constexpr (kPerturb) yield_local();
   bool armed = false;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     armed = armed_;
-    // The request may have delivered and ended since the caller looked.
-    if (!armed && (first_ < arrived_.size() || failure_ || ended_)) return {};
+    // The request may have delivered and ended after the caller looked.
+    if (!armed && (first_ < arrived_.size() || failure_ != 0 || ended_)) return {};
   }
   if (!armed) {
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
@@ -199,74 +199,57 @@ std::size_t StreamDescriptor::take_bytes_locked(std::span<char> buffer) noexcept
 }
 
 IoResult StreamDescriptor::do_read(std::span<char> buffer) {
-  for (;;) {
-    bool armed = false;
+  const auto attempt = [&]() noexcept {
     {
-      const std::lock_guard lock(mutex_);
-      if (const std::size_t n = take_bytes_locked(buffer); n > 0) return {n, {}};
-      if (failure_) return {0, std::exchange(failure_, {})};
-      if (ended_) return {0, Errc::eof};
-      armed = armed_;
+      const LockGuard lock(mutex_);
+      if (const std::size_t n = take_bytes_locked(buffer); n > 0) return Attempt::done(n);
+      if (failure_ != 0) return Attempt::failed(std::exchange(failure_, 0));
+      if (ended_) return Attempt::done(0);
+      if (armed_) return Attempt::must_wait();
     }
     // Before the first wait, and when the ring had no buffer left: the data may be there for the taking.
-    if (!armed) {
-      const ssize_t n = socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-      const int error = last_errno();
-      if (n > 0) return {static_cast<std::size_t>(n), {}};
-      if (n == 0) return {0, Errc::eof};
-      if (error == EINTR) continue;
-      if (error != EAGAIN && error != EWOULDBLOCK) return {0, system_error(error)};
-    }
-    if (const std::error_code ec = wait_for_arrival(Kind::receive)) return {0, ec};
-  }
+    return Attempt::of(socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT));
+  };
+  const Outcome got = operate(attempt, [&] { return wait_for_arrival(Kind::receive); });
+  if (got.ec) return {0, got.ec};
+  if (got.n == 0) return {0, Errc::eof};
+  return {static_cast<std::size_t>(got.n), {}};
 }
 
 std::error_code StreamDescriptor::do_wait_readable() {
-  for (;;) {
-    bool starved = false;
+  const auto attempt = [&]() noexcept {
     {
-      const std::lock_guard lock(mutex_);
-      if (first_ < arrived_.size() || failure_ || ended_) return {};
-      starved = !armed_ && starved_;
+      const LockGuard lock(mutex_);
+      if (first_ < arrived_.size() || failure_ != 0 || ended_) return Attempt::done(1);
+      if (armed_ || !starved_) return Attempt::must_wait();
     }
     // The bytes that found no buffer are still in the socket.
-    if (starved) {
-      char byte = 0;
-      if (::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return {};
-      const int error = last_errno();
-      if (error == EINTR) continue;
-      if (error != EAGAIN && error != EWOULDBLOCK) return {};
-    }
-    if (const std::error_code ec = wait_for_arrival(Kind::receive)) return ec;
-  }
+    char byte = 0;
+    return readable_unless_blocked(Attempt::of(::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT)));
+  };
+  return operate(attempt, [&] { return wait_for_arrival(Kind::receive); }).ec;
 }
 
-AcceptResult StreamDescriptor::do_accept() {
-  for (;;) {
-    bool armed = false;
+AcceptResult StreamDescriptor::do_accept(sockaddr* peer, socklen_t room) {
+  socklen_t peer_size = 0;
+  const auto attempt = [&]() noexcept {
     {
-      const std::lock_guard lock(mutex_);
+      const LockGuard lock(mutex_);
       if (first_ < arrived_.size()) {
-        const int fd = arrived_[first_++].id;
+        const int accepted = arrived_[first_++].id;
         forget_taken_locked();
-        return {fd, {}};
+        peer_size = 0;
+        return Attempt{accepted, 0};
       }
-      if (failure_) {
-        const std::error_code ec = std::exchange(failure_, {});
-        if (ec != std::errc::connection_aborted) return {-1, ec};
-      }
-      armed = armed_;
+      const int failure = std::exchange(failure_, 0);
+      if (failure != 0 && failure != ECONNABORTED) return Attempt::failed(failure);
+      if (armed_) return Attempt::must_wait();
     }
     // A request that ended for want of descriptors is not armed again blindly: the call says what the matter is.
-    if (!armed) {
-      const int fd = ::accept4(this->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) return {fd, {}};
-      const int error = last_errno();
-      if (error == EINTR || error == ECONNABORTED) continue;
-      if (error != EAGAIN && error != EWOULDBLOCK) return {-1, system_error(error)};
-    }
-    if (const std::error_code ec = wait_for_arrival(Kind::accept)) return {-1, ec};
-  }
+    return try_accept(fd(), peer, room, peer_size);
+  };
+  const Outcome accepted = operate(attempt, [&] { return wait_for_arrival(Kind::accept); });
+  return {static_cast<int>(accepted.n), accepted.ec, peer_size};
 }
 
 void StreamDescriptor::interrupt(Side side) noexcept {
@@ -277,7 +260,7 @@ void StreamDescriptor::interrupt(Side side) noexcept {
 void StreamDescriptor::cancel_requests() noexcept {
   std::shared_ptr<Ring> ring;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (!armed_ || cancelling_) return;
     cancelling_ = true;
     ring = ring_;

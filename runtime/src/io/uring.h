@@ -1,10 +1,11 @@
 // The io_uring backend's descriptors.
 //
-// RingDescriptor (plain tier): operations try the system call and wait for readiness by a one-shot poll request on the ring of the
-// processor that the goroutine runs on. A wait returns only after its request's completion was reaped.
+// RingDescriptor (plain tier): operations try the system call and wait for readiness by a one-shot poll request on the
+// ring of the processor that the goroutine runs on. A wait returns only after its request's completion was reaped.
 //
-// StreamDescriptor (full tier, sockets): receives by one multishot request into the ring's buffers, so that an idle connection holds none
-// and a request costs no system call to receive; accepts by a multishot request. What arrived lies in arrived_ until it is read.
+// StreamDescriptor (full tier, stream sockets): one multishot request receives into the ring's buffers, so an idle
+// connection holds none, and to receive costs no system call per read. A multishot request accepts, too. What has
+// arrived lies in arrived_ until it is read.
 #pragma once
 
 #include <atomic>
@@ -23,14 +24,14 @@ class Machine;
 
 class RingDescriptor : public Descriptor {
  public:
-  RingDescriptor(int fd, const Backend& backend) : Descriptor(fd, backend) {}
+  RingDescriptor(int fd, FdKind kind, const Backend& backend) : Descriptor(fd, kind, backend) {}
 
  protected:
   std::error_code wait(Side side) override;
   void interrupt(Side side) noexcept override;
 
  private:
-  // One wait in flight, on the goroutine's stack.
+  // A wait in flight, on the goroutine's stack.
   struct PollRequest : Request {
     PollRequest(RingDescriptor& d, Side s) noexcept;
     RingDescriptor& descriptor;
@@ -43,24 +44,26 @@ class RingDescriptor : public Descriptor {
   static void poll_done(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
 
   SpinMutex polls_mutex_;
-  PollRequest* polls_[2] = {nullptr, nullptr};  // in flight; guarded by polls_mutex_
+  PollRequest* polls_[2] WEFT_GUARDED_BY(polls_mutex_) = {nullptr, nullptr};  // the waits in flight
 };
 
-// The multishot request of a stream, its memory part of the descriptor.
+// A stream's multishot request, whose memory is part of the descriptor.
 //
-// armed_ on a ring from arm() until the request's last completion; meanwhile the request owns the descriptor's memory and its number. Only
-// the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the thread that submitted it, late when that
-// one computes: a request that was armed by another machine than the one that delivers is cancelled, and the reader arms anew. (Who arms nearly
-// always submits, too; where not, the request is the next holder's, and at worst late.) Guarded by mutex_: all below it.
-// All that lies in arrived_ came from ring_, because arm() is called only when it is empty.
+// armed_ is true from arm() until the request's last completion. Meanwhile the request owns the descriptor's memory and
+// its number. Only the reader (side lock) arms; the ring's machine delivers. The kernel posts completions by way of the
+// thread that submitted the request, and late when that thread computes. So a request that another machine armed than
+// the one that delivers is cancelled, and the reader arms anew. (Who arms nearly always submits, too. Where not, the
+// next holder submits the request, which is at worst late.)
+// All that lies in arrived_ came from ring_, because arm() is called only when
+// arrived_ is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
-  StreamDescriptor(int fd, const Backend& backend);
+  StreamDescriptor(int fd, FdKind kind, const Backend& backend);
   ~StreamDescriptor() override;
 
  protected:
   IoResult do_read(std::span<char> buffer) override;
-  AcceptResult do_accept() override;
+  AcceptResult do_accept(sockaddr* peer, socklen_t room) override;
   std::error_code do_wait_readable() override;
   void interrupt(Side side) noexcept override;
   void cancel_requests() noexcept override;
@@ -80,11 +83,11 @@ class StreamDescriptor final : public RingDescriptor {
     StreamDescriptor& descriptor;
   };
   static void delivered(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
-  bool deliver_locked(Ring& ring, const io_uring_cqe& cqe);
+  bool deliver_locked(Ring& ring, const io_uring_cqe& cqe) WEFT_REQUIRES(mutex_);
 
-  void forget_taken_locked() noexcept;
-  std::size_t take_bytes_locked(std::span<char> buffer) noexcept;
-  // Waits for an arrival; arms the request first when it is not in flight.
+  void forget_taken_locked() noexcept WEFT_REQUIRES(mutex_);
+  std::size_t take_bytes_locked(std::span<char> buffer) noexcept WEFT_REQUIRES(mutex_);
+  // Waits for an arrival. Arms the request first when it is not in flight.
   std::error_code wait_for_arrival(Kind kind);
   bool arm(Kind kind);
   void discard_arrivals() noexcept;
@@ -92,16 +95,16 @@ class StreamDescriptor final : public RingDescriptor {
   Multishot request_;
   WaitWord arrivals_;
   SpinMutex mutex_;
-  std::vector<Arrival> arrived_;  // from first_ on
-  std::size_t first_ = 0;
-  std::error_code failure_;  // of the request; reported once
-  Kind kind_ = Kind::receive;
-  bool ended_ = false;  // the peer finished sending
-  bool armed_ = false;
-  bool cancelling_ = false;
-  bool starved_ = false;  // the last request ended because the ring had no buffer
-  std::shared_ptr<Ring> ring_;
-  const Machine* armed_by_ = nullptr;
+  std::vector<Arrival> arrived_ WEFT_GUARDED_BY(mutex_);  // from first_ on
+  std::size_t first_ WEFT_GUARDED_BY(mutex_) = 0;
+  int failure_ WEFT_GUARDED_BY(mutex_) = 0;  // errno's number of a request that failed; reported once
+  Kind kind_ WEFT_GUARDED_BY(mutex_) = Kind::receive;
+  bool ended_ WEFT_GUARDED_BY(mutex_) = false;  // the peer finished sending
+  bool armed_ WEFT_GUARDED_BY(mutex_) = false;
+  bool cancelling_ WEFT_GUARDED_BY(mutex_) = false;
+  bool starved_ WEFT_GUARDED_BY(mutex_) = false;  // the last request ended because the ring had no buffer
+  std::shared_ptr<Ring> ring_ WEFT_GUARDED_BY(mutex_);
+  const Machine* armed_by_ WEFT_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace weft::rt

@@ -1,5 +1,5 @@
-// The io_uring backends, and the trial that each must pass at start: a kernel's version says little, for distributions back-port, and
-// containers forbid.
+// The io_uring backends, and the trial that each must pass at the start. The kernel's version says little, because
+// distributions port features back to older kernels, and containers forbid them.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ class FdGuard {
   int fd_;
 };
 
-// A request that writes down what came, for a trial.
+// A request that notes its completions, for a trial.
 struct Trial : Request {
   Trial() noexcept : Request(&Trial::done) {}
   static void done(Request& self, Ring& ring, const io_uring_cqe& cqe) noexcept {
@@ -44,13 +44,13 @@ struct Trial : Request {
       ring.recycle(static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT));
     }
   }
-  // Polls until `n` completions came, for at most a second.
+  // Polls until `n` completions have come, for at most a second. Returns false when they have not.
   bool await(Ring& ring, int n) noexcept {
     const Nanos end = now() + 1'000'000'000;
     while (completions < n && now() < end) ring.poll(10'000'000);
     return completions >= n;
   }
-  // Ends what is in flight when a trial's scope does, before the trial itself goes.
+  // At the end of a trial's scope, ends what is in flight, before the trial itself is destroyed.
   struct Drain {
     Ring& ring;
     ~Drain() { ring.drain(); }
@@ -111,7 +111,7 @@ Error try_multishot_accept(Ring& ring) {
   return Error(system_error(trial.result < 0 ? -trial.result : EOPNOTSUPP), "io_uring: multishot accept");
 }
 
-// A plain ring must at least wake us up.
+// The least that a plain ring must do is to return from a wait when it is interrupted.
 Error try_wake_up(Ring& ring) {
   ring.interrupt();
   const Nanos before = now();
@@ -131,14 +131,10 @@ class UringBackend final : public Backend {
     return std::make_unique<RingPoller>(std::move(*ring));
   }
 
-  Descriptor* make_descriptor(int fd) override {
-    if (kTier == Ring::Tier::full) {
-      int type = 0;
-      socklen_t length = sizeof(type);
-      if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
-        return new StreamDescriptor(fd, *this);
-    }
-    return new RingDescriptor(fd, *this);
+  Descriptor* make_descriptor(int fd, FdKind kind) override {
+    const bool is_stream = kind == FdKind::stream || kind == FdKind::tcp;
+    if (kTier == Ring::Tier::full && is_stream) return new StreamDescriptor(fd, kind, *this);
+    return new RingDescriptor(fd, kind, *this);
   }
 };
 

@@ -2,15 +2,17 @@
 //
 // word_ is one of
 //   kNone      nothing happened, nobody waits
-//   kReady     the event came; the next wait() takes it and returns at once          notify()
+//   kReady     the event has come; the next wait() takes it and returns at once     notify()
 //   kPending   a goroutine is about to park                                          wait()
 //   a pointer  to the Waiter of a parked goroutine, on its stack                     wait()'s commit
-// Who swaps the pointer out, and only that one, readies the goroutine.
+// Whoever swaps the pointer out readies the goroutine, and nobody else does.
 //
-// wait against interrupt(): wait() stores kPending, then calls `stop` (which reads the closed and expired flags); the interrupter stores its
-// flag, then reads the word. Each writes before it reads (seq_cst), so that either wait() sees the flag or interrupt() the word.
+// wait() against interrupt(). wait() stores kPending, and then calls `stop`, which reads the closed and the expired
+// flag. Who interrupts stores a flag, and then reads the word. Each side writes before it reads. The order is seq_cst,
+// because with acquire and release both sides could read what was there before. So wait() sees the flag, or interrupt()
+// sees the word.
 //
-// A template over atomics and parking: tests/model/wait_word_test.cc explores it.
+// The class is a template over atomics and parking: tests/model/wait_word_test.cc explores it.
 #pragma once
 
 #include <atomic>
@@ -26,8 +28,8 @@ namespace weft::rt {
 template <typename Atomics, typename Parking>
 class BasicWaitWord {
  public:
-  // Parks until notify() or interrupt(), unless an event is there already or stop() says true. True: an event was taken. Goroutines
-  // only, one at a time.
+  // Parks until notify() or interrupt(), unless an event is there already or stop() returns true. Returns true when it
+  // has taken an event. Goroutines only, one at a time.
   template <typename Stop>
   bool wait(Stop stop) noexcept {
     std::uintptr_t expected = kNone;
@@ -42,10 +44,10 @@ class BasicWaitWord {
     return word_.exchange(kNone, std::memory_order_acq_rel) == kReady;
   }
 
-  // The event happened: wakes the goroutine, or lets the next wait() return at once. Any thread.
+  // The event has happened. Wakes the goroutine, or lets the next wait() return at once. Any thread.
   void notify() noexcept { wake(kReady); }
 
-  // Wakes the goroutine without an event; the flag that it shall find is stored already (seq_cst). Any thread.
+  // Wakes the goroutine without an event. The flag that it shall find is stored already (seq_cst). Any thread.
   void interrupt() noexcept { wake(kNone); }
 
  private:

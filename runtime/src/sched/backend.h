@@ -1,6 +1,7 @@
 // Backend: one kernel interface for I/O, as the scheduler sees it. io/backends.h has the backends that there are.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,7 @@
 namespace weft::rt {
 
 class Descriptor;
+enum class FdKind : std::uint8_t;
 
 class Backend {
  public:
@@ -18,8 +20,9 @@ class Backend {
   // Returns "io_uring", "io_uring_plain" or "epoll".
   virtual const char* name() const noexcept = 0;
   virtual Result<std::unique_ptr<Poller>> make_poller() = 0;
-  // Makes a descriptor of a non-blocking socket (or another pollable file), which it takes over, also when it throws.
-  virtual Descriptor* make_descriptor(int fd) = 0;
+  // Makes a descriptor of a non-blocking socket (or another pollable file). What becomes of `fd` when it throws is the
+  // caller's matter.
+  virtual Descriptor* make_descriptor(int fd, FdKind kind) = 0;
 
   // Says why this backend was chosen, for the log and the debug page: "io_uring_setup: operation not permitted".
   const std::string& reason() const noexcept { return reason_; }

@@ -1,13 +1,16 @@
-// Conn: a byte stream between two addresses (Go's net.Conn).
+// Conn: a stream of bytes between two addresses (Go's net.Conn), and Stream: what a Conn is made of.
 //
-// Thread safety: a Conn is a handle; copies name the same connection, and every method may be called from several goroutines at the
-// same time. Concurrent writes are serialised whole, so are concurrent reads.
-// Lifetime: close() ends the connection; the last handle to go closes one that is still open. Buffers belong to the caller and are
-// in use only until the call returns.
-// Blocking: read, write, writev and wait_readable park the calling goroutine, never its thread.
+// Thread safety: a Conn is a handle. Copies name the same connection, and several goroutines may call any method at the
+// same time. Concurrent reads take turns, whole call by whole call, and so do concurrent writes.
+// Lifetime: close() ends the connection; the last handle that goes closes a connection that is still open. A buffer
+// belongs to the caller and is in use only until the call returns.
+// Blocking: read, write, writev, send_file and wait_readable park the calling goroutine, never its thread. Only
+// goroutines may call them.
 // Cancellation: a deadline that passes, or close(), wakes every call in flight.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -19,20 +22,33 @@
 
 namespace weft::net {
 
-// What a Conn is made of; net's own streams implement it, and so may yours (TLS, in-memory pipes).
+// What a Conn is made of. net's own connections implement it, and so may yours: TLS, compression, pipes in memory.
+// Conn says what each function promises; an implementation keeps the promises of Conn's header, and its destructor
+// closes what is still open. What has a default is optional.
 class Stream {
  public:
   virtual ~Stream() = default;
+
   virtual IoResult read(std::span<char> buffer) = 0;
   virtual IoResult writev(std::span<const std::string_view> parts) = 0;
-  virtual std::error_code wait_readable() = 0;
   virtual std::error_code close() = 0;
-  virtual std::error_code close_read() = 0;
-  virtual std::error_code close_write() = 0;
   virtual void set_read_deadline(TimePoint deadline) = 0;
   virtual void set_write_deadline(TimePoint deadline) = 0;
-  virtual Address local_address() const = 0;
-  virtual Address remote_address() const = 0;
+
+  // Returns at once by default: the read that follows waits.
+  virtual std::error_code wait_readable();
+  // Each returns std::errc::operation_not_supported by default, and the stream is as before.
+  virtual std::error_code close_read();
+  virtual std::error_code close_write();
+  // Reads the file into a buffer and writes the buffer, piece by piece, by default. Another goroutine's write may come
+  // between two pieces.
+  virtual IoResult send_file(int file, std::uint64_t offset, std::size_t count);
+  // Each is none by default.
+  virtual Address local_address() const;
+  virtual Address remote_address() const;
+  // The name of the network for the texts of errors: "tcp", "unix". Empty by default. The text lives as long as the
+  // stream.
+  virtual std::string_view network() const;
 };
 
 class Conn {
@@ -41,30 +57,40 @@ class Conn {
   explicit Conn(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
   explicit operator bool() const { return stream_ != nullptr; }
 
-  // Returns as soon as at least one byte is there: n > 0, or n == 0 with ec: Condition::eof when the peer finished sending,
-  // closed, deadline_exceeded, or the system's own code. An empty buffer returns {0, {}} at once.
+  // Returns as soon as at least one byte has come: n > 0, or n == 0 with ec. ec is Condition::eof when the peer has
+  // finished sending, closed, deadline_exceeded, or the system's own code. An empty buffer returns {0, {}} at once.
   [[nodiscard]] IoResult read(std::span<char> buffer) { return stream_->read(buffer); }
 
-  // Reads until the buffer is full. n < buffer.size() comes with ec.
+  // Reads until the buffer is full. When n is less than the buffer's size, ec says why.
   [[nodiscard]] IoResult read_full(std::span<char> buffer);
 
-  // Returns when all of it is handed to the kernel, or n < size with ec. A broken connection is EPIPE or ECONNRESET; no SIGPIPE.
+  // Returns when the kernel has taken all of it; when n is less than the size, ec says why. On a broken connection ec
+  // is EPIPE or ECONNRESET, and no SIGPIPE is raised.
   [[nodiscard]] IoResult write(std::string_view data) { return stream_->writev({&data, 1}); }
-  // The parts one after the other, as one write.
+  // Writes the parts one after the other, as one write.
   [[nodiscard]] IoResult writev(std::span<const std::string_view> parts) { return stream_->writev(parts); }
 
-  // Waits until a read has something to tell (data, end of stream or an error), so that an idle connection needs no buffer. It may
-  // return early; the read after it then waits.
+  // Writes `count` bytes of the open file `file`, from `offset` on. The caller keeps the file open until the call
+  // returns; the file's own position stays as it is. When n is less than count, ec says why: Condition::eof when the
+  // file is shorter, the file's error, or an error of write(). On TCP the kernel copies the bytes (sendfile(2)), and
+  // the whole is one write. A file whose bytes are not in memory holds up the thread until the disk has read them.
+  [[nodiscard]] IoResult send_file(int file, std::uint64_t offset, std::size_t count) {
+    return stream_->send_file(file, offset, count);
+  }
+
+  // Waits until a read has something to tell (data, end of stream or an error), so that an idle connection needs no
+  // buffer. It may return early; the read that follows then waits.
   std::error_code wait_readable() { return stream_->wait_readable(); }
 
-  // Wakes every call in flight with Condition::closed; a second close returns Errc::closed.
+  // Wakes every call in flight with Condition::closed. A second close returns Errc::closed.
   std::error_code close() { return stream_->close(); }
+  // Ends reading, and lets writes go on.
   std::error_code close_read() { return stream_->close_read(); }
-  // Sends the end of stream to the peer; reads go on.
+  // Sends the end of stream to the peer, and lets reads go on.
   std::error_code close_write() { return stream_->close_write(); }
 
-  // Absolute, on the monotonic clock, for calls pending and to come. One in the past fails them at once; a later one revives
-  // the connection; kNoDeadline clears.
+  // A deadline is absolute, on the monotonic clock, and holds for calls in flight and to come. A deadline in the past
+  // fails them at once; a later one revives the connection; kNoDeadline clears it.
   void set_deadline(TimePoint deadline) {
     stream_->set_read_deadline(deadline);
     stream_->set_write_deadline(deadline);
@@ -72,11 +98,24 @@ class Conn {
   void set_read_deadline(TimePoint deadline) { stream_->set_read_deadline(deadline); }
   void set_write_deadline(TimePoint deadline) { stream_->set_write_deadline(deadline); }
 
+  // An address of a TCP connection is asked from the kernel when somebody wants it for the first time, and kept. It is
+  // none when that comes too late: when the connection is closed, or, for the remote address, when the peer has reset
+  // it. dial() knows the remote address beforehand, and so does accept() on the epoll poller. A program that must know
+  // the peer of every connection asks right after accept().
   Address local_address() const { return stream_->local_address(); }
   Address remote_address() const { return stream_->remote_address(); }
 
-  // `ec` of a transfer on this connection as an Error with Go's text: "read tcp 127.0.0.1:80->127.0.0.1:4711: i/o timeout".
+  // "tcp", "tcp4" or "tcp6", as listen() or dial() was told; a stream of your own says its own name. It lives as long
+  // as the connection.
+  std::string_view network() const { return stream_->network(); }
+
+  // Returns `ec` of a transfer on this connection as an Error with Go's text: "read tcp 127.0.0.1:80->127.0.0.1:4711:
+  // i/o timeout". A network or an address that is not known is left out. Condition::eof stays bare.
   Error error(std::string_view operation, std::error_code ec) const;
+
+  // What this connection is made of, to wrap it (TLS) or to ask for more than Conn offers (dynamic_pointer_cast to the
+  // type that you expect). The stream stays open as long as a pointer to it or a handle is left.
+  const std::shared_ptr<Stream>& stream() const { return stream_; }
 
  private:
   std::shared_ptr<Stream> stream_;

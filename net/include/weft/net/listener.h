@@ -1,7 +1,8 @@
-// Listener and listen(): waiting for connections (Go's net.Listen).
+// Listener and listen(): waiting for connections (Go's net.Listen), and Acceptor: what a Listener is made of.
 //
-// Thread safety: a Listener is a handle; copies name the same socket, and every method may be called from several goroutines.
-// Lifetime: close() ends it; the last handle to go closes one that is still open.
+// Thread safety: a Listener is a handle. Copies name the same socket, and several goroutines may call any method at the
+// same time.
+// Lifetime: close() ends it; the last handle that goes closes one that is still open.
 // Blocking: accept parks the calling goroutine. Cancellation: close() or a deadline wakes it.
 #pragma once
 
@@ -11,42 +12,67 @@
 
 #include <weft/error.h>
 #include <weft/net/conn.h>
+#include <weft/time_point.h>
 
 namespace weft::net {
 
 struct ListenOptions {
-  // Connections the kernel keeps for accept(). 0: the system's maximum (net.core.somaxconn).
+  // How many connections the kernel keeps for accept(). 0: the system's maximum (net.core.somaxconn).
   int backlog = 0;
   // Lets several sockets listen on one address (SO_REUSEPORT).
   bool reuse_port = false;
 };
 
-class Listener {
+// What a Listener is made of. net's own listeners implement it, and so may yours: TLS, connections in memory, sockets
+// that a supervisor opened. Listener says what each function promises; an implementation keeps the promises of
+// Listener's header, and its destructor closes what is still open. What has a default is optional.
+class Acceptor {
  public:
-  Listener() = default;
-  explicit operator bool() const { return impl_ != nullptr; }
+  virtual ~Acceptor() = default;
 
-  // The next connection, with TCP_NODELAY set. Errors: Condition::closed after close(), deadline_exceeded, or the system's
-  // (EMFILE and the like are temporary: the caller waits a moment and tries again).
-  Result<Conn> accept();
+  virtual Result<Conn> accept() = 0;
+  virtual std::error_code close() = 0;
+  virtual void set_deadline(TimePoint deadline) = 0;
 
-  // Wakes every accept in flight; a second close returns Errc::closed.
-  std::error_code close();
-  void set_deadline(TimePoint deadline);
-
-  // Where it listens; after ":0" the port that the kernel chose.
-  Address address() const;
-
-  class Impl;
-  explicit Listener(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-
- private:
-  std::shared_ptr<Impl> impl_;
+  // None by default.
+  virtual Address address() const;
+  // The name of the network for the texts of errors. Empty by default. The text lives as long as the acceptor.
+  virtual std::string_view network() const;
 };
 
-// `network` is "tcp", "tcp4" or "tcp6"; `address` is "host:port" with a literal host ("127.0.0.1:80", "[::1]:80", "localhost:80"), or
-// ":port" for every address (dual-stack on "tcp"). Port 0 lets the kernel choose. Goroutines only; parks for up to 50 ms when the address is
-// in use, for a process that has just died may hold it a little longer.
+class Listener {
+ public:
+  Listener() = default;  // no listener; only assignment and operator bool may be used
+  explicit Listener(std::shared_ptr<Acceptor> acceptor) : acceptor_(std::move(acceptor)) {}
+  explicit operator bool() const { return acceptor_ != nullptr; }
+
+  // Returns the next connection, a TCP one with TCP_NODELAY set. Errors: Condition::closed after close(),
+  // deadline_exceeded, or the system's. EMFILE and the like are temporary: the caller waits a moment and tries again.
+  Result<Conn> accept() { return acceptor_->accept(); }
+
+  // Wakes every accept in flight. A second close returns Errc::closed.
+  std::error_code close() { return acceptor_->close(); }
+  // The deadline is absolute, on the monotonic clock, and holds for accepts in flight and to come; kNoDeadline clears
+  // it.
+  void set_deadline(TimePoint deadline) { acceptor_->set_deadline(deadline); }
+
+  // Where it listens; after ":0" with the port that the kernel chose.
+  Address address() const { return acceptor_->address(); }
+  // "tcp", "tcp4" or "tcp6", as listen() was told; an acceptor of your own says its own name. It lives as long as the
+  // listener.
+  std::string_view network() const { return acceptor_->network(); }
+
+  // What this listener is made of, to wrap it or to ask for more than Listener offers.
+  const std::shared_ptr<Acceptor>& acceptor() const { return acceptor_; }
+
+ private:
+  std::shared_ptr<Acceptor> acceptor_;
+};
+
+// `network` is "tcp", "tcp4" or "tcp6". `address` is "host:port" with a literal host ("127.0.0.1:80", "[::1]:80",
+// "localhost:80"), or ":port" for every address of this machine (of both families on "tcp"). Port 0 lets the kernel
+// choose. Goroutines only. Parks for up to 50 ms when the address is in use, for a process that has just died may hold
+// the address a little longer.
 // Errors read "listen tcp 127.0.0.1:80: bind: address already in use".
 Result<Listener> listen(std::string_view network, std::string_view address, ListenOptions options = {});
 

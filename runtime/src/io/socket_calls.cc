@@ -1,0 +1,66 @@
+#include "runtime/src/io/socket_calls.h"
+
+#include <pthread.h>
+#include <sys/sendfile.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+namespace weft::rt {
+namespace {
+
+// The most that one call of sendfile(2) takes.
+constexpr std::size_t kMostPerCall = 0x7fff'f000;
+
+bool sigpipe_ends_process() noexcept {
+  struct sigaction action;
+  return ::sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL;
+}
+
+// While this lives, a write of this thread to a broken pipe raises no SIGPIPE that anybody gets.
+class NoSigpipeHere {
+ public:
+  NoSigpipeHere() noexcept {
+    ::sigemptyset(&sigpipe_);
+    ::sigaddset(&sigpipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &sigpipe_, &old_mask_);
+    sigset_t pending;
+    pending_before_ = ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGPIPE) == 1;
+  }
+  NoSigpipeHere(const NoSigpipeHere&) = delete;
+  NoSigpipeHere& operator=(const NoSigpipeHere&) = delete;
+  ~NoSigpipeHere() {
+    const int saved_errno = errno;
+    // A second pending SIGPIPE is none: one that was pending before stays for whom it is meant.
+    if (broken_ && !pending_before_) {
+      const timespec at_once{};
+      while (::sigtimedwait(&sigpipe_, nullptr, &at_once) < 0 && errno == EINTR) {
+      }
+    }
+    ::pthread_sigmask(SIG_SETMASK, &old_mask_, nullptr);
+    errno = saved_errno;
+  }
+  void set_broken() noexcept { broken_ = true; }
+
+ private:
+  sigset_t sigpipe_;
+  sigset_t old_mask_;
+  bool pending_before_ = false;
+  bool broken_ = false;
+};
+
+}  // namespace
+
+ssize_t socket_send_file(int fd, int file, off_t offset, std::size_t count) noexcept {
+  count = std::min(count, kMostPerCall);
+  // sendfile(2) knows no MSG_NOSIGNAL. A program that ignores or handles SIGPIPE (weft::app does) needs no more.
+  if (!sigpipe_ends_process()) return ::sendfile(fd, file, &offset, count);
+  NoSigpipeHere quiet;
+  const ssize_t n = ::sendfile(fd, file, &offset, count);
+  if (n < 0 && errno == EPIPE) quiet.set_broken();
+  return n;
+}
+
+}  // namespace weft::rt

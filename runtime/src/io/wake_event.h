@@ -1,0 +1,58 @@
+// WakeEvent: the eventfd by which any thread makes a poller return from its wait.
+//
+// raised_ is true from the raise() that writes the eventfd until the poller has read it. A raise() in between writes
+// nothing, because that wake-up is still to come or is being taken:
+//   - Before the poller reads the eventfd, the poller returns from its wait for what was written.
+//   - Between the poller's read and its store of false, the poller is awake. Its store reads the true of that raise()
+//     (both are exchanges of one word), so the poller's machine sees what was published before the raise().
+// After the store of false, the next raise() writes again.
+#pragma once
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <system_error>
+
+#include "runtime/src/base/errno.h"
+
+namespace weft::rt {
+
+class WakeEvent {
+ public:
+  WakeEvent() noexcept = default;
+  WakeEvent(const WakeEvent&) = delete;
+  WakeEvent& operator=(const WakeEvent&) = delete;
+  ~WakeEvent() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  std::error_code open() noexcept {
+    fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return fd_ >= 0 ? std::error_code() : last_system_error();
+  }
+  // What the poller waits for. It is readable after raise() until take().
+  int fd() const noexcept { return fd_; }
+
+  // Any thread.
+  void raise() noexcept {
+    // seq_cst: after what the caller published for the poller's machine to find.
+    if (raised_.exchange(true, std::memory_order_seq_cst)) return;
+    const std::uint64_t one = 1;
+    static_cast<void>(::write(fd_, &one, sizeof(one)));
+  }
+
+  // The poller's machine, when fd() is readable.
+  void take() noexcept {
+    std::uint64_t count = 0;
+    static_cast<void>(::read(fd_, &count, sizeof(count)));
+    raised_.exchange(false, std::memory_order_acq_rel);
+  }
+
+ private:
+  int fd_ = -1;
+  std::atomic<bool> raised_{false};
+};
+
+}  // namespace weft::rt

@@ -1,0 +1,180 @@
+// An accepted connection costs no system call for what nobody asks: the test program defines the functions itself,
+// counts the calls, and passes them on to the kernel.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <string>
+
+#include "support/matrix.h"
+#include "weft/context.h"
+#include "weft/net/dial.h"
+#include "weft/net/listener.h"
+#include "weft/sync.h"
+
+namespace {
+
+std::atomic<int> getsockname_calls{0};
+std::atomic<int> getpeername_calls{0};
+std::atomic<int> getsockopt_calls{0};
+std::atomic<int> setsockopt_calls{0};
+
+}  // namespace
+
+extern "C" {
+
+int getsockname(int fd, sockaddr* address, socklen_t* length) noexcept {
+  getsockname_calls.fetch_add(1, std::memory_order_relaxed);
+  return static_cast<int>(::syscall(SYS_getsockname, fd, address, length));
+}
+
+int getpeername(int fd, sockaddr* address, socklen_t* length) noexcept {
+  getpeername_calls.fetch_add(1, std::memory_order_relaxed);
+  return static_cast<int>(::syscall(SYS_getpeername, fd, address, length));
+}
+
+int getsockopt(int fd, int level, int option, void* value, socklen_t* length) noexcept {
+  getsockopt_calls.fetch_add(1, std::memory_order_relaxed);
+  return static_cast<int>(::syscall(SYS_getsockopt, fd, level, option, value, length));
+}
+
+int setsockopt(int fd, int level, int option, const void* value, socklen_t length) noexcept {
+  setsockopt_calls.fetch_add(1, std::memory_order_relaxed);
+  return static_cast<int>(::syscall(SYS_setsockopt, fd, level, option, value, length));
+}
+
+}  // extern "C"
+
+namespace {
+
+using weft::net::Conn;
+
+std::array<int, 4> calls() {
+  return {getsockname_calls.load(std::memory_order_relaxed), getpeername_calls.load(std::memory_order_relaxed),
+          getsockopt_calls.load(std::memory_order_relaxed), setsockopt_calls.load(std::memory_order_relaxed)};
+}
+
+// A plain client, whose own calls are none of those that are counted.
+class Client {
+ public:
+  explicit Client(const weft::net::Address& server) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(server.port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client() { ::close(fd_); }
+
+  void send(std::string_view text) const {
+    EXPECT_EQ(::send(fd_, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+  }
+  std::string receive(std::size_t size) const {
+    std::string text(size, '\0');
+    EXPECT_EQ(::recv(fd_, text.data(), size, MSG_WAITALL), static_cast<ssize_t>(size));
+    return text;
+  }
+  void reset_at_close() const {
+    const linger at_once{1, 0};
+    EXPECT_EQ(::syscall(SYS_setsockopt, fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+  }
+  std::uint16_t port() const {
+    sockaddr_in address{};
+    socklen_t length = sizeof(address);
+    EXPECT_EQ(::syscall(SYS_getsockname, fd_, &address, &length), 0);
+    return ntohs(address.sin_port);
+  }
+
+ private:
+  const int fd_;
+};
+
+WEFT_MATRIX_TEST(SocketCalls, AcceptedConnectionIsAskedNothing) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  // The first accept arms what a backend accepts with. The counts are taken after it.
+  for (int i = 0; i < 5; ++i) {
+    const Client client(listener.address());
+    const auto before = calls();
+    Conn server = listener.accept().value();
+    client.send("hello");
+    std::string text(5, '\0');
+    ASSERT_FALSE(server.wait_readable());
+    ASSERT_EQ(server.read_full(text).n, 5u);
+    ASSERT_EQ(server.write(text).n, 5u);
+    EXPECT_EQ(client.receive(5), "hello");
+    ASSERT_FALSE(server.close());
+    EXPECT_EQ(calls(), before);
+  }
+}
+
+WEFT_MATRIX_TEST(SocketCalls, AnAddressIsAskedOnce) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  const Client client(listener.address());
+  Conn server = listener.accept().value();
+  const auto before = calls();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(server.local_address(), listener.address());
+    EXPECT_EQ(to_string(server.remote_address()), "127.0.0.1:" + std::to_string(client.port()));
+  }
+  const auto after = calls();
+  EXPECT_EQ(after[0], before[0] + 1);
+  EXPECT_LE(after[1], before[1] + 1);  // accept() may know it already
+  // What was asked is known for good.
+  ASSERT_FALSE(server.close());
+  EXPECT_EQ(server.local_address(), listener.address());
+  EXPECT_EQ(server.remote_address().port(), client.port());
+  EXPECT_EQ(calls(), after);
+}
+
+WEFT_MATRIX_TEST(SocketCalls, WhatNobodyAskedInTimeIsNone) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  const Client client(listener.address());
+  Conn server = listener.accept().value();
+  ASSERT_FALSE(server.close());
+  EXPECT_TRUE(server.local_address().is_none());
+  const weft::net::Address remote = server.remote_address();
+  EXPECT_TRUE(remote.is_none() || remote.port() == client.port());
+  char byte = 0;
+  const std::string text = server.error("read", server.read({&byte, 1}).ec).message();
+  EXPECT_EQ(text, remote.is_none() ? "read tcp: use of closed network connection"
+                                   : "read tcp " + to_string(remote) + ": use of closed network connection");
+}
+
+// A peer that has reset the connection before it is accepted: the address is the peer's or none, never a wrong one.
+WEFT_MATRIX_TEST(SocketCalls, AddressOfAPeerThatHasReset) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  for (int i = 0; i < 3; ++i) {
+    std::uint16_t port = 0;
+    {
+      const Client client(listener.address());
+      port = client.port();
+      client.reset_at_close();
+    }
+    Conn server = listener.accept().value();
+    char byte = 0;
+    EXPECT_EQ(server.read({&byte, 1}).ec, std::errc::connection_reset);
+    const weft::net::Address remote = server.remote_address();
+    EXPECT_TRUE(remote.is_none() || remote.port() == port) << to_string(remote);
+  }
+}
+
+WEFT_MATRIX_TEST(SocketCalls, DialKnowsThePeer) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  Conn client = weft::net::dial(weft::background(), "tcp", to_string(listener.address())).value();
+  const auto before = calls();
+  EXPECT_EQ(client.remote_address(), listener.address());
+  EXPECT_EQ(calls(), before);
+  // To dial every address is to dial this machine; the kernel says by which address.
+  Conn other =
+      weft::net::dial(weft::background(), "tcp", "0.0.0.0:" + std::to_string(listener.address().port())).value();
+  EXPECT_EQ(other.remote_address(), listener.address());
+}
+
+}  // namespace
