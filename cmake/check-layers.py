@@ -61,8 +61,8 @@ PUBLIC_ROOMS = {
     "mux": "http/mux",
     "middleware": "http/middleware",
     "testing": "http/testing",
-    "server": "http http/server",
-    "debug": "http/debug",
+    "server": "http/server",
+    "debug": "http http/debug",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(weft/[^>]+)>)')

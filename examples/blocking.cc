@@ -11,7 +11,7 @@ int main() {
   return weft::run([] {
     auto errors = weft::make_chan<int>();
     for (const char* const name : {"127.0.0.1", "::1"}) {
-      weft::go([=]() mutable {
+      weft::go([=] {
         addrinfo* found = nullptr;
         // getaddrinfo() may wait for a name server. Its thread waits; another thread runs the other goroutines
         // meanwhile.

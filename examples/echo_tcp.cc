@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
     std::printf("listening on %s\n", weft::net::to_string(listener->address()).c_str());
     std::fflush(stdout);
     while (auto conn = listener->accept()) {
-      weft::go([c = *conn]() mutable {
+      weft::go([c = *conn] {
         char buffer[4096];
         for (;;) {
           c.set_deadline(std::chrono::steady_clock::now() + std::chrono::minutes(1));

@@ -13,15 +13,15 @@ int main() {
 
     weft::WaitGroup workers;
     for (int w = 0; w < 4; ++w) {
-      workers.go([=]() mutable {
+      workers.go([=] {
         for (int job : jobs) squares.send(job * job);
       });
     }
-    weft::go([=]() mutable {
+    weft::go([=] {
       for (int i = 1; i <= 100; ++i) jobs.send(i);
       jobs.close();
     });
-    weft::go([&workers, squares]() mutable {
+    weft::go([&workers, squares] {
       workers.wait();
       squares.close();
     });

@@ -11,7 +11,7 @@ int main() {
   return weft::run([] {
     auto numbers = weft::make_chan<int>(16);
     auto sum = weft::make_chan<int>();
-    weft::go([=]() mutable {
+    weft::go([=] {
       weft::lock_os_thread();              // for good: when the goroutine ends, its thread ends, too
       ::setpriority(PRIO_PROCESS, 0, 10);  // of this thread only: the other goroutines do not get slower
       int total = 0;

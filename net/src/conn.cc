@@ -51,7 +51,7 @@ IoResult Stream::send_file(int file, std::uint64_t offset, std::size_t count) {
 
 // --- Conn ------------------------------------------------------------------------------------------------------------
 
-IoResult Conn::read_full(std::span<char> buffer) {
+IoResult Conn::read_full(std::span<char> buffer) const {
   IoResult total;
   while (total.n < buffer.size() && !total.ec) {
     const IoResult part = read(buffer.subspan(total.n));

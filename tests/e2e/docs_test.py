@@ -87,6 +87,15 @@ class Examples(unittest.TestCase):
                          (0, "squares: 14\noffered: 1 0\nchannel 1: 7\nticked: yes, the alarm was stopped: yes\n"
                              "apples: 1\nsum: 2470\n"), done.stderr)
 
+    def test_middleware(self):
+        done = subprocess.run([BIN / "example_middleware"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "401 who are you?\n200 order 7\n21 bytes\n"), done.stderr)
+
+    def test_pollable(self):
+        done = subprocess.run([BIN / "example_pollable"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (0, "expired once\n"), done.stderr)
+
     def test_echo_tcp(self):
         port = free_port()
         server = subprocess.Popen([BIN / "example_echo_tcp", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)

@@ -81,7 +81,7 @@ void refuse_method(ResponseWriter& w, const std::set<std::string_view>& methods)
 
 ServeMux::ServeMux() : table_(std::make_shared<Table>()) {}
 
-void ServeMux::handle(std::string_view pattern, Handler handler, SourceLocation where) {
+void ServeMux::handle(std::string_view pattern, Handler handler, SourceLocation where) const {
   auto route = std::make_unique<Route>();
   route->pattern = detail::parse_pattern(pattern);
   if (!handler) throw PatternError("http: empty handler for pattern \"" + std::string(pattern) + "\"");

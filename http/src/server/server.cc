@@ -258,11 +258,11 @@ ServerStats Server::Impl::stats() const {
 
 Server::Server(ServerOptions options) : impl_(std::make_shared<Impl>(std::move(options))) {}
 
-Error Server::listen_and_serve() { return impl_->listen_and_serve(); }
-Error Server::serve(net::Listener listener) { return impl_->serve(std::move(listener)); }
-Error Server::shutdown(const Context& ctx) { return impl_->shutdown(ctx); }
-void Server::close() { impl_->close(); }
-void Server::on_shutdown(std::function<void()> fn) { impl_->on_shutdown(std::move(fn)); }
+Error Server::listen_and_serve() const { return impl_->listen_and_serve(); }
+Error Server::serve(net::Listener listener) const { return impl_->serve(std::move(listener)); }
+Error Server::shutdown(const Context& ctx) const { return impl_->shutdown(ctx); }
+void Server::close() const { impl_->close(); }
+void Server::on_shutdown(std::function<void()> fn) const { impl_->on_shutdown(std::move(fn)); }
 ServerStats Server::stats() const { return impl_->stats(); }
 
 }  // namespace weft::http

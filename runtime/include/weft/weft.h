@@ -8,6 +8,7 @@
 #include <weft/error.h>            // IWYU pragma: export
 #include <weft/go.h>               // IWYU pragma: export
 #include <weft/goroutine_local.h>  // IWYU pragma: export
+#include <weft/io/pollable.h>      // IWYU pragma: export
 #include <weft/labels.h>           // IWYU pragma: export
 #include <weft/log.h>              // IWYU pragma: export
 #include <weft/panic.h>            // IWYU pragma: export

@@ -34,7 +34,7 @@ class PatternError : public Panic {
 };
 
 // Thread safety: a ServeMux is a handle; copies name the same table. handle() and requests may run at the same time.
-// handle() changes the table that copies share, and so isn't const.
+// handle() is const, as the methods of all handles are: it changes the table and not the handle.
 // Lifetime: the table lives as long as a handle, and the handlers live as long as the table.
 // Blocking: only what the handlers do. Looking up a request takes no lock and allocates nothing unless the path holds
 // escapes.
@@ -44,7 +44,7 @@ class ServeMux {
 
   // Throws PatternError for a bad pattern, an empty handler, or a conflict. `where` is the caller, for the text of a
   // conflict.
-  void handle(std::string_view pattern, Handler handler, SourceLocation where = SourceLocation::current());
+  void handle(std::string_view pattern, Handler handler, SourceLocation where = SourceLocation::current()) const;
 
   // Serves one request, so that a ServeMux is a Handler itself. A request that no pattern matches gets
   //   301 to the clean path ("//", "." and ".." removed), with the query;

@@ -73,7 +73,8 @@ struct ServerStats {
 };
 
 // Thread safety: a Server is a handle; copies name the same server, and every method may be called from several
-// goroutines. Methods that change the server, which copies share, aren't const.
+// goroutines. Every method is const, as those of all handles are: it changes the server and not the
+// handle.
 // Lifetime: connections keep what they need alive. What the handler captures by reference must outlive serve(), and
 // longer where the handler hijacks connections: nobody waits for those. A server serves once: after shutdown() or
 // close() it stays closed. Blocking and cancellation: see the methods.
@@ -82,25 +83,25 @@ class Server {
   explicit Server(ServerOptions options);
 
   // Listens on options.address and serves. Errors: those of net::listen(), else those of serve().
-  Error listen_and_serve();
+  Error listen_and_serve() const;
 
   // Accepts and serves connections until shutdown() or close(), then waits until the last connection is done, and
   // returns Errc::server_closed. May run for several listeners at the same time; closes the listener at the end. When
   // accept fails for good, returns its error at once and leaves the connections alone; when it fails for want of files
   // or memory, waits 5 ms, doubling to 1 s, and tries again. Goroutines only.
-  Error serve(net::Listener listener);
+  Error serve(net::Listener listener) const;
 
   // The graceful end: closes the listeners, runs the on_shutdown functions, closes idle connections, and lets the
   // others finish the request they are at, whose response says "Connection: close". A connection that has sent nothing
   // yet gets half a second to begin. Returns no error when all connections are done; when `ctx` is done first, returns
   // its error, and connections go on until they end or close() is called.
-  Error shutdown(const Context& ctx);
+  Error shutdown(const Context& ctx) const;
 
   // The hard end: closes listeners and connections and cancels the contexts of all requests. Doesn't wait for handlers.
-  void close();
+  void close() const;
 
   // `fn` runs in a goroutine of its own when shutdown() begins; shutdown() doesn't wait for it.
-  void on_shutdown(std::function<void()> fn);
+  void on_shutdown(std::function<void()> fn) const;
 
   // A snapshot; any thread.
   ServerStats stats() const;

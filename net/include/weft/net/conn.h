@@ -1,7 +1,8 @@
 // Conn: a stream of bytes between two addresses (Go's net.Conn), and Stream: what a Conn is made of.
 //
-// Thread safety: a Conn is a handle. Copies name the same connection, and several goroutines may call any method at the
-// same time. Concurrent reads take turns, whole call by whole call, and so do concurrent writes.
+// Thread safety: a Conn is a handle, so its methods are const. Copies name the same connection, and several goroutines
+// may call any method at the same time. Concurrent reads take turns, whole call by whole call, and so do concurrent
+// writes.
 // Lifetime: close() ends the connection; the last handle that goes closes a connection that is still open. A buffer
 // belongs to the caller and is in use only until the call returns.
 // Blocking: read, write, writev, send_file and wait_readable park the calling goroutine, never its thread. Only
@@ -59,44 +60,44 @@ class Conn {
 
   // Returns as soon as at least one byte has come: n > 0, or n == 0 with ec. ec is Condition::eof when the peer has
   // finished sending, closed, deadline_exceeded, or the system's own code. An empty buffer returns {0, {}} at once.
-  [[nodiscard]] IoResult read(std::span<char> buffer) { return stream_->read(buffer); }
+  [[nodiscard]] IoResult read(std::span<char> buffer) const { return stream_->read(buffer); }
 
   // Reads until the buffer is full. When n is less than the buffer's size, ec says why.
-  [[nodiscard]] IoResult read_full(std::span<char> buffer);
+  [[nodiscard]] IoResult read_full(std::span<char> buffer) const;
 
   // Returns when the kernel has taken all of it; when n is less than the size, ec says why. On a broken connection ec
   // is EPIPE or ECONNRESET, and no SIGPIPE is raised.
-  [[nodiscard]] IoResult write(std::string_view data) { return stream_->writev({&data, 1}); }
+  [[nodiscard]] IoResult write(std::string_view data) const { return stream_->writev({&data, 1}); }
   // Writes the parts one after the other, as one write.
-  [[nodiscard]] IoResult writev(std::span<const std::string_view> parts) { return stream_->writev(parts); }
+  [[nodiscard]] IoResult writev(std::span<const std::string_view> parts) const { return stream_->writev(parts); }
 
   // Writes `count` bytes of the open file `file`, from `offset` on. The caller keeps the file open until the call
   // returns; the file's own position stays as it is. When n is less than count, ec says why: Condition::eof when the
   // file is shorter, the file's error, or an error of write(). On TCP the kernel copies the bytes (sendfile(2)), and
   // the whole is one write. A file whose bytes are not in memory holds up the thread until the disk has read them.
-  [[nodiscard]] IoResult send_file(int file, std::uint64_t offset, std::size_t count) {
+  [[nodiscard]] IoResult send_file(int file, std::uint64_t offset, std::size_t count) const {
     return stream_->send_file(file, offset, count);
   }
 
   // Waits until a read has something to tell (data, end of stream or an error), so that an idle connection needs no
   // buffer. It may return early; the read that follows then waits.
-  std::error_code wait_readable() { return stream_->wait_readable(); }
+  std::error_code wait_readable() const { return stream_->wait_readable(); }
 
   // Wakes every call in flight with Condition::closed. A second close returns Errc::closed.
-  std::error_code close() { return stream_->close(); }
+  std::error_code close() const { return stream_->close(); }
   // Ends reading, and lets writes go on.
-  std::error_code close_read() { return stream_->close_read(); }
+  std::error_code close_read() const { return stream_->close_read(); }
   // Sends the end of stream to the peer, and lets reads go on.
-  std::error_code close_write() { return stream_->close_write(); }
+  std::error_code close_write() const { return stream_->close_write(); }
 
   // A deadline is absolute, on the monotonic clock, and holds for calls in flight and to come. A deadline in the past
   // fails them at once; a later one revives the connection; kNoDeadline clears it.
-  void set_deadline(TimePoint deadline) {
+  void set_deadline(TimePoint deadline) const {
     stream_->set_read_deadline(deadline);
     stream_->set_write_deadline(deadline);
   }
-  void set_read_deadline(TimePoint deadline) { stream_->set_read_deadline(deadline); }
-  void set_write_deadline(TimePoint deadline) { stream_->set_write_deadline(deadline); }
+  void set_read_deadline(TimePoint deadline) const { stream_->set_read_deadline(deadline); }
+  void set_write_deadline(TimePoint deadline) const { stream_->set_write_deadline(deadline); }
 
   // An address of a TCP connection is asked from the kernel when somebody wants it for the first time, and kept. It is
   // none when that comes too late: when the connection is closed, or, for the remote address, when the peer has reset

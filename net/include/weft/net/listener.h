@@ -1,7 +1,7 @@
 // Listener and listen(): waiting for connections (Go's net.Listen), and Acceptor: what a Listener is made of.
 //
-// Thread safety: a Listener is a handle. Copies name the same socket, and several goroutines may call any method at the
-// same time.
+// Thread safety: a Listener is a handle, so its methods are const. Copies name the same socket, and several goroutines
+// may call any method at the same time.
 // Lifetime: close() ends it; the last handle that goes closes one that is still open.
 // Blocking: accept parks the calling goroutine. Cancellation: close() or a deadline wakes it.
 #pragma once
@@ -48,13 +48,13 @@ class Listener {
 
   // Returns the next connection, a TCP one with TCP_NODELAY set. Errors: Condition::closed after close(),
   // deadline_exceeded, or the system's. EMFILE and the like are temporary: the caller waits a moment and tries again.
-  Result<Conn> accept() { return acceptor_->accept(); }
+  Result<Conn> accept() const { return acceptor_->accept(); }
 
   // Wakes every accept in flight. A second close returns Errc::closed.
-  std::error_code close() { return acceptor_->close(); }
+  std::error_code close() const { return acceptor_->close(); }
   // The deadline is absolute, on the monotonic clock, and holds for accepts in flight and to come; kNoDeadline clears
   // it.
-  void set_deadline(TimePoint deadline) { acceptor_->set_deadline(deadline); }
+  void set_deadline(TimePoint deadline) const { acceptor_->set_deadline(deadline); }
 
   // Where it listens; after ":0" with the port that the kernel chose.
   Address address() const { return acceptor_->address(); }
