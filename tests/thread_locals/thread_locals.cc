@@ -20,6 +20,8 @@
 
 #include "runtime/src/arch/fiber_switch.h"
 #include "runtime/src/base/errno.h"
+#include "runtime/src/sched/go.h"
+#include "runtime/src/sched/goroutine.h"
 #include "runtime/src/sched/machine.h"
 #include "runtime/src/sched/park.h"
 #include "runtime/src/sched/processor.h"
@@ -92,7 +94,7 @@ struct Self {
 
   expect("goroutine id", static_cast<long>(weft::this_goroutine::id()), static_cast<long>(self.id));
   expect("parent id", static_cast<long>(weft::this_goroutine::parent_id()), static_cast<long>(self.parent));
-  expect("current goroutine", static_cast<long>(weft::rt::current_waiter().g->id.load(std::memory_order_relaxed)),
+  expect("current goroutine", static_cast<long>(weft::rt::current_goroutine()->id.load(std::memory_order_relaxed)),
          static_cast<long>(self.id));
   expect("on_goroutine", weft::rt::on_goroutine(), true);
 
