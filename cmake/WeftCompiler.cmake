@@ -22,7 +22,7 @@ add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>)
 
 set(weft_warnings -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  # weft/detail/thread_annotations.h says what each lock guards.
+  # weft/thread_annotations.h says what each lock guards.
   list(APPEND weft_warnings -Wthread-safety)
 endif()
 if(WEFT_WERROR)

@@ -65,7 +65,9 @@ PUBLIC_ROOMS = {
     "debug": "http http/debug",
 }
 
-INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(weft/[^>]+)>)')
+INCLUDE = re.compile(r'^(?:\s|/\*.*?\*/)*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
+
+SOURCES = (".h", ".cc", ".inc", ".ipp", ".hpp", ".cpp", ".S")
 
 
 class Tree:
@@ -75,33 +77,33 @@ class Tree:
         for room, names in PUBLIC_ROOMS.items():
             for name in names.split():
                 self.rooms[f"weft/{name}.h"] = room
-        self.public = {}  # "weft/chan.h" -> "runtime/include/weft/chan.h"
         self.files = []
         for module in MODULES:
             for part in ("include", "src"):
                 for folder, _, names in sorted(os.walk(os.path.join(root, module, part))):
                     for name in sorted(names):
-                        if not name.endswith((".h", ".cc")):
+                        if not name.endswith(SOURCES):
                             continue
                         path = os.path.relpath(os.path.join(folder, name), root)
                         self.files.append(path)
-                        if part == "include":
-                            self.public[path[len(f"{module}/include/"):]] = path
 
-    def resolve(self, text):
-        """The path of an included file of this tree; None for any other."""
-        if text in self.public:
-            return self.public[text]
-        return text if os.path.isfile(os.path.join(self.root, text)) else None
+    def resolve(self, path, text):
+        """The file of this tree that `path` includes as `text`, however the text is written; None for any other."""
+        places = [os.path.dirname(path), ""] + [f"{module}/include" for module in MODULES]
+        for place in places:
+            candidate = os.path.normpath(os.path.join(place, text))
+            if not candidate.startswith("..") and os.path.isfile(os.path.join(self.root, candidate)):
+                return candidate
+        return None
 
     def includes(self, path):
+        """(line, file of this tree or None, text, whether it stands in quotes) of each include."""
         with open(os.path.join(self.root, path), encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 match = INCLUDE.match(line)
                 if match:
-                    target = self.resolve(match.group(1) or match.group(2))
-                    if target is not None:
-                        yield number, target
+                    text = match.group(1) or match.group(2)
+                    yield number, self.resolve(path, text), text, match.group(1) is not None
 
     def room(self, path):
         """The room of a file, None when the module has no floors or the file has no room."""
@@ -175,7 +177,12 @@ def check(tree):
             where = "PUBLIC_ROOMS" if is_public(path) else "FLOORS"
             problems.append(f"{path}: no room of {module}'s floors: name one in {where} of cmake/check-layers.py")
             continue
-        for line, target in tree.includes(path):
+        for line, target, text, quoted in tree.includes(path):
+            if target is None:
+                if quoted:
+                    problems.append(f"{path}:{line}: includes \"{text}\", which is no file of this tree: "
+                                    "headers of others stand in <>")
+                continue
             reason = check_modules(path, target)
             if reason:
                 problems.append(f"{path}:{line}: includes {target}: {reason}")

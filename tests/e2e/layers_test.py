@@ -52,6 +52,20 @@ class Layers(unittest.TestCase):
         self.assertIn("runtime/src/control/sysmon.h", text)
         self.assertIn("sched is on floor 2, control on floor 6", text)
 
+    def test_other_ways_to_write_an_include_do_not_hide_it(self):
+        for path, line, reason in (
+                ("runtime/src/sched/park.cc", "#include <runtime/src/control/sysmon.h>", "runs up"),
+                ("runtime/src/sched/park.cc", '#include "../control/sysmon.h"', "runs up"),
+                ("runtime/src/sched/park.cc", '#include "weft/../../src/control/sysmon.h"', "runs up"),
+                ("runtime/src/sched/park.cc", '/* */ #  include "weft/context.h"  // why?', "runs up"),
+                ("net/src/dial.cc", '#include "runtime/src/io/../sched/park.h"', "a private header of runtime"),
+                ("http/src/mux/mux.cc", '#include "../server/protocol.h"', "runs up"),
+                ("http/src/mux/mux.cc", '#include "no/such/file.h"', "no file of this tree")):
+            number = self.plant(path, line)
+            found = [text for text in check(self.root).stderr.splitlines() if text.startswith(f"{path}:{number}: ")]
+            self.assertEqual(len(found), 1, line)
+            self.assertIn(reason, found[0])
+
     def test_public_headers_have_floors_too(self):
         self.expect_refused("runtime/src/sync/block.cc", "weft/context.h", "runs up")
         self.expect_refused("runtime/include/weft/chan.h", "weft/errgroup.h", "runs up")

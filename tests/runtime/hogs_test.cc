@@ -8,10 +8,12 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/src/crash/thread_state.h"
@@ -34,7 +36,7 @@ constexpr bool kStacks = false;
 constexpr bool kStacks = true;
 #endif
 
-// The lines of the runtime's log. It is global, because the hook has no argument of its own.
+// The lines of the runtime's log.
 struct Log {
   std::mutex mutex;
   std::vector<std::string> lines;
@@ -221,6 +223,14 @@ WEFT_PROCS_TEST(Threads, MachinesHaveNames) {
   std::array<char, 16> name{};
   EXPECT_EQ(::pthread_getname_np(::pthread_self(), name.data(), name.size()), 0);
   EXPECT_EQ(name.data(), "weft-m" + std::to_string(weft::machine_id()));
+}
+
+// What a sink has captured goes with its run().
+TEST(Hogs, TheLogsSinkGoesWithItsRun) {
+  auto captured = std::make_shared<int>(1);
+  const std::weak_ptr<int> watch = captured;
+  weft::run([] {}, {.procs = 1, .log = [kept = std::move(captured)](weft::LogLevel, std::string_view) {}});
+  EXPECT_TRUE(watch.expired());
 }
 
 }  // namespace hogs_test

@@ -35,6 +35,9 @@ TEST(Poller, VariableForcesOne) {
 TEST(Poller, OptionGoesBeforeVariable) {
   EXPECT_EQ(stats_with("io_uring", weft::PollerChoice::epoll).poller, "epoll");
   EXPECT_EQ(stats_with("io_uring", weft::PollerChoice::epoll).poller_reason, "the program asked for epoll");
+  EXPECT_EQ(stats_with("epoll", weft::PollerChoice::io_uring_plain).poller, "io_uring_plain");
+  EXPECT_EQ(stats_with("epoll", weft::PollerChoice::io_uring_plain).poller_reason,
+            "the program asked for io_uring_plain");
 }
 
 TEST(Poller, AutomaticSaysWhy) {

@@ -6,9 +6,11 @@
 #include <memory>
 #include <set>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "support/eventually.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/stats.h"
@@ -195,6 +197,31 @@ WEFT_PROCS_TEST(Scheduler, ListsGoroutinesWithWaitReason) {
   EXPECT_EQ(weft::goroutine_count(), 2u);
   seen.store(true, std::memory_order_release);
   group.wait();
+}
+
+WEFT_PROCS_TEST(Scheduler, GoroutinesSayWhatTheyAreAt) {
+  const auto wait_for_ever = weft::make_chan<int>();
+  const auto leave = weft::make_chan<int>();
+  weft::WaitGroup group;
+  group.go([=] { static_cast<void>(wait_for_ever.recv()); });
+  group.go([=] {
+    weft::blocking([&] {
+      // A plain sleep: the goroutine is in a system call for as long as it takes to be seen.
+      while (!leave.try_recv().closed) std::this_thread::sleep_for(1ms);
+    });
+  });
+  std::set<std::string> seen;
+  EXPECT_TRUE(weft::testing::eventually([&] {
+    for (const weft::GoroutineInfo& g : weft::goroutines()) seen.insert(g.status());
+    return seen.contains("chan receive") && seen.contains("syscall") && seen.contains("running");
+  }));
+  leave.close();
+  wait_for_ever.close();
+  group.wait();
+  EXPECT_EQ(weft::to_string(weft::GoroutineState::runnable), "runnable");
+  EXPECT_EQ(weft::to_string(weft::GoroutineState::running), "running");
+  EXPECT_EQ(weft::to_string(weft::GoroutineState::syscall), "syscall");
+  EXPECT_EQ(weft::to_string(weft::GoroutineState::waiting), "waiting");
 }
 
 WEFT_PROCS_TEST(Scheduler, PlainThreadsMayStartGoroutines) {

@@ -84,7 +84,8 @@ class Cond {
     lock.lock();
   }
 
-  // Waits until `condition()` holds. It is called with the lock held; an exception from it leaves the lock held.
+  // Waits until `condition()` holds. It is called with the lock held; an exception from it leaves the lock held. Clang
+  // looks at a lambda alone: one that reads what the lock guards says `[&]() WEFT_REQUIRES(mutex) { ... }`.
   template <typename Condition>
   void wait(Condition condition) {
     while (!condition()) wait();

@@ -26,8 +26,8 @@
 
 namespace weft {
 
-// Which kernel interface carries I/O. `automatic` tries the full io_uring, then a plain ring, then epoll. `io_uring` takes either kind of
-// ring; `io_uring_plain` is a ring without the features that came after Linux 5.11.
+// Which kernel interface carries I/O. `automatic` tries the full io_uring, then a plain ring, then epoll. `io_uring`
+// takes either kind of ring; `io_uring_plain` is a ring without the features that came after Linux 5.11.
 enum class PollerChoice { automatic, io_uring, io_uring_plain, epoll };
 
 struct RuntimeOptions {
@@ -208,9 +208,7 @@ struct GoroutineInfo {
   std::size_t stack_high_water = 0;  // bytes, whole pages; zero unless asked for
 
   // What the goroutine is at, as Go's dumps say it: its wait reason while it waits, else its state.
-  std::string_view status() const noexcept {
-    return state == GoroutineState::waiting ? std::string_view(wait_reason) : to_string(state);
-  }
+  std::string status() const { return state == GoroutineState::waiting ? wait_reason : std::string(to_string(state)); }
 };
 
 // Returns every live goroutine, in the order of their ids. It is a snapshot that may be out of date as soon as it is

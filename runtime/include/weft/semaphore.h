@@ -71,7 +71,7 @@ class Semaphore {
   const std::int64_t size_;
   detail::SpinMutex mutex_;
   std::int64_t taken_ WEFT_GUARDED_BY(mutex_) = 0;
-  detail::WaitQueue waiters_ WEFT_GUARDED_BY(mutex_);  // of Waiters
+  detail::WaitQueue waiters_ WEFT_GUARDED_BY(mutex_);  // of Nodes
 };
 
 // Owns units of a semaphore, and releases them at its end. It can be moved; it is empty when moved from.

@@ -37,9 +37,6 @@
 // The caller of the function holds the locks before the call and after the call.
 #define WEFT_REQUIRES(...) WEFT_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 
-// The caller of the function does not hold the locks.
-#define WEFT_EXCLUDES(...) WEFT_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
-
 // The function takes the locks, or shares them, and returns with them. Without an argument the lock is the object
 // itself.
 #define WEFT_ACQUIRE(...) WEFT_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))

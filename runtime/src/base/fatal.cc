@@ -38,8 +38,6 @@ std::string current_exception_text() {
 
 namespace {
 
-constexpr int kFailureStatus = 2;
-
 void report_text_alone(const Crash& crash) noexcept {
   static_cast<void>(::write(STDERR_FILENO, crash.text.data(), crash.text.size()));
   if (crash.aborts) std::abort();

@@ -7,6 +7,9 @@
 
 namespace weft::rt {
 
+// The exit status of a process that ends with a report.
+inline constexpr int kFailureStatus = 2;
+
 struct Crash {
   std::string_view text;        // the first lines, each with its newline
   bool all_goroutines = false;  // whatever WEFT_TRACEBACK says, unless it is none

@@ -9,9 +9,10 @@
 #include "weft/context.h"
 
 namespace weft {
+namespace rt {
 namespace {
 
-class ContextStop final : public detail::WaitStop {
+class ContextStop final : public weft::detail::WaitStop {
  public:
   explicit ContextStop(const Context& context) noexcept : context_(context) {}
 
@@ -21,13 +22,14 @@ class ContextStop final : public detail::WaitStop {
 
  private:
   const Context& context_;
-  std::optional<rt::DoneHook> hook_;
+  std::optional<DoneHook> hook_;
 };
 
 }  // namespace
+}  // namespace rt
 
 Error Semaphore::acquire(const Context& context, std::int64_t n) {
-  ContextStop stop(context);
+  rt::ContextStop stop(context);
   return acquire_until(stop, n);
 }
 

@@ -1,4 +1,4 @@
-// The deadlock report (R25): every goroutine waits for another one, for ever.
+// The deadlock report: every goroutine waits for another one, for ever.
 #pragma once
 
 namespace weft::rt {

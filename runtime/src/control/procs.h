@@ -1,4 +1,4 @@
-// How many processors a program gets (R18, R19): what run()'s options say, else WEFT_PROCS, else what the machine
+// How many processors a program gets: what run()'s options say, else WEFT_PROCS, else what the machine
 // grants.
 //
 // The machine grants the CPUs of the affinity mask, and no more than the CPU quota of the cgroups, rounded up. A quota

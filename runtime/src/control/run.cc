@@ -47,6 +47,14 @@ Result<std::unique_ptr<rt::Scheduler>> make_scheduler(const RuntimeOptions& opti
   return scheduler;
 }
 
+// When run() returns, what the sink has captured may go. A thread that is left behind writes to stderr.
+struct LogSinkReset {
+  LogSinkReset() = default;
+  ~LogSinkReset() { rt::set_log_sink({}); }
+  LogSinkReset(const LogSinkReset&) = delete;
+  LogSinkReset& operator=(const LogSinkReset&) = delete;
+};
+
 struct MainFrame {
   detail::ClosureEntry entry;
   void* closure;
@@ -69,6 +77,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   const bool chosen = rt::procs_were_chosen(effective.procs);
   effective.procs = effective.procs > 0 ? std::min(effective.procs, rt::kMaxProcs) : rt::default_procs();
   rt::set_log_sink(effective.log);
+  const LogSinkReset log_sink_reset;
 
   Result<std::unique_ptr<rt::Scheduler>> made = make_scheduler(effective);
   if (!made) {
@@ -103,12 +112,18 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
 }  // namespace detail
 
 int set_procs(int n) {
-  const rt::SchedulerUse scheduler;
-  if (!scheduler) return 0;
-  const int before = scheduler->procs();
-  if (n < 1) return before;
-  if (const Error error = scheduler->set_procs(std::min(n, rt::kMaxProcs), rt::Scheduler::ProcsBy::choice))
-    rt::log_warning(error.wrap("set_procs: " + std::to_string(scheduler->procs()) + " processors run").message());
+  int before = 0;
+  Error error;
+  {
+    const rt::SchedulerUse scheduler;
+    if (!scheduler) return 0;
+    before = scheduler->procs();
+    if (n < 1) return before;
+    error = scheduler->set_procs(std::min(n, rt::kMaxProcs), rt::Scheduler::ProcsBy::choice);
+    if (error) error = error.wrap("set_procs: " + std::to_string(scheduler->procs()) + " processors run");
+  }
+  // Without the scheduler, whose end waits for those that use it: the sink is the user's code.
+  if (error) rt::log_warning(error.message());
   return before;
 }
 

@@ -10,7 +10,9 @@
 
 #include <fmt/format.h>
 
-#include "runtime/src/sched/machine.h"
+#include "runtime/src/sched/go.h"
+#include "runtime/src/sched/goroutine.h"
+#include "runtime/src/stack/slab.h"
 #include "runtime/src/symbols/debug_info.h"
 #include "runtime/src/symbols/large_stack.h"
 #include "runtime/src/symbols/snapshot.h"
@@ -26,7 +28,7 @@ constexpr std::size_t kPagesAtOnce = 256;
 
 // Returns the distance from the top of the slot down to the lowest page that is in memory. G lies in the top page.
 std::size_t high_water_mark(const rt::G& g) {
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t page = rt::page_size();
   const auto low = reinterpret_cast<std::uintptr_t>(g.stack_low);
   const std::uintptr_t top = (reinterpret_cast<std::uintptr_t>(&g) / page + 1) * page;
   std::array<unsigned char, kPagesAtOnce> resident;
@@ -51,8 +53,7 @@ std::string stack_of(rt::DebugInfo& info, const rt::G& g, rt::Snapshot& scratch)
 
 std::string stack(StackOptions options) {
   const rt::Frames frames = options.system ? rt::Frames::all : rt::Frames::user;
-  rt::Machine* const machine = rt::current_machine();
-  const rt::G* const self = machine == nullptr ? nullptr : machine->current();
+  const rt::G* const self = rt::current_goroutine();
   rt::Snapshot here;
   WEFT_CAPTURE_HERE(here.registers);
   const long thread = ::syscall(SYS_gettid);
@@ -82,8 +83,7 @@ std::string stack(StackOptions options) {
 std::vector<GoroutineInfo> goroutines(GoroutinesOptions options) {
   std::vector<GoroutineInfo> all = goroutines();
   if (!options.stacks && !options.high_water) return all;
-  rt::Machine* const machine = rt::current_machine();
-  const rt::G* const self = machine == nullptr ? nullptr : machine->current();
+  const rt::G* const self = rt::current_goroutine();
   rt::Snapshot here;
   WEFT_CAPTURE_HERE(here.registers);
   rt::on_large_stack([&] {

@@ -34,7 +34,7 @@ void append(std::string& text, const char* format, Args... args) {
   text.append(piece, static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof(piece)) - 1)));
 }
 
-// Returns Go's number for the state (R26).
+// Returns Go's number for the state.
 int go_status(const G& g) noexcept {
   switch (g.status()) {
     case Status::dead:

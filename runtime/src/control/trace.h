@@ -1,4 +1,4 @@
-// Scheduler traces (R34, R35): WEFT_DEBUG=schedtrace=1000,scheddetail=1 prints a line each second, in Go's format.
+// Scheduler traces: WEFT_DEBUG=schedtrace=1000,scheddetail=1 prints a line each second, in Go's format.
 #pragma once
 
 #include <string>

@@ -25,8 +25,10 @@
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/futex.h"
 #include "runtime/src/crash/thread_signals.h"
+#include "runtime/src/sched/go.h"
 #include "runtime/src/sched/machine.h"
 #include "runtime/src/sched/stack_pool.h"
+#include "runtime/src/stack/slab.h"
 #include "runtime/src/symbols/debug_info.h"
 #include "runtime/src/symbols/snapshot.h"
 #include "runtime/src/symbols/traceback.h"
@@ -53,8 +55,6 @@ constexpr milliseconds kDebugInfoLimit{5000};
 
 // A second SIGQUIT that comes this long after the first ends the process: the dump hangs.
 constexpr std::int64_t kQuitAgainNanoseconds = 5'000'000'000;
-
-constexpr int kFailureStatus = 2;
 
 enum class Level : int { none, single, all, system, crash };
 
@@ -196,11 +196,10 @@ bool wait_for_report() noexcept {
 // Returns the goroutine whose stack the calling thread is on.
 const G* goroutine_of(std::uint64_t sp, std::uint64_t fault, bool& overflow) noexcept {
   overflow = false;
-  Machine* const machine = current_machine();
-  const G* const g = machine == nullptr ? nullptr : machine->current();
+  const G* const g = current_goroutine();
   if (g == nullptr) return nullptr;
   const auto low = reinterpret_cast<std::uint64_t>(g->stack_low);
-  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto page = static_cast<std::uint64_t>(page_size());
   overflow = fault >= low - page && fault < low;
   return overflow || (sp >= low && sp < reinterpret_cast<std::uint64_t>(g)) ? g : nullptr;
 }
@@ -484,6 +483,8 @@ void report_this_thread(const Crash& crash) noexcept {
   end_with_failure();
 }
 
+// The linker takes this file in because control/run.cc uses CrashReports. A program that never calls run() has no
+// stacks in its reports.
 const bool reporter_is_set = (set_crash_reporter(&report_this_thread), true);
 
 }  // namespace

@@ -81,6 +81,7 @@ void park_with_processor(CommitFn commit, void* arg, WaitReason reason) noexcept
 }
 
 bool ready(Waiter waiter) noexcept {
+  WEFT_DCHECK(waiter.g != nullptr, "a plain thread is woken by detail::wake()");
   G* const g = static_cast<G*>(waiter.g);
   if (!g->try_ready(waiter.key)) return false;
   if (BubbleHooks* const bubble = g->bubble.load(std::memory_order_relaxed); bubble != nullptr) [[unlikely]] {

@@ -2,7 +2,7 @@
 //
 // state
 //   bits 0-2  status  who may change it
-//             dead      prepare_goroutine -> runnable. The slot is in a pool.
+//             dead      whoever starts the goroutine -> runnable. The slot is in a pool.
 //             runnable  the machine that takes it from a queue -> running. It is in exactly one queue (or runnext, or a
 //                       batch).
 //             running   the machine that runs it, on its scheduler stack -> waiting, runnable (yield), dead.

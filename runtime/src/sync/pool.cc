@@ -209,6 +209,8 @@ void PoolCore::put(PoolItem* item) noexcept {
 
 void PoolCore::trim() noexcept { state_->trim(1); }
 
+// empty() of a list may be called without the lock, see PoolList. The annotation does not reach through a pointer to a
+// member, so that clang is silent here.
 PoolItem* PoolCore::State::find_in(PoolList PoolShard::*list, PoolShard* mine) noexcept {
   PoolItem* item = nullptr;
   if (mine != nullptr && !(mine->*list).empty()) {

@@ -36,7 +36,8 @@ std::unique_ptr<spdlog::formatter> make_log_formatter(const std::string& pattern
 // Makes a logger that writes to stderr. It is not registered with spdlog.
 std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options = {});
 
-// Returns a sink that writes to `logger`, for RuntimeOptions::log and http::ServerOptions::log. It keeps the logger alive.
+// Returns a sink that writes to `logger`, for RuntimeOptions::log and http::ServerOptions::log. It keeps the logger
+// alive.
 LogSink log_sink(std::shared_ptr<spdlog::logger> logger);
 
 // Makes a logger as make_logger() does, and makes it spdlog's default logger. spdlog::info() uses that one, and so does

@@ -308,9 +308,9 @@ class BasicChanState : public BasicChanCore<Policy> {
   T& element(std::size_t index) noexcept { return *std::launder(static_cast<T*>(slot(index))); }
   void advance(std::size_t& index) const noexcept { index = index + 1 == capacity ? 0 : index + 1; }
 
-  static Waiter satisfy(Node& waiter) noexcept {
-    waiter.success = true;
-    return waiter.waiter;
+  static Waiter satisfy(Node& node) noexcept {
+    node.success = true;
+    return node.waiter;
   }
 };
 

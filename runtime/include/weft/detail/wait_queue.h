@@ -5,7 +5,7 @@
 //
 // A waiter has a WaitNode on its own stack, queues it under the lock of the thing, and blocks; blocking releases the
 // lock once the waiter may be woken (sync/block.h). A waker, under the same lock, takes the node out, does what the
-// waiter waited for (moves an element, sets `success`), copies the token and releases the lock. Then it calls
+// waiter waited for (moves an element, sets `success`), copies the Waiter and releases the lock. Then it calls
 // wake(waiter). The node belongs to
 //   the waiter         until it is queued, and again after it was woken;
 //   the lock's holder  while it is queued;
