@@ -69,6 +69,9 @@ TEST(Trailer, DropsWhatMustBeKnownBefore) {
                                       "Content-Type",
                                       "Content-Encoding",
                                       "Content-Range",
+                                      "Content-Disposition",
+                                      "content-language",
+                                      "Content-Location",
                                       "Range",
                                       "If-Match",
                                       "if-none-match",
@@ -83,6 +86,8 @@ TEST(Trailer, DropsWhatMustBeKnownBefore) {
     EXPECT_FALSE(detail::may_be_trailer(name)) << name;
   }
   EXPECT_EQ(serve(tell_trailer, {post("", "0\r\n" + section + "Iffy: 2\r\n\r\n")}).output, ok("[|| Good=1 Iffy=2]"));
+  EXPECT_TRUE(detail::may_be_trailer("content-digest"));
+  EXPECT_TRUE(detail::may_be_trailer("Content"));
   EXPECT_FALSE(detail::may_be_trailer(""));
   EXPECT_FALSE(detail::may_be_trailer("a b"));
 }
@@ -114,11 +119,14 @@ TEST(Trailer, OfAResponseIsAnnouncedOrPrefixed) {
                           "B: 1\r\nA: 2\r\nA: 3\r\n\r\n";
   EXPECT_EQ(serve(with_trailer("A, b", {{"B", "1"}, {"A", "2"}, {"C", "no"}, {"A", "3"}}), {get + get}).output,
             one + one);
-  // With the prefix nothing is announced. A short body has its Content-Length by then, and no trailer.
-  EXPECT_EQ(serve(with_trailer("", {{"Trailer:Sum", "6"}}, std::string(3000, 'x')), {get}).output,
-            std::string(kStart) + "DATE\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + std::string(3000, 'x') +
-                "\r\n0\r\nSum: 6\r\n\r\n");
-  EXPECT_EQ(serve(with_trailer("", {{"Trailer:Sum", "6"}}), {get}).output, ok("x"));
+  // With the prefix nothing is announced, and a short body is chunked, too.
+  for (const std::size_t size : {0, 1, 3000}) {
+    const std::string body(size, 'x');
+    const std::string chunk = size == 0 ? "" : (size == 1 ? "1" : "bb8") + ("\r\n" + body + "\r\n");
+    EXPECT_EQ(serve(with_trailer("", {{"tRAILER:Sum", "6"}}, body), {get}).output,
+              std::string(kStart) + "DATE\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + "0\r\nSum: 6\r\n\r\n");
+  }
+  EXPECT_EQ(serve(with_trailer("", {{"Trailer-Sum", "6"}, {"Trailer:", "7"}}), {get}).output, ok("x"));
   // A prefixed field that stands there before the body makes the body chunked.
   const Handler early = [](ResponseWriter& w, Request&) {
     w.header().set("Content-Type", "t");
@@ -176,6 +184,36 @@ TEST(Trailer, RecorderAndTestRequestHaveIt) {
   with_trailer("A", {{"A", "1"}, {"Trailer:B", "2"}, {"C", "3"}, {"Trailer:Host", "h"}})(sent, get);
   EXPECT_EQ(list(sent.trailer()), " A=1 B=2");
   EXPECT_EQ(list(sent.sent_header()), " Content-Type=t Trailer=A");
+}
+
+TEST(Trailer, RecorderDropsItWhereAServerHasNoChunks) {
+  const std::vector<std::pair<Header, bool>> cases = {
+      {{}, true},
+      {{{"Content-Length", "1"}}, false},
+      {{{"Content-Length", "many"}}, true},
+      {{{"Content-Length", "1"}, {"Transfer-Encoding", "chunked"}}, true},
+      {{{"Content-Length", "1"}, {"Transfer-Encoding", "identity"}}, false},
+      {{{"Transfer-Encoding", "identity"}}, false},
+  };
+  for (const auto& [fields, has_trailer] : cases) {
+    SCOPED_TRACE(list(fields));
+    const Handler handler = [&fields = fields](ResponseWriter& w, Request&) {
+      for (const Header::Field& field : fields) w.header().add(field.name, field.value);
+      w.header().set("Content-Type", "t");
+      static_cast<void>(w.write("x"));
+      w.header().set("Trailer:Sum", "6");
+    };
+    http::testing::Recorder recorder;
+    http::testing::TestRequest request;
+    handler(recorder, request);
+    EXPECT_EQ(list(recorder.trailer()), has_trailer ? " Sum=6" : "");
+    EXPECT_EQ(serve(handler, {std::string(kGet)}).output.find("Sum: 6") != std::string::npos, has_trailer);
+  }
+  http::testing::Recorder empty;
+  empty.header().set("Trailer:Sum", "6");
+  EXPECT_EQ(list(empty.trailer()), " Sum=6");
+  empty.write_header(204);
+  EXPECT_EQ(list(empty.trailer()), "");
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ constexpr char kLineEnd[] = "\r\n";
 bool is_interim(int code) { return code < 200 && code != kStatusSwitchingProtocols; }
 
 bool has_trailer_prefix(std::string_view name) {
-  return name.size() > kTrailerPrefix.size() && iequals(name.substr(0, kTrailerPrefix.size()), kTrailerPrefix);
+  return name.size() > kTrailerPrefix.size() && name[kTrailerPrefix.size() - 1] == ':' &&
+         iequals(name.substr(0, kTrailerPrefix.size()), kTrailerPrefix);
 }
 
 }  // namespace
@@ -305,7 +306,8 @@ void Response::choose_framing(Last last) {
     framing_ = Framing::none;
     return;
   }
-  // Trailer fields need chunks, also after a short body.
+  // Trailer fields need chunks, also after a short body. Those with the prefix may have come after the body.
+  if (last == Last::yes && declared_ < 0 && !http10_ && !has_trailers_) has_trailers_ = has_prefixed_trailer();
   const bool wants_chunks = transfer_encoding_ || (has_trailers_ && !http10_);
   if (declared_ < 0 && last == Last::yes && !wants_chunks && (!is_head_ || !pending_.empty())) {
     declared_ = static_cast<std::int64_t>(pending_.size());
@@ -331,6 +333,13 @@ void Response::append_framing() {
     out.append(kLineEnd);
   }
 }
+bool Response::has_prefixed_trailer() const noexcept {
+  for (const Header::Field& field : header_) {
+    if (has_trailer_prefix(field.name)) return true;
+  }
+  return false;
+}
+
 
 void Response::append_connection() {
   ByteBuffer& out = out_.text();

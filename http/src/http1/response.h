@@ -74,6 +74,7 @@ class Response final : public ResponseWriter {
   void write_interim();
   void commit(Last last, std::string_view sample);
   void choose_framing(Last last);
+  bool has_prefixed_trailer() const noexcept;
   void append_framing();
   void append_connection();
   void append_last_chunk();

@@ -13,10 +13,6 @@ constexpr std::string_view kForbidden[] = {
     "Authorization",
     "Cache-Control",
     "Connection",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Range",
-    "Content-Type",
     "Cookie",
     "Date",
     "Expect",
@@ -44,8 +40,11 @@ constexpr std::string_view kForbidden[] = {
 }  // namespace
 
 bool may_be_trailer(std::string_view name) noexcept {
+  if (!is_token(name)) return false;
   // If-Match and the other conditions.
-  if (!is_token(name) || iequals(name.substr(0, 3), "If-")) return false;
+  if (iequals(name.substr(0, 3), "If-")) return false;
+  // Content-Type and the others, but for the digest, which is known when the content has gone by (RFC 9530 section 2).
+  if (iequals(name.substr(0, 8), "Content-")) return iequals(name, "Content-Digest");
   return std::none_of(std::begin(kForbidden), std::end(kForbidden),
                       [name](std::string_view forbidden) { return iequals(name, forbidden); });
 }

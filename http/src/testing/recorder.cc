@@ -1,4 +1,5 @@
 #include <string>
+#include <string_view>
 
 #include "http/src/message/chars.h"
 #include "http/src/message/trailers.h"
@@ -8,6 +9,26 @@
 #include "weft/panic.h"
 
 namespace weft::http::testing {
+namespace {
+
+// Whether the server would send an HTTP/1.1 response with these fields and trailer fields in chunks.
+bool is_chunked(const Header& header) {
+  bool has_length = false;
+  bool has_encoding = false;
+  bool is_identity = false;
+  for (const Header::Field& field : header) {
+    if (detail::iequals(field.name, "Content-Length")) {
+      const std::string_view digits = detail::trim(field.value);
+      has_length = !digits.empty() && detail::all_of_class(digits, detail::kDigit);
+    } else if (detail::iequals(field.name, "Transfer-Encoding")) {
+      has_encoding = true;
+      is_identity = detail::iequals(field.value, "identity");
+    }
+  }
+  return !is_identity && (has_encoding || !has_length);
+}
+
+}  // namespace
 
 void Recorder::write_header(int code) {
   if (status_ != 0) return;
@@ -35,6 +56,7 @@ std::error_code Recorder::flush() {
 }
 
 Header Recorder::trailer() const {
+  if (!body_allowed_for_status(code()) || !is_chunked(sent_header())) return {};
   const auto announced = [&](std::string_view name) {
     for (const std::string_view list : sent_header().values("Trailer")) {
       if (has_token(list, name)) return true;

@@ -75,7 +75,7 @@ class Request {
   // The trailer fields of a chunked body (RFC 9110 section 6.5), from the moment a read of the body has returned its
   // end; empty before that, and for other bodies. As in Go the client need not have announced them in a Trailer field.
   // Fields that must be known before the body are dropped: those that frame the message, route it, authenticate, or
-  // describe the content.
+  // describe the content (every Content- field but Content-Digest).
   const Header& trailer() const noexcept { return trailer_; }
 
   // Bytes of content: 0 for none, -1 when only its end will tell.

@@ -25,10 +25,10 @@ inline constexpr std::string_view kTrailerPrefix = "Trailer:";
 // four functions that have no default, and unwrap(); what it doesn't care about then goes to the writer below it.
 //
 // Trailer fields (RFC 9110 section 6.5): a handler announces them by a "Trailer" field before the body begins and sets
-// their values in header() before it returns; or it uses kTrailerPrefix. They are sent after a chunked body, and
-// announcing them makes an HTTP/1.1 body chunked. They are dropped elsewhere: after a body with a Content-Length, in
-// HTTP/1.0, for HEAD. Fields that must be known before the body are dropped, too: those that frame the message, route
-// it, authenticate, or describe the content.
+// their values in header() before it returns; or it uses kTrailerPrefix. They are sent after a chunked body, and either
+// makes an HTTP/1.1 body chunked that has no Content-Length of the handler's. They are dropped elsewhere: after a body
+// with a Content-Length, in HTTP/1.0, for HEAD. Fields that must be known before the body are dropped, too: those that
+// frame the message, route it, authenticate, or describe the content (every Content- field but Content-Digest).
 //
 // Thread safety: none; one goroutine at a time.
 // Lifetime: until the handler returns.

@@ -49,7 +49,9 @@ class Recorder final : public ResponseWriter {
   const Header& sent_header() const noexcept { return status_ != 0 ? sent_header_ : header_; }
   const std::string& body() const noexcept { return body_; }
   // The trailer fields that header() holds now: those with kTrailerPrefix, and those that were announced before the
-  // body in a Trailer field. Fields that may not be trailers are left out.
+  // body in a Trailer field. Fields that may not be trailers are left out. None where the server would send no chunks:
+  // for a status without a body, or after the handler has set a Content-Length. The recorder doesn't know its request,
+  // so it can't tell that the answer to HEAD, or to HTTP/1.0, has no trailer either.
   Header trailer() const;
   // The handler has called flush().
   bool flushed() const noexcept { return flushed_; }
