@@ -1,4 +1,7 @@
 // What goes in and what comes out of a connection, byte for byte: tables without a network.
+#include <chrono>
+#include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -9,7 +12,9 @@
 #include "http/serve_bytes.h"
 #include "weft/http/errc.h"
 #include "weft/http/helpers.h"
+#include "weft/http/hijacked.h"
 #include "weft/http/mux.h"
+#include "weft/time_point.h"
 
 namespace weft::http {
 namespace {
@@ -19,6 +24,7 @@ using test::mask_dates;
 using test::ok;
 using test::Outcome;
 using test::ScriptedConnection;
+using test::ScriptedStream;
 using test::serve;
 
 void hello(ResponseWriter& w, Request&) { static_cast<void>(w.write("hello")); }
@@ -524,6 +530,122 @@ TEST(Connection, FullDuplexHearsTheClientOut) {
   ASSERT_EQ(late.writes.size(), 2U);
   EXPECT_EQ(mask_dates(late.writes[0]), ok("x")) << "the response doesn't wait for the body";
   EXPECT_EQ(serve(handler, {post(1 << 20), std::string(1 << 20, 'x'), get}).output, ok("x"));
+}
+
+// The body that a handler puts in place lives on its stack.
+TEST(Connection, ABodyPutInPlaceLastsForItsRequest) {
+  class Wrapper final : public Body {
+   public:
+    explicit Wrapper(Body& below) : below_(below) {}
+    IoResult read(std::span<char> buffer) override { return below_.read(buffer); }
+
+   private:
+    Body& below_;
+  };
+  const Body* wrapped = nullptr;
+  const Handler handler = [&](ResponseWriter& w, Request& r) {
+    if (r.path() == "/wrap") {
+      Wrapper wrapper(r.body());
+      r.set_body(wrapper);
+      wrapped = &wrapper;
+      return echo(w, r);
+    }
+    ASSERT_NE(&r.body(), wrapped);
+    echo(w, r);
+  };
+  check_splits(handler,
+               "POST /wrap HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na"
+               "POST /plain HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nb",
+               ok("POST /wrap [a]") + ok("POST /plain [b]"));
+}
+
+TEST(Connection, StatusIsNeverAnInterimOne) {
+  for (const bool hijacks : {false, true}) {
+    int status = -1;
+    serve(
+        [&](ResponseWriter& w, Request&) {
+          w.write_header(103);
+          if (hijacks) static_cast<void>(w.hijack());
+          status = w.status();
+        },
+        {"GET / HTTP/1.1\r\nHost: h\r\n\r\n"}, {}, !hijacks);
+    EXPECT_EQ(status, 0) << hijacks;
+  }
+}
+
+// What write() refuses or loses isn't counted.
+TEST(Connection, CountsTheBytesThatWereTaken) {
+  std::uint64_t written = 0;
+  const Handler handler = [&](ResponseWriter& w, Request&) {
+    EXPECT_EQ(w.write("abc").n, 3U);
+    EXPECT_FALSE(w.flush());
+    const std::string large(100'000, 'x');
+    std::uint64_t taken = 3;
+    for (int i = 0; i < 3; ++i) taken += w.write(large).n;
+    written = w.bytes_written();
+    EXPECT_EQ(written, taken);
+  };
+  ServerOptions options;
+  options.handler = handler;
+  ScriptedConnection connection(std::move(options), {"GET / HTTP/1.1\r\nHost: h\r\n\r\n"});
+  connection.stream().fail_writes_after = 2;
+  connection.serve();
+  EXPECT_EQ(written, 100'003U);
+}
+
+TEST(Connection, FullDuplexIsForTheTimeBeforeTheCommit) {
+  const Handler handler = [](ResponseWriter& w, Request& r) {
+    EXPECT_TRUE(r.path() != "/early" || !w.enable_full_duplex());
+    EXPECT_EQ(w.write("x").n, 1U);
+    EXPECT_TRUE(r.path() != "/begun" || !w.enable_full_duplex());
+    EXPECT_FALSE(w.flush());
+    EXPECT_EQ(w.enable_full_duplex(), r.path() == "/late" ? make_error_code(Errc::body_closed) : std::error_code());
+  };
+  for (const std::string path : {"/early", "/begun", "/late"}) {
+    serve(handler, {"POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na"});
+  }
+}
+
+// A full duplex handler leaves a body that is too long to be read for the sake of the next request.
+TEST(Connection, FullDuplexDrainsAtMostAQuarterMegabyte) {
+  const Handler handler = [](ResponseWriter& w, Request&) {
+    EXPECT_FALSE(w.enable_full_duplex());
+    w.header().set("Content-Type", "t");
+    EXPECT_EQ(w.write("x").n, 1U);
+    EXPECT_FALSE(w.flush());
+  };
+  const std::string start =
+      "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+  const std::string next = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  for (const std::size_t size : {256 * 1024, 256 * 1024 + 1}) {
+    const std::string post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" +
+                             std::string(size, 'b') + next;
+    EXPECT_EQ(serve(handler, {post}).output, size > 256 * 1024 ? start : start + start) << size;
+  }
+}
+
+// What a handler says of its own response doesn't hold for the earlier ones of the burst.
+TEST(Connection, AWriteDeadlineIsForItsResponseAlone) {
+  ServerOptions options;
+  ScriptedStream* stream = nullptr;
+  options.handler = [&stream](ResponseWriter& w, Request& r) {
+    if (r.path() == "/2") {
+      EXPECT_EQ(stream->writes.size(), 0U);
+      w.write_header(200);
+      EXPECT_FALSE(w.set_write_deadline(TimePoint(std::chrono::nanoseconds(1))));
+      ASSERT_EQ(stream->writes.size(), 1U);
+      EXPECT_EQ(mask_dates(stream->writes[0]), ok("/1"));
+      EXPECT_FALSE(w.set_write_deadline(kNoDeadline));
+      EXPECT_EQ(stream->writes.size(), 1U);
+    }
+    w.header().set("Content-Type", "t");
+    EXPECT_EQ(w.write(r.path()).n, 2U);
+  };
+  ScriptedConnection connection(std::move(options),
+                                {"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n"});
+  stream = &connection.stream();
+  connection.serve();
+  EXPECT_TRUE(stream->output().ends_with("/2"));
 }
 
 TEST(Connection, CountsRequests) {

@@ -1,4 +1,5 @@
 // What handlers do to their connection, on real sockets: take it over, and set deadlines for their request.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "http/running_server.h"
+#include "support/eventually.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/go.h"
@@ -52,6 +54,12 @@ std::string read_bytes(Client& client, std::size_t size) {
   std::string text(size, '\0');
   text.resize(client.conn.read_full({text.data(), text.size()}).n);
   return text;
+}
+
+// As read_bytes(), after Client::response(), which may have read some of them.
+std::string read_rest_of(Client& client, std::size_t size) {
+  std::string text = client.take_read();
+  return text + read_bytes(client, size - std::min(size, text.size()));
 }
 
 WEFT_MATRIX_TEST(Hijack, HandsOverTheConnectionAndWhatWasRead) {
@@ -170,6 +178,125 @@ WEFT_MATRIX_TEST(Hijack, LeavesTheBodyOnTheConnection) {
   EXPECT_EQ(client.rest(), "");
 }
 
+// So does one that has begun its response: the framing of what goes out first doesn't read the body away.
+WEFT_MATRIX_TEST(Hijack, LeavesTheBodyAfterTheHead) {
+  Running running({.handler = [](ResponseWriter& w, Request&) {
+    w.header().set("Date", "");
+    w.write_header(101);
+    auto hijacked = w.hijack();
+    ASSERT_TRUE(hijacked.has_value());
+    EXPECT_EQ(hijacked->buffered, "abc");
+    echo_bytes(*std::move(hijacked));
+  }});
+  Client client(running.address);
+  client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc");
+  // The rest of the body comes after the takeover: who would read it first would wait here.
+  EXPECT_EQ(client.response(), "HTTP/1.1 101 Switching Protocols\r\n\r\n");
+  client.send("de");
+  EXPECT_EQ(read_rest_of(client, 5), "abcde");
+  static_cast<void>(client.conn.close_write());
+  EXPECT_EQ(client.rest(), "");
+}
+
+WEFT_MATRIX_TEST(Hijack, WorksOnHttp10) {
+  Running running({.handler = hijack_and_echo});
+  for (const std::string fields : {"", "Connection: keep-alive\r\n"}) {
+    Client client(running.address);
+    client.send("GET /hijack HTTP/1.0\r\n" + fields + "\r\nhello");
+    EXPECT_EQ(read_bytes(client, 5), "hello");
+    static_cast<void>(client.conn.close_write());
+    EXPECT_EQ(client.rest(), "");
+  }
+  EXPECT_EQ(running.server.stats().open, 0U);
+}
+
+// What cannot be sent first leaves the connection with the server.
+WEFT_MATRIX_TEST(Hijack, FailsWithItsFlush) {
+  const auto failed = make_chan<std::error_code>(1);
+  Running running({.handler = [failed](ResponseWriter& w, Request& r) {
+    const Context ctx = r.context();
+    EXPECT_FALSE(w.set_write_deadline(now() - 1ms));
+    EXPECT_EQ(w.write("x").n, 1U);
+    auto hijacked = w.hijack();
+    ASSERT_FALSE(hijacked.has_value());
+    EXPECT_TRUE(ctx.err());
+    EXPECT_NE(w.write("x").ec, Errc::hijacked);
+    failed.send(hijacked.error().code());
+  }});
+  Client client(running.address);
+  client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc");
+  EXPECT_TRUE(*failed.recv() == Condition::deadline_exceeded);
+  EXPECT_EQ(client.rest(), "");
+  EXPECT_FALSE(running.server.shutdown(with_timeout(background(), kPatience).first));
+  EXPECT_EQ(running.server.stats().open, 0U);
+}
+
+// Server::close() leaves the connection alone and ends the context of the handler that took it.
+WEFT_MATRIX_TEST(Hijack, OutlivesCloseOfTheServer) {
+  const auto entered = make_chan<int>(1);
+  const auto left = make_chan<int>(1);
+  Running running({.handler = [=](ResponseWriter& w, Request& r) {
+    const Context ctx = r.context();
+    auto hijacked = w.hijack();
+    ASSERT_TRUE(hijacked.has_value());
+    EXPECT_FALSE(ctx.err());
+    entered.send(1);
+    ctx.done().recv();
+    EXPECT_TRUE(ctx.err() == Condition::canceled);
+    echo_bytes(*std::move(hijacked));
+    left.send(1);
+  }});
+  Client client(running.address);
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  entered.recv();
+  running.server.close();
+  EXPECT_EQ(running.wait().code(), Errc::server_closed);
+  client.send("still here");
+  EXPECT_EQ(read_bytes(client, 10), "still here");
+  static_cast<void>(client.conn.close_write());
+  EXPECT_EQ(client.rest(), "");
+  left.recv();
+}
+
+// A takeover and the server's close, at any moment: either the connection is whole, or it ends.
+WEFT_MATRIX_TEST(Hijack, RacesWithCloseOfTheServer) {
+  for (int i = 0; i < 20; ++i) {
+    const auto entered = make_chan<int>(1);
+    const auto left = make_chan<bool>(1);
+    Running running({.handler = [=](ResponseWriter& w, Request&) {
+      entered.send(1);
+      auto hijacked = w.hijack();
+      left.send(hijacked.has_value());
+    }});
+    Client client(running.address);
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    entered.recv();
+    running.server.close();
+    EXPECT_EQ(running.wait().code(), Errc::server_closed);
+    left.recv();
+    EXPECT_TRUE(client.ends());
+    EXPECT_EQ(running.server.stats().open, 0U);
+  }
+}
+
+// A handler that leaves by exit_goroutine() ends its request's context as one that returns does.
+WEFT_MATRIX_TEST(Hijack, TheContextEndsWithTheGoroutine) {
+  const auto contexts = make_chan<Context>(1);
+  Running running({.handler = [contexts](ResponseWriter& w, Request& r) {
+    contexts.send(r.context());
+    EXPECT_EQ(r.path() == "/hijack" && w.hijack().has_value(), r.path() == "/hijack");
+    exit_goroutine();
+  }});
+  for (const std::string path : {"/hijack", "/watch", "/body"}) {
+    Client client(running.address);
+    client.send("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + (path == "/body" ? "5" : "0") +
+                "\r\n\r\n");
+    const Context ctx = *contexts.recv();
+    EXPECT_TRUE(client.ends()) << path;
+    EXPECT_TRUE(weft::testing::eventually([&] { return static_cast<bool>(ctx.err()); })) << path;
+  }
+}
+
 // The end of the last handle closes the connection, and an exception after the takeover is only logged.
 WEFT_MATRIX_TEST(Hijack, EndsWithItsLastHandle) {
   Running running({.handler = [](ResponseWriter& w, Request& r) {
@@ -226,6 +353,40 @@ WEFT_MATRIX_TEST(Deadline, OfAHandlerEndsItsReads) {
   client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc");
   EXPECT_TRUE(*failed.recv() == Condition::deadline_exceeded);
   EXPECT_TRUE(says_close(client.rest()));
+}
+
+// A read deadline in the past is over when the next request comes, also one whose body is still under way.
+WEFT_MATRIX_TEST(Deadline, OfReadsInThePastSparesTheNextBody) {
+  Running running({.handler = [](ResponseWriter& w, Request& r) {
+    if (r.path() == "/1") {
+      EXPECT_FALSE(w.set_read_deadline(now() - 1ms));
+      return echo_path(w, r);
+    }
+    auto body = r.read_body(100);
+    static_cast<void>(w.write(body ? "[" + *body + "]" : body.error().message()));
+  }});
+  Client client(running.address);
+  client.send(
+      "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
+      "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na");
+  EXPECT_EQ(body_of(client.response()), "/1");
+  client.send("b");
+  EXPECT_EQ(body_of(client.response()), "[ab]");
+  EXPECT_EQ(body_of(client.ask("/1")), "/1");
+}
+
+// The earlier responses of a burst don't leave under the deadline of a later request.
+WEFT_MATRIX_TEST(Deadline, OfWritesSparesEarlierResponses) {
+  Running running({.handler = [](ResponseWriter& w, Request& r) {
+    if (r.path() == "/3") static_cast<void>(w.set_write_deadline(now() - 1ms));
+    echo_path(w, r);
+  }});
+  Client client(running.address);
+  std::string burst;
+  for (const std::string path : {"/1", "/2", "/3"}) burst += "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n";
+  client.send(burst);
+  for (const std::string path : {"/1", "/2"}) EXPECT_EQ(body_of(client.response()), path);
+  EXPECT_EQ(client.rest(), "");
 }
 
 // A read deadline that passes while a watch reads is no reason to cancel the request.

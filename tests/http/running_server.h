@@ -105,6 +105,9 @@ class Client {
     return std::exchange(buffer_, "");
   }
 
+  // What response() has read beyond the response.
+  std::string take_read() { return std::exchange(buffer_, ""); }
+
   std::string ask(std::string_view target) {
     send("GET " + std::string(target) + " HTTP/1.1\r\nHost: h\r\n\r\n");
     return response();

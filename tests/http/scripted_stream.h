@@ -2,8 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <limits>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "weft/error.h"
@@ -27,6 +30,7 @@ class ScriptedStream final : public net::Stream {
   IoResult writev(std::span<const std::string_view> parts) override {
     std::string all;
     for (const std::string_view part : parts) all += part;
+    if (writes.size() >= fail_writes_after) return {0, std::make_error_code(std::errc::broken_pipe)};
     writes.push_back(all);
     return {all.size(), {}};
   }
@@ -52,6 +56,7 @@ class ScriptedStream final : public net::Stream {
   }
 
   std::vector<std::string> writes;
+  std::size_t fail_writes_after = std::numeric_limits<std::size_t>::max();  // so many writes succeed
   bool closed = false;
   bool write_closed = false;
   TimePoint read_deadline = kNoDeadline;

@@ -38,12 +38,14 @@ inline std::string mask_dates(std::string text) {
   return text;
 }
 
-inline Outcome serve(const Handler& handler, std::vector<std::string> pieces, ServerOptions options = {}) {
+// `closes`: the server closes the connection, as it does unless the handler hijacks it.
+inline Outcome serve(const Handler& handler, std::vector<std::string> pieces, ServerOptions options = {},
+                     bool closes = true) {
   options.handler = handler;
   ScriptedConnection connection(std::move(options), std::move(pieces));
   connection.serve();
   const ScriptedStream& stream = connection.stream();
-  EXPECT_TRUE(stream.closed);
+  EXPECT_EQ(stream.closed, closes);
   return {.output = mask_dates(stream.output()),
           .writes = stream.writes,
           .log = connection.log(),

@@ -56,6 +56,12 @@ std::string current_exception_text() {
   }
 }
 
+// Ends the request's context with the scope, also when the handler calls exit_goroutine().
+struct ContextEnd {
+  Request& request;
+  ~ContextEnd() { RequestAccess::cancel(request); }
+};
+
 }  // namespace
 
 Connection::Connection(ConnectionHost& host, Transport transport, WorkspacePool& workspaces)
@@ -108,7 +114,7 @@ Connection::Next Connection::serve_burst() {
   ws.body.attach(conn_);
   ws.watch.attach(conn_);
   ws.response.attach(*this);
-  RequestAccess::attach(ws.request, ws.body, *this, host().context());
+  RequestAccess::attach(ws.request, *this, host().context());
   const Next next = serve_requests(ws);
   workspace_ = nullptr;
   loan.give_back();
@@ -155,9 +161,13 @@ bool Connection::serve_request(Workspace& ws) {
   arm_request_deadlines(head.content_length, ws.in.unread().size());
   ws.body.begin(head, control.expectation, options.max_body_bytes);
   ws.response.begin(head, control);
-  const bool answered = answer(ws, control.expectation);
-  if (ws.watch.running()) stop_watch(ws);
-  RequestAccess::cancel(ws.request);
+  ws.request.set_body(ws.body);  // the handler of the last request may have put another one in place
+  bool answered = false;
+  {
+    const ContextEnd end{ws.request};
+    answered = answer(ws, control.expectation);
+    if (ws.watch.running()) stop_watch(ws);
+  }
   RequestAccess::clear(ws.request);
   if (hijacked_) return false;
   if (!answered) {
@@ -229,9 +239,12 @@ void Connection::set_handlers_read_deadline(TimePoint deadline) {
   if (!workspace_->watch.running()) set_read_deadline(deadline);
 }
 
-void Connection::set_handlers_write_deadline(TimePoint deadline) {
+// The earlier responses of the burst leave first, under the server's deadline.
+std::error_code Connection::set_handlers_write_deadline(TimePoint deadline) {
+  const std::error_code ec = workspace_->out.flush_sealed();
   handler_set_write_deadline_ = true;
   conn_.set_write_deadline(deadline);
+  return ec;
 }
 
 // From here on nothing in this class reads from the connection, writes to it or closes it.

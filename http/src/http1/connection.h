@@ -9,6 +9,7 @@
 #include <ctime>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "http/src/http1/response_host.h"
 #include "http/src/http1/workspace.h"
@@ -44,7 +45,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   bool shutting_down() const noexcept override { return host().shutting_down(); }
   void log(std::string_view line) const override { host().log(LogLevel::warning, line); }
   void set_handlers_read_deadline(TimePoint deadline) override;
-  void set_handlers_write_deadline(TimePoint deadline) override;
+  std::error_code set_handlers_write_deadline(TimePoint deadline) override;
   Hijacked hijack() override;
 
   void serve_bursts();

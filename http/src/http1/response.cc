@@ -22,6 +22,7 @@ constexpr char kLineEnd[] = "\r\n";
 // A response that is followed by another one for the same request.
 bool is_interim(int code) { return code < 200 && code != kStatusSwitchingProtocols; }
 
+// The colon, which stands in no other name, is looked at first.
 bool has_trailer_prefix(std::string_view name) {
   return name.size() > kTrailerPrefix.size() && name[kTrailerPrefix.size() - 1] == ':' &&
          iequals(name.substr(0, kTrailerPrefix.size()), kTrailerPrefix);
@@ -52,7 +53,11 @@ void Response::write_header(int code) {
   if (state_ != State::open) return host_->log("http: superfluous response.write_header call");
   if (code < 100 || code > 999) panic("invalid write_header code " + std::to_string(code));
   status_ = code;
-  if (is_interim(code)) return write_interim();
+  if (is_interim(code)) {
+    write_interim();
+    status_ = 0;
+    return;
+  }
   body_.forbid_continue();
   state_ = State::begun;
   append_status_line();
@@ -181,9 +186,9 @@ IoResult Response::write(std::string_view data) {
   if (declared_ >= 0 && written_ + data.size() > static_cast<std::uint64_t>(declared_))
     return {0, Errc::content_length};
   if (out_.error()) return {0, out_.error()};
-  written_ += data.size();
   if (pending_.size() + data.size() <= kPending) {
     pending_.append(data);
+    written_ += data.size();
     return {data.size(), {}};
   }
   if (state_ != State::committed) {
@@ -192,7 +197,9 @@ IoResult Response::write(std::string_view data) {
   }
   const std::error_code ec = emit(pending_.view(), data);
   pending_.clear();
-  return {ec ? 0 : data.size(), ec};
+  if (ec) return {0, ec};
+  written_ += data.size();
+  return {data.size(), {}};
 }
 
 std::error_code Response::flush() {
@@ -212,20 +219,23 @@ std::error_code Response::set_read_deadline(TimePoint deadline) {
 
 std::error_code Response::set_write_deadline(TimePoint deadline) {
   if (state_ == State::hijacked) return Errc::hijacked;
-  host_->set_handlers_write_deadline(deadline);
-  return {};
+  return sent(host_->set_handlers_write_deadline(deadline));
 }
 
 std::error_code Response::enable_full_duplex() {
   if (state_ == State::hijacked) return Errc::hijacked;
+  // The commit has decided what becomes of the body.
+  if (state_ == State::committed && !full_duplex_) return Errc::body_closed;
   full_duplex_ = true;
   return {};
 }
 
-// What the handler has written so far goes out first, and so do the whole responses of the burst.
+// What the handler has written so far goes out first, and so do the whole responses of the burst. The unread body
+// belongs to the one who takes the connection, so the commit leaves it where it is, as in full duplex.
 Result<Hijacked> Response::hijack() {
   if (state_ == State::hijacked) return Unexpected(Error(make_error_code(Errc::hijacked)));
   body_.forbid_continue();
+  full_duplex_ = true;
   const std::error_code ec = state_ == State::open ? out_.flush() : flush();
   if (ec) return Unexpected(Error(ec));
   Hijacked hijacked = host_->hijack();
@@ -323,6 +333,13 @@ void Response::choose_framing(Last last) {
   }
 }
 
+bool Response::has_prefixed_trailer() const noexcept {
+  for (const Header::Field& field : header_) {
+    if (has_trailer_prefix(field.name)) return true;
+  }
+  return false;
+}
+
 void Response::append_framing() {
   ByteBuffer& out = out_.text();
   if (framing_ == Framing::chunked) {
@@ -333,13 +350,6 @@ void Response::append_framing() {
     out.append(kLineEnd);
   }
 }
-bool Response::has_prefixed_trailer() const noexcept {
-  for (const Header::Field& field : header_) {
-    if (has_trailer_prefix(field.name)) return true;
-  }
-  return false;
-}
-
 
 void Response::append_connection() {
   ByteBuffer& out = out_.text();

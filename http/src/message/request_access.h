@@ -8,9 +8,9 @@ namespace weft::http::detail {
 struct RequestAccess {
   static RequestHead& head(Request& request) { return request.head_; }
 
-  // Gives the request what its connection has for it, for as long as the connection uses the request.
-  static void attach(Request& request, Body& body, RequestHost& host, const Context& base_context) {
-    request.body_ = &body;
+  // Gives the request what its connection has for it, for as long as the connection uses the request. The body is set
+  // for each request by set_body(), because a handler may replace it.
+  static void attach(Request& request, RequestHost& host, const Context& base_context) {
     request.host_ = &host;
     request.base_context_ = &base_context;
   }

@@ -43,7 +43,9 @@ class TestRequest::Impl final : public Body, public detail::RequestHost {
     if (parser.parse(head_) != detail::ParseStatus::complete) refuse(parser.error());
     if (parser.head_size() != head_.size()) panic("http: a test request's target or fields hold a blank line");
     parser.resolve(head_, detail::RequestAccess::head(request_), request_.header());
-    detail::RequestAccess::attach(request_, *this, *this, options_.context);
+    check_length(options_, request_.content_length());
+    detail::RequestAccess::attach(request_, *this, options_.context);
+    request_.set_body(*this);
   }
 
   Request& request() noexcept { return request_; }

@@ -13,7 +13,7 @@ enum class Errc {
   body_not_allowed,     // a body for a status that has none (1xx, 204, 304)
   content_length,       // more was written than the declared Content-Length
   body_too_large,       // the request's body is larger than the limit
-  body_closed,          // the body was read after its time
+  body_closed,          // the body was read, or asked for, after its time
   unexpected_eof,       // the peer stopped sending in the middle of the body
   malformed_chunk,      // bad framing of a chunked body
   chunk_line_too_long,  // a chunk's size line, or all extensions together, are too long

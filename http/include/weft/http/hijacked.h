@@ -11,8 +11,9 @@ namespace weft::http {
 // closes it.
 struct Hijacked {
   net::Conn conn;
-  std::string buffered;  // what the client has sent after the request's head and nobody has read; it comes before what
-                         // conn.read() returns
+  // What the server has read after the request's head and the handler has not: what is left of the request's body, as
+  // the client framed it, and what follows. It comes before what conn.read() returns.
+  std::string buffered;
 };
 
 }  // namespace weft::http

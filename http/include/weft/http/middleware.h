@@ -3,6 +3,7 @@
 //   weft::http::Middleware log_requests = [](weft::http::Handler next) -> weft::http::Handler {
 //     return [next = std::move(next)](weft::http::ResponseWriter& w, weft::http::Request& r) {
 //       next(w, r);
+//       // Status 0: the handler wrote nothing, so a 200 goes out, or it hijacked the connection.
 //       log(r.method(), r.target(), w.status(), w.bytes_written());
 //     };
 //   };

@@ -81,7 +81,8 @@ class Request {
   // Bytes of content: 0 for none, -1 when only its end will tell.
   std::int64_t content_length() const noexcept { return head_.content_length; }
   Body& body() noexcept { return *body_; }
-  // Replaces the body for those who come after; `body` outlives the handler's call.
+  // Replaces the body for those who come after. `body` lives until the next set_body(), or until the server's handler
+  // has returned: the next request on the connection has its own body again.
   void set_body(Body& body) noexcept { body_ = &body; }
   // Reads all of the body that is left. Errc::body_too_large when there is more than `limit` bytes.
   Result<std::string> read_body(std::size_t limit);

@@ -32,7 +32,8 @@ inline constexpr std::string_view kTrailerPrefix = "Trailer:";
 //
 // Thread safety: none; one goroutine at a time.
 // Lifetime: until the handler returns.
-// Blocking: write, flush and hijack park the calling goroutine while the client takes data slower than it comes.
+// Blocking: write, flush, set_write_deadline and hijack park the calling goroutine while the client takes data slower
+// than it comes.
 // Cancellation: the connection's write deadline and Server::close() end a write that waits.
 class ResponseWriter {
  public:
@@ -63,30 +64,37 @@ class ResponseWriter {
   // The functions below ask the writer that unwrap() returns. Where there is none they return 0 or
   // Errc::not_supported.
 
-  // The code that write_header() fixed; 0 before that. Not a 1xx code but 101.
+  // The code that write_header() or the first write fixed; of the 1xx codes only 101. 0 before that. So after the
+  // handler has returned, 0 means that it wrote nothing: the server sends a 200, unless the connection was hijacked.
   virtual int status() const noexcept;
 
-  // Bytes of the body that write() took, for HEAD too.
+  // Bytes of the body that write() took: the sum of the n that it returned, for HEAD too. A piece whose write() failed
+  // doesn't count; one that was taken counts, also where a later flush loses it.
   virtual std::uint64_t bytes_written() const noexcept;
 
   // Deadlines for reads of the present request's body, and for writes of its response. They replace the server's own,
   // which are restored for the next request. kNoDeadline clears one; after one in the past reads or writes fail at
-  // once with Condition::deadline_exceeded. Errors: Errc::not_supported, Errc::hijacked.
+  // once with Condition::deadline_exceeded. Earlier responses of a pipelined burst don't come under the deadline for
+  // writes: set_write_deadline() sends them first, and may park. Errors: Errc::not_supported, Errc::hijacked; and from
+  // set_write_deadline() the connection's error.
   virtual std::error_code set_read_deadline(TimePoint deadline);
   virtual std::error_code set_write_deadline(TimePoint deadline);
 
   // Lets the handler read the request's body after the response has begun. Without this the server reads what is left
   // of the body, up to 256 KiB, before it sends the first byte of an HTTP/1 response, and later reads fail with
-  // http::Errc::body_closed: a client that sends its whole request before it reads can't get stuck. Errors:
-  // Errc::not_supported, Errc::hijacked.
+  // Errc::body_closed: a client that sends its whole request before it reads can't get stuck. Call this before the
+  // first flush, and before you write more than 2048 bytes of the response's body. Errors: Errc::body_closed after
+  // that, Errc::not_supported, Errc::hijacked.
   virtual std::error_code enable_full_duplex();
 
   // Takes the connection over from the server, to speak another protocol on it. What was written before goes out
   // first. Afterwards the server doesn't read from the connection, write to it or close it; Server::shutdown(),
   // Server::serve() and Server::close() leave it alone, and ServerStats doesn't count it as open. Both deadlines are
-  // cleared. The response can't be written to any more, and the request's body can't be read; the request itself lives
-  // until the handler returns, and its context ends then. The connection lives on as long as its handles. Errors:
-  // Errc::not_supported, Errc::hijacked for a second call, or the connection's error.
+  // cleared. The response can't be written to any more, and the request's body can't be read: what is left of it comes
+  // in Hijacked::buffered, or stays on the connection. The request itself lives until the handler returns. Its context
+  // ends then, or earlier at Server::close(). The connection lives on as long as its handles. Errors:
+  // Errc::not_supported, Errc::hijacked for a second call, or the connection's error, after which the server has the
+  // connection still.
   virtual Result<Hijacked> hijack();
 };
 
