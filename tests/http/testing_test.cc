@@ -104,8 +104,29 @@ TEST(TestRequest, RefusesWhatAServerRefuses) {
   EXPECT_EQ(text_of({.host = "h h"}), start + "400 malformed Host header");
   EXPECT_EQ(text_of({.version = {2, 0}}), start + "505 unsupported protocol version");
   EXPECT_EQ(text_of({.header = {{"Bad Name", "x"}}}), start + "400 invalid header name");
-  EXPECT_EQ(text_of({.header = {{"X", "1\r\n\r\nGET / HTTP/1.1"}}}),
-            "http: a test request's target or fields hold a blank line");
+  const std::string line_end = "http: a test request's start line or fields hold a line end";
+  EXPECT_EQ(text_of({.method = "GET / HTTP/1.1\r\nX:"}), line_end);
+  EXPECT_EQ(text_of({.target = "/ HTTP/1.1\r\n\r\nGET /"}), line_end);
+  EXPECT_EQ(text_of({.host = "h\r\nX: 1"}), line_end);
+  EXPECT_EQ(text_of({.header = {{"X", "1\r\nY: 2"}}}), line_end);
+  EXPECT_EQ(text_of({.header = {{"X", "1\nY: 2"}}}), line_end);
+  EXPECT_EQ(text_of({.header = {{"X: 1\r\nY", "2"}}}), line_end);
+  const std::string trailer_end = "http: a test request's trailer holds a line end";
+  EXPECT_EQ(text_of({.trailer = {{"X", "1\r\nY: 2"}}}), trailer_end);
+
+  const std::string old = "http: a test request below HTTP/1.1 has no chunked body and no trailer";
+  EXPECT_EQ(text_of({.version = {1, 0}, .body = "x", .chunked = true}), old);
+  EXPECT_EQ(text_of({.version = {1, 0}, .trailer = {{"X", "1"}}}), old);
+  EXPECT_EQ(text_of({.version = {1, 0}, .header = {{"Transfer-Encoding", "chunked"}}}), old);
+
+  const std::string length = "http: a test request's Content-Length isn't the length of its body";
+  EXPECT_EQ(text_of({.header = {{"Content-Length", "3"}}, .body = "hello"}), length);
+  EXPECT_EQ(text_of({.header = {{"Content-Length", "3"}}}), length);
+  EXPECT_EQ(text_of({.header = {{"Content-Length", "5"}}, .body = "hello", .chunked = true}), length);
+  EXPECT_EQ(text_of({.header = {{"Content-Length", "5"}}, .body = "hello", .trailer = {{"X", "1"}}}), length);
+  EXPECT_EQ(text_of({.header = {{"Content-Length", "x"}}, .body = "hello"}), start + "400");
+  EXPECT_EQ(text_of({.header = {{"Content-Length", "5"}}, .body = "hello"}), "fine");
+  EXPECT_EQ(text_of({.header = {{"Transfer-Encoding", "chunked"}}, .body = "hello"}), "fine");
   EXPECT_EQ(text_of({.target = "*"}), "fine");
   EXPECT_EQ(text_of({.method = "CONNECT", .target = "h:1"}), "fine");
 }

@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "http/src/message/request_access.h"
@@ -12,6 +15,36 @@ namespace weft::http::testing {
 namespace {
 
 constexpr std::size_t kMaxHead = 1024 * 1024;
+
+bool holds_line_end(std::string_view text) { return text.find_first_of("\r\n") != std::string_view::npos; }
+
+bool holds_line_end(const Header& header) {
+  return std::any_of(header.begin(), header.end(), [](const Header::Field& field) {
+    return holds_line_end(field.name) || holds_line_end(field.value);
+  });
+}
+
+bool is_chunked(const RequestOptions& options) {
+  return options.chunked || !options.trailer.empty() || options.header.has("Transfer-Encoding");
+}
+
+// Throws Panic for what would make another request, or a request that no client can send.
+void check(const RequestOptions& options) {
+  if (holds_line_end(options.method) || holds_line_end(options.target) || holds_line_end(options.host) ||
+      holds_line_end(options.header)) {
+    panic("http: a test request's start line or fields hold a line end");
+  }
+  if (holds_line_end(options.trailer)) panic("http: a test request's trailer holds a line end");
+  if (is_chunked(options) && options.version < Version{1, 1}) {
+    panic("http: a test request below HTTP/1.1 has no chunked body and no trailer");
+  }
+}
+
+// `framing` is the length that the parser found, -1 for a chunked body.
+void check_length(const RequestOptions& options, std::int64_t framing) {
+  const auto length = is_chunked(options) ? -1 : static_cast<std::int64_t>(options.body.size());
+  if (framing != length) panic("http: a test request's Content-Length isn't the length of its body");
+}
 
 std::string make_head(const RequestOptions& options) {
   std::string head = options.method + " " + options.target + " HTTP/" + std::to_string(options.version.major) + "." +
@@ -39,9 +72,9 @@ std::string make_head(const RequestOptions& options) {
 class TestRequest::Impl final : public Body, public detail::RequestHost {
  public:
   explicit Impl(RequestOptions given) : options_(std::move(given)), rest_(options_.body), head_(make_head(options_)) {
+    check(options_);
     detail::RequestParser parser(kMaxHead);
     if (parser.parse(head_) != detail::ParseStatus::complete) refuse(parser.error());
-    if (parser.head_size() != head_.size()) panic("http: a test request's target or fields hold a blank line");
     parser.resolve(head_, detail::RequestAccess::head(request_), request_.header());
     check_length(options_, request_.content_length());
     detail::RequestAccess::attach(request_, *this, options_.context);

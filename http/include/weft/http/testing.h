@@ -75,7 +75,8 @@ struct RequestOptions {
   std::string host = "example.com";
   // 1.0 or 1.1.
   Version version = {};
-  // More fields. Content-Length, or Transfer-Encoding for a chunked body, is added where neither is here.
+  // More fields. Content-Length, or Transfer-Encoding for a chunked body, is added where neither is here. A
+  // Content-Length that is here must be the length of the body.
   Header header = {};
   std::string body = {};
   // The body is announced as one whose end alone tells its length, so that content_length() is -1.
@@ -95,7 +96,8 @@ struct RequestOptions {
 // as the TestRequest.
 class TestRequest {
  public:
-  // Throws Panic for what the server would refuse: the text says how.
+  // Throws Panic for what the server would refuse, and for what no client can say: a line end in a field or in the
+  // start line, a Content-Length that isn't the body's, chunks or a trailer below HTTP/1.1. The text says how.
   explicit TestRequest(RequestOptions options = {});
   TestRequest(const TestRequest&) = delete;
   TestRequest& operator=(const TestRequest&) = delete;
