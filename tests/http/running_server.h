@@ -30,7 +30,7 @@ class Running {
     auto listener = net::listen("tcp", "127.0.0.1:0");
     EXPECT_TRUE(listener.has_value()) << (listener ? "" : listener.error().message());
     address = net::to_string(listener->address());
-    go([server = server, listener = *listener, result = result]() mutable { result.send(server.serve(listener)); });
+    go([server = server, listener = *listener, result = result] { result.send(server.serve(listener)); });
   }
   ~Running() {
     server.close();

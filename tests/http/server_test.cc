@@ -173,7 +173,7 @@ WEFT_MATRIX_TEST(HttpServer, StreamsBodiesBothWays) {
     }
   }});
   Client client(running.address);
-  go([conn = client.conn, content]() mutable {
+  go([conn = client.conn, content] {
     const std::string head =
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n";
     static_cast<void>(conn.write(head));
@@ -218,7 +218,7 @@ WEFT_MATRIX_TEST(HttpServer, ShutdownLetsRequestsFinish) {
   entered.recv();
 
   const auto done = make_chan<Error>(1);
-  go([server = running.server, done]() mutable { done.send(server.shutdown(background())); });
+  go([server = running.server, done] { done.send(server.shutdown(background())); });
   EXPECT_TRUE(idle.ends());
   hooked.recv();
   EXPECT_FALSE(net::dial(background(), "tcp", running.address).has_value());
@@ -264,7 +264,7 @@ WEFT_MATRIX_TEST(HttpServer, ShutdownWaitsALittleForSilentConnections) {
   running.server.on_shutdown([begun] { begun.send(1); });
   const auto done = make_chan<Error>(1);
   const auto start = Clock::now();
-  go([server = running.server, done]() mutable { done.send(server.shutdown(background())); });
+  go([server = running.server, done] { done.send(server.shutdown(background())); });
   begun.recv();
   sleep(20ms);
   static_cast<void>(late.conn.write("GET /late HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -467,7 +467,7 @@ WEFT_MATRIX_TEST(HttpServer, ServesSeveralListeners) {
   auto second = net::listen("tcp", "127.0.0.1:0");
   ASSERT_TRUE(second.has_value());
   const auto result = make_chan<Error>(1);
-  go([server = running.server, listener = *second, result]() mutable { result.send(server.serve(listener)); });
+  go([server = running.server, listener = *second, result] { result.send(server.serve(listener)); });
   Client one(running.address);
   Client two(net::to_string(second->address()));
   EXPECT_EQ(body_of(one.ask("/1")), "/1");
@@ -481,7 +481,7 @@ WEFT_MATRIX_TEST(HttpServer, ReportsWhatEndsAListener) {
   auto listener = net::listen("tcp", "127.0.0.1:0");
   ASSERT_TRUE(listener.has_value());
   const auto result = make_chan<Error>(1);
-  go([server, listener = *listener, result]() mutable { result.send(server.serve(listener)); });
+  go([server, listener = *listener, result] { result.send(server.serve(listener)); });
   sleep(10ms);
   static_cast<void>(listener->close());
   const Error error = *result.recv();
@@ -511,7 +511,7 @@ WEFT_MATRIX_TEST(HttpServer, SurvivesRunningOutOfDescriptors) {
   for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0; fd = ::dup(fd)) hoard.push_back(fd);
 
   const auto result = make_chan<Error>(1);
-  go([server, listener = *listener, result]() mutable { result.send(server.serve(listener)); });
+  go([server, listener = *listener, result] { result.send(server.serve(listener)); });
   const std::string line = *lines.recv();
   EXPECT_TRUE(line.starts_with("http: Accept error: accept tcp 127.0.0.1:")) << line;
   EXPECT_TRUE(line.ends_with("too many open files; retrying in 5ms")) << line;

@@ -3,8 +3,9 @@
 namespace weft::http::detail {
 
 void Connection::end_if(ConnectionState expected) {
+  // Also the load of an exchange that fails is a half of the pair; see the opening comment of the header.
   if (state_.compare_exchange_strong(expected, ConnectionState::closing, std::memory_order_seq_cst,
-                                     std::memory_order_relaxed)) {
+                                     std::memory_order_seq_cst)) {
     wake();
   }
 }

@@ -11,9 +11,9 @@
 // So a request whose first bytes the goroutine has noticed is never cut off by shutdown.
 //
 // Shutdown and a connection that becomes idle meet in a sleep/wake pair. become_idle() stores idle and then loads the
-// host's shutting_down flag; Server::Impl::begin_shutdown() stores the flag and then loads the states. All four are
-// seq_cst, because with acquire and release each side could miss the other's store, and the connection would wait out
-// its idle timeout.
+// host's shutting_down flag; Server::Impl::begin_shutdown() stores the flag and then loads the states, by end_if().
+// That is a compare-exchange, and when it fails it is such a load, too. All four are seq_cst, because with acquire and
+// release each side could miss the other's store, and the connection would wait out its idle timeout.
 #pragma once
 
 #include <atomic>
@@ -56,6 +56,9 @@ class ConnectionHost {
 enum class ConnectionState : std::uint8_t { fresh, active, idle, closing };
 
 // Thread safety: the server's part is for any goroutine, the rest for the goroutine that serves.
+// Locks: the server calls begin_shutdown(), end_if(), wake() and close() with its mutex held. So they may neither call
+// the host, nor park until the client or the goroutine that serves does something. A protocol that has to tell its
+// client that the server shuts down sets a flag there and wakes its own goroutine, which then writes.
 // Lifetime: owned by the goroutine that serves it, which takes it off the server's list before it goes.
 class Connection {
  public:
@@ -76,7 +79,8 @@ class Connection {
   virtual void begin_shutdown() { end_if(ConnectionState::idle); }
   // Ends the connection if it is `expected`, which is fresh or idle.
   void end_if(ConnectionState expected);
-  // The hard end: every read and write in flight fails.
+  // The hard end: every read and write in flight fails. It may wait until those have let go of the connection, as
+  // net::Conn::close() does.
   virtual void close() = 0;
 
   // Whether it stands in the server's list, and where. Guarded by the server's mutex.

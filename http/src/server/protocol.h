@@ -12,7 +12,8 @@ namespace weft::http::detail {
 // The way to a client, and what is known of it before the first byte of a request.
 struct Transport {
   net::Conn conn;
-  bool encrypted = false;  // by TLS, so that requests have the scheme "https"
+  // By TLS, so that requests have the scheme "https". The handshake is done: conn.stream() knows what it agreed on.
+  bool encrypted = false;
 };
 
 // Thread safety: any goroutine. Lifetime: a protocol outlives its connections.
@@ -23,7 +24,7 @@ class Protocol {
   Protocol& operator=(const Protocol&) = delete;
   virtual ~Protocol() = default;
 
-  // Doesn't block. Throws std::bad_alloc.
+  // Doesn't block. Throws std::bad_alloc, which costs this connection alone.
   virtual std::unique_ptr<Connection> make_connection(ConnectionHost& host, Transport transport) = 0;
 };
 

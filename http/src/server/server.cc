@@ -106,13 +106,16 @@ Error Server::Impl::accept_until_closed(net::Listener& listener) {
   }
 }
 
+// Without memory this connection ends, and the server goes on.
 void Server::Impl::start_connection(net::Conn conn) {
-  Connection* const connection = enter(std::move(conn));
-  if (connection == nullptr) return;
+  Connection* connection = nullptr;
   try {
+    connection = enter(std::move(conn));
+    if (connection == nullptr) return;
     go([self = shared_from_this(), connection] { self->run(connection); });
   } catch (const std::bad_alloc&) {
-    log(LogLevel::error, "http: no memory for a connection's goroutine");
+    log(LogLevel::error, "http: no memory for a connection");
+    if (connection == nullptr) return;  // its last handle has closed it
     connection->close();
     forget(*connection);
     delete connection;

@@ -3,7 +3,7 @@
 //   weft::http::ServeMux mux;
 //   mux.handle("GET /hello", [](weft::http::ResponseWriter& w, weft::http::Request&) { w.write("hello\n"); });
 //   weft::http::Server server({.address = ":8080", .handler = mux});
-//   weft::go([server]() mutable {
+//   weft::go([server] {
 //     signal.wait();
 //     server.shutdown(weft::with_timeout(weft::background(), 10s).first);
 //   });
@@ -73,8 +73,7 @@ struct ServerStats {
 };
 
 // Thread safety: a Server is a handle; copies name the same server, and every method may be called from several
-// goroutines. Every method is const, as those of all handles are: it changes the server and not the
-// handle.
+// goroutines. Every method is const, as those of all handles are: it changes the server and not the handle.
 // Lifetime: connections keep what they need alive. What the handler captures by reference must outlive serve(), and
 // longer where the handler hijacks connections: nobody waits for those. A server serves once: after shutdown() or
 // close() it stays closed. Blocking and cancellation: see the methods.
@@ -98,6 +97,7 @@ class Server {
   Error shutdown(const Context& ctx) const;
 
   // The hard end: closes listeners and connections and cancels the contexts of all requests. Doesn't wait for handlers.
+  // A hijacked connection stays open, but the context of its request ends, too, where the handler still runs.
   void close() const;
 
   // `fn` runs in a goroutine of its own when shutdown() begins; shutdown() doesn't wait for it.
