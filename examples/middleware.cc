@@ -27,8 +27,9 @@ class CountingWriter final : public http::ResponseWriter {
   http::Header& header() override { return below_.header(); }
   void write_header(int code) override { below_.write_header(code); }
   weft::IoResult write(std::string_view data) override {
-    bytes_ += data.size();
-    return below_.write(data);
+    const weft::IoResult written = below_.write(data);
+    bytes_ += written.n;
+    return written;
   }
   std::error_code flush() override { return below_.flush(); }
   http::ResponseWriter* unwrap() const noexcept override { return &below_; }
