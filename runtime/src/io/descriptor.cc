@@ -318,6 +318,12 @@ IoResult Descriptor::do_send_file(int file, std::uint64_t offset, std::size_t co
     if (sent.ec) return {done, sent.ec};
     if (sent.n == 0) return {done, Errc::eof};
     done += static_cast<std::size_t>(sent.n);
+    if (done == count) break;
+    // A peer that reads fast never lets the socket become full, so no call would ever wait. Others get their turn here,
+    // among them the timer of the deadline. The side's lock is held meanwhile, as it is in a wait: a goroutine that
+    // wants the lock parks.
+    yield_local();
+    if (const std::error_code ec = interrupted(Side::write)) return {done, ec};
   }
   return {done, {}};
 }
