@@ -1,6 +1,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -85,7 +86,12 @@ class TcpStream final : public Stream {
 }  // namespace
 
 DescriptorHandle make_descriptor_handle(int fd, rt::FdKind kind) {
-  return DescriptorHandle(rt::make_descriptor(fd, kind));
+  try {
+    return DescriptorHandle(rt::make_descriptor(fd, kind));
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
 }
 
 int open_tcp_socket(int family) noexcept {

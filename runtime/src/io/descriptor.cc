@@ -11,8 +11,8 @@
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/fork.h"
+#include "runtime/src/io/backends.h"
 #include "runtime/src/io/socket_calls.h"
-#include "runtime/src/sched/backend.h"
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/scheduler.h"
 
@@ -45,12 +45,8 @@ Descriptor* make_descriptor(int fd, FdKind kind) {
     refuse_in_forked_child("network I/O");
     fatal("network I/O outside a goroutine: call it inside weft::run");
   }
-  try {
-    return machine->scheduler().backend().make_descriptor(fd, kind);
-  } catch (...) {
-    if (kind != FdKind::borrowed) ::close(fd);
-    throw;
-  }
+  // choose_backend() made the scheduler's backend, and makes no other kind.
+  return static_cast<IoBackend&>(machine->scheduler().backend()).make_descriptor(fd, kind);
 }
 
 Descriptor::Descriptor(int fd, FdKind kind, const Backend& backend)

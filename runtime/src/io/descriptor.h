@@ -78,13 +78,12 @@ class Descriptor {
   // end with Errc::timeout.
   void set_deadline(Side side, Nanos when) noexcept;
   // Runs fn(int fd) while the number is held open; returns Errc::closed when it is closed. `fn` returns a
-  // std::error_code and must not block.
+  // std::error_code and must not block. It may throw.
   template <typename Fn>
   std::error_code with_fd(Fn fn) {
     if (!fd_mutex_.add_ref()) return Errc::closed;
-    const std::error_code ec = fn(fd_);
-    release_number();
-    return ec;
+    const HeldNumber held{*this};
+    return fn(fd_);
   }
 
   // A handle closes before it drops its ownership.
@@ -132,6 +131,10 @@ class Descriptor {
 
  private:
   class Turn;
+  struct HeldNumber {
+    Descriptor& descriptor;
+    ~HeldNumber() { descriptor.release_number(); }
+  };
   struct Deadline {
     Deadline(RuntimeTimer::Callback callback, void* self) noexcept : timer(callback, self) {}
     Nanos when = kNever;
@@ -161,7 +164,7 @@ class Descriptor {
 };
 
 // Returns a descriptor of the running backend. The descriptor owns `fd`, which is non-blocking, unless the file is
-// borrowed. Release it with drop_owner().
+// borrowed. Release it with drop_owner(). Throws std::bad_alloc; `fd` is then still the caller's.
 Descriptor* make_descriptor(int fd, FdKind kind);
 
 // accept4(2) of a non-blocking, close-on-exec socket, as an attempt. A peer that has gone meanwhile is skipped.

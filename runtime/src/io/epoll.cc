@@ -283,7 +283,7 @@ void EpollSet::poll(Nanos timeout) noexcept {
 
 // --- the backend -----------------------------------------------------------------------------------------------------
 
-class EpollBackend final : public Backend {
+class EpollBackend final : public IoBackend {
  public:
   const char* name() const noexcept override { return "epoll"; }
   Result<std::unique_ptr<Poller>> make_poller() override {
