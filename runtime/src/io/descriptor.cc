@@ -53,12 +53,12 @@ Descriptor::Descriptor(int fd, FdKind kind, const Backend& backend)
     : fd_(fd),
       fd_kind_(kind),
       backend_name_(backend.name()),
-      deadlines_{
-          Deadline([](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
-                   this),
-          Deadline(
-              [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write, t); },
-              this)} {
+      timers_{RuntimeTimer(
+                  [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
+                  this),
+              RuntimeTimer(
+                  [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write, t); },
+                  this)} {
   open_descriptors.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -68,7 +68,7 @@ void Descriptor::drop_owner() noexcept {
   if (in_forked_child()) return;  // requests, timers and the epoll set are the parent's
   if (owners_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   WEFT_CHECK(fd_mutex_.closed(), "the last owner of an open descriptor is gone");
-  for (Deadline& d : deadlines_) d.timer.stop_and_wait();
+  for (RuntimeTimer& timer : timers_) timer.stop_and_wait();
   dispose();
 }
 
@@ -79,10 +79,8 @@ std::error_code Descriptor::close() noexcept {
   if (!fd_mutex_.close()) return Errc::closed;
   {
     const LockGuard lock(deadline_mutex_);
-    for (Deadline& d : deadlines_) {
-      d.when = kNever;
-      d.timer.stop();
-    }
+    for (Deadline& d : deadlines_) d.when = kNever;
+    for (RuntimeTimer& timer : timers_) timer.stop();
   }
   interrupt(Side::read);
   interrupt(Side::write);
@@ -131,7 +129,7 @@ void Descriptor::set_deadline(Side side, Nanos when) noexcept {
     expired.store(past, std::memory_order_seq_cst);
     if (!past && when < d.armed) {
       d.armed = when;
-      d.timer.start_at(when);
+      timers_[static_cast<unsigned>(side)].start_at(when);
     }
     if (!past) return;
   }
@@ -147,7 +145,7 @@ void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
     if (d.when == kNever) return;
     if (d.when > t) {
       d.armed = d.when;
-      d.timer.start_at(d.when);
+      timers_[static_cast<unsigned>(side)].start_at(d.when);
       return;
     }
     // seq_cst: before interrupt() looks for a waiter.

@@ -136,10 +136,8 @@ class Descriptor {
     ~HeldNumber() { descriptor.release_number(); }
   };
   struct Deadline {
-    Deadline(RuntimeTimer::Callback callback, void* self) noexcept : timer(callback, self) {}
     Nanos when = kNever;
     Nanos armed = kNever;  // when the timer fires; it may be earlier than `when`, for it is moved only when it fires
-    RuntimeTimer timer;
   };
 
   IoResult do_writev(iovec* parts, std::size_t count);
@@ -159,8 +157,11 @@ class Descriptor {
   FdSemaphore number_closed_;  // one permit, for the goroutine that closes
   std::atomic<int> owners_{1};
   std::atomic<bool> expired_[2] = {false, false};
-  SpinMutex deadline_mutex_;  // guards deadlines_
-  Deadline deadlines_[2];
+  SpinMutex deadline_mutex_;
+  Deadline deadlines_[2] WEFT_GUARDED_BY(deadline_mutex_);
+  // Started and stopped under deadline_mutex_. The last owner waits for their callbacks, which take that mutex, without
+  // it.
+  RuntimeTimer timers_[2];
 };
 
 // Returns a descriptor of the running backend. The descriptor owns `fd`, which is non-blocking, unless the file is

@@ -123,23 +123,26 @@ class EpollDescriptor final : public Descriptor, public EpollTarget {
   // urgent data cuts reads short.
   bool must_try() const noexcept override { return must_try_next(); }
   void detach() noexcept override {
-    if (set_ != nullptr) set_->remove(fd());
+    if (EpollSet* const set = enrolled_in_.load(std::memory_order_acquire)) set->remove(fd());
   }
   void dispose() noexcept override {
-    if (set_ == nullptr) {
+    const std::shared_ptr<EpollSet> set = [this] {
+      const LockGuard lock(enroll_mutex_);
+      return set_;
+    }();
+    if (set == nullptr) {
       delete this;
-      return;
+    } else {
+      set->retire(this);
     }
-    const std::shared_ptr<EpollSet> set = set_;
-    set->retire(this);
   }
 
  private:
   // Registers with the current processor's set, the first time that somebody must wait. The kernel then reports at once
   // what is ready already.
   std::error_code enroll() {
-    if (enrolled_.load(std::memory_order_acquire))
-      return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
+    if (const EpollSet* const set = enrolled_in_.load(std::memory_order_acquire))
+      return set->polled() ? std::error_code() : make_error_code(Errc::closed);
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
     const Pin pin{Pin::WithProcessor()};
     const LockGuard lock(enroll_mutex_);
@@ -147,13 +150,13 @@ class EpollDescriptor final : public Descriptor, public EpollTarget {
     std::shared_ptr<EpollSet> set = set_of(*pin.processor());
     if (const std::error_code ec = set->add(*this, fd(), kBothSides)) return ec;
     set_ = std::move(set);
-    enrolled_.store(true, std::memory_order_release);
+    enrolled_in_.store(set_.get(), std::memory_order_release);
     return {};
   }
 
-  std::atomic<bool> enrolled_{false};
-  SpinMutex enroll_mutex_;  // a reader and a writer may both be the first that waits
-  std::shared_ptr<EpollSet> set_;
+  std::atomic<EpollSet*> enrolled_in_{nullptr};  // what set_ points to, for those who need no lock
+  SpinMutex enroll_mutex_;                       // a reader and a writer may both be the first that waits
+  std::shared_ptr<EpollSet> set_ WEFT_GUARDED_BY(enroll_mutex_);  // written once
 };
 
 // A borrowed file. Its owner may close it as soon as no wait is in flight. Its number may then name another file,
