@@ -43,7 +43,7 @@ class ScriptedStream final : public net::Stream {
   void set_read_deadline(TimePoint deadline) override { read_deadline = deadline; }
   void set_write_deadline(TimePoint deadline) override { write_deadline = deadline; }
   net::Address local_address() const override { return {net::IpAddress::loopback_v4(), 80}; }
-  net::Address remote_address() const override { return {net::IpAddress::loopback_v4(), 4711}; }
+  net::Address remote_address() const override { return remote; }
 
   std::string output() const {
     std::string all;
@@ -51,6 +51,7 @@ class ScriptedStream final : public net::Stream {
     return all;
   }
 
+  net::Address remote{net::IpAddress::loopback_v4(), 4711};
   std::vector<std::string> writes;
   bool closed = false;
   bool write_closed = false;
