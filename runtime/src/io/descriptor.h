@@ -34,9 +34,8 @@ namespace weft::rt {
 
 // What the maker of a descriptor says of its file, so that the kernel need not be asked.
 enum class FdKind : std::uint8_t {
-  borrowed,  // somebody else's file: it is only waited for, and not closed
-  file,      // no socket: a pipe, an eventfd
-  socket,    // a socket that is no stream
+  borrowed,  // somebody else's file of any kind: it is only waited for, and not closed
+  file,      // a file that is read by read(2), as a pipe is; or one of any kind, also a socket, that is only waited for
   stream,    // a stream socket, connected or listening
   tcp,       // a TCP connection, made or to be made: a short read has emptied it
 };
