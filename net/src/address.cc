@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 #include <functional>
+#include <span>
 #include <utility>
 
 #include "net/src/address_error.h"
@@ -17,7 +18,7 @@ namespace {
 constexpr IpAddress::V6Bytes kV4MappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr std::size_t kV4MappedPrefixSize = 12;
 
-// Room for the longest text of an IPv6 address without scope, and a zero.
+// Room for the longest text of an IPv6 address without scope, and a zero, for inet_pton().
 using IpText = std::array<char, INET6_ADDRSTRLEN>;
 
 // Reads the scope of an address: the number of an interface or its name. Returns false when there is no such interface.
@@ -51,6 +52,44 @@ bool parse_ip(std::string_view text, IpAddress& ip) {
   return true;
 }
 
+void append_number(std::string& text, unsigned number, int base) {
+  std::array<char, 8> digits;
+  text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number, base).ptr);
+}
+
+void append_v4(std::string& text, std::span<const std::uint8_t> bytes) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i > 0) text += '.';
+    append_number(text, bytes[i], 10);
+  }
+}
+
+// RFC 5952, section 4: lower-case digits, no leading zeros, and "::" for the longest run of groups that are zero. Of
+// runs that are equally long it is the first one, and a single group is no run.
+void append_v6(std::string& text, std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kGroups = 8;
+  const auto group = [&](std::size_t i) { return unsigned{bytes[2 * i]} << 8 | bytes[2 * i + 1]; };
+  std::size_t run_begin = kGroups;
+  std::size_t run_size = 1;
+  for (std::size_t begin = 0; begin < kGroups; ++begin) {
+    std::size_t end = begin;
+    while (end < kGroups && group(end) == 0) ++end;
+    if (end - begin > run_size) {
+      run_begin = begin;
+      run_size = end - begin;
+    }
+  }
+  for (std::size_t i = 0; i < kGroups; ++i) {
+    if (i == run_begin) {
+      text += "::";
+      i += run_size - 1;
+      continue;
+    }
+    if (!text.empty() && text.back() != ':') text += ':';
+    append_number(text, group(i), 16);
+  }
+}
+
 std::size_t mix(std::size_t hash, std::size_t value) noexcept {
   return hash ^ (value + 0x9e3779b97f4a7c15 + (hash << 6) + (hash >> 2));
 }
@@ -82,11 +121,17 @@ IpAddress IpAddress::unmapped() const noexcept {
 }
 
 std::string to_string(const IpAddress& ip) {
-  IpText text;
-  ::inet_ntop(ip.is_v4() ? AF_INET : AF_INET6, ip.bytes().data(), text.data(), text.size());
-  std::string all = text.data();
-  if (ip.scope() != 0) all += '%' + std::to_string(ip.scope());
-  return all;
+  std::string text;
+  if (ip.is_v4()) {
+    append_v4(text, ip.bytes());
+  } else if (ip.is_v4_mapped()) {
+    text = "::ffff:";
+    append_v4(text, ip.bytes().subspan(kV4MappedPrefixSize));
+  } else {
+    append_v6(text, ip.bytes());
+  }
+  if (ip.scope() != 0) text += '%' + std::to_string(ip.scope());
+  return text;
 }
 
 // --- Address ---------------------------------------------------------------------------------------------------------

@@ -31,9 +31,9 @@ void abort_connect(void* descriptor) noexcept {
 }
 
 // Returns the peer's address after a connect to `address`, or none when only the kernel knows it: a connect to the
-// unspecified address goes to this machine.
+// unspecified address goes to this machine, and a scope is dropped where the address needs none.
 Address peer_of(const Address& address) {
-  if (address.ip().is_unspecified()) return {};
+  if (address.ip().is_unspecified() || address.ip().scope() != 0) return {};
   return {address.ip().unmapped(), address.port()};
 }
 

@@ -71,8 +71,9 @@ class TcpAcceptor final : public Acceptor {
     if (accepted.ec) {
       return Unexpected(Error(accepted.ec, "accept " + std::string(network_) + " " + to_string(local_)));
     }
+    DescriptorHandle descriptor = make_descriptor_handle(accepted.fd, rt::FdKind::tcp);
     peer.resize(accepted.peer_size);
-    return make_tcp_conn(make_descriptor_handle(accepted.fd, rt::FdKind::tcp), network_, peer.address());
+    return make_tcp_conn(std::move(descriptor), network_, peer.address());
   }
   std::error_code close() override { return descriptor_->close(); }
   void set_deadline(TimePoint deadline) override { descriptor_->set_deadline(rt::Side::read, rt::to_nanos(deadline)); }
@@ -105,8 +106,8 @@ Result<Listener> listen(std::string_view network, std::string_view address, List
       break;
   }
   if (!fd) return Unexpected(fd.error().wrap(what + " " + std::string(address)));
-  const Address local = local_address_of(*fd);
   DescriptorHandle descriptor = make_descriptor_handle(*fd, rt::FdKind::stream);
+  const Address local = local_address_of(*fd);
   return Listener(std::make_shared<TcpAcceptor>(std::move(descriptor), network_name(network), local));
 }
 

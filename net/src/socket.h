@@ -18,7 +18,7 @@ struct DescriptorDeleter {
 };
 using DescriptorHandle = std::unique_ptr<rt::Descriptor, DescriptorDeleter>;
 
-// Hands the socket to the running backend's poller.
+// Hands the socket to the running backend's poller. Throws std::bad_alloc; the socket is closed then.
 DescriptorHandle make_descriptor_handle(int fd, rt::FdKind kind);
 
 // Returns a new non-blocking, close-on-exec TCP socket of that address family; -1 with errno.

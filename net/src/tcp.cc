@@ -1,6 +1,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -30,7 +31,7 @@ Address address_of(int fd, NameFn name) {
 class TcpStream final : public Stream {
  public:
   TcpStream(DescriptorHandle descriptor, std::string_view network, const Address& remote)
-      : descriptor_(std::move(descriptor)), network_(network), remote_(remote) {}
+      : descriptor_(std::move(descriptor)), network_(network), addresses_{{}, remote} {}
 
   IoResult read(std::span<char> buffer) override { return descriptor_->read(buffer); }
   IoResult writev(std::span<const std::string_view> parts) override { return descriptor_->writev(parts); }
@@ -40,8 +41,8 @@ class TcpStream final : public Stream {
   std::error_code close_write() override { return half_close(SHUT_WR); }
   void set_read_deadline(TimePoint deadline) override { set_deadline(rt::Side::read, deadline); }
   void set_write_deadline(TimePoint deadline) override { set_deadline(rt::Side::write, deadline); }
-  Address local_address() const override { return ask(local_, &::getsockname); }
-  Address remote_address() const override { return ask(remote_, &::getpeername); }
+  Address local_address() const override { return ask(&Addresses::local, &::getsockname); }
+  Address remote_address() const override { return ask(&Addresses::remote, &::getpeername); }
   std::string_view network() const override { return network_; }
 
   IoResult send_file(int file, std::uint64_t offset, std::size_t count) override {
@@ -52,6 +53,12 @@ class TcpStream final : public Stream {
   }
 
  private:
+  // Each is none until it is known.
+  struct Addresses {
+    Address local;
+    Address remote;
+  };
+
   std::error_code half_close(int how) {
     return descriptor_->with_fd(
         [how](int fd) { return ::shutdown(fd, how) == 0 ? std::error_code() : rt::last_system_error(); });
@@ -59,10 +66,10 @@ class TcpStream final : public Stream {
   void set_deadline(rt::Side side, TimePoint deadline) { descriptor_->set_deadline(side, rt::to_nanos(deadline)); }
 
   // Most connections are never asked, so accepting one costs no system call for its addresses.
-  Address ask(Address& known, NameFn name) const {
+  Address ask(Address Addresses::*which, NameFn name) const {
     {
       const LockGuard lock(addresses_mutex_);
-      if (!known.is_none()) return known;
+      if (!(addresses_.*which).is_none()) return addresses_.*which;
     }
     Address found;
     static_cast<void>(descriptor_->with_fd([&](int fd) {
@@ -71,21 +78,26 @@ class TcpStream final : public Stream {
     }));
     // A late answer may be none, because the peer has gone; then another goroutine's earlier one stays.
     const LockGuard lock(addresses_mutex_);
+    Address& known = addresses_.*which;
     if (known.is_none()) known = found;
     return known;
   }
 
   const DescriptorHandle descriptor_;
   const std::string_view network_;
-  mutable rt::SpinMutex addresses_mutex_;  // guards the two addresses, which are none until they are known
-  mutable Address local_;
-  mutable Address remote_;
+  mutable rt::SpinMutex addresses_mutex_;
+  mutable Addresses addresses_ WEFT_GUARDED_BY(addresses_mutex_);
 };
 
 }  // namespace
 
 DescriptorHandle make_descriptor_handle(int fd, rt::FdKind kind) {
-  return DescriptorHandle(rt::make_descriptor(fd, kind));
+  try {
+    return DescriptorHandle(rt::make_descriptor(fd, kind));
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
 }
 
 int open_tcp_socket(int family) noexcept {

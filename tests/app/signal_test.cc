@@ -7,12 +7,14 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <new>
 #include <optional>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "app/src/signal/handler.h"
+#include "support/failing_new.h"
 #include "support/matrix.h"
 #include "support/report.h"
 #include "weft/go.h"
@@ -101,6 +103,30 @@ WEFT_MATRIX_TEST(Signal, WorksWhicheverThreadItHits) {
   EXPECT_EQ(receive(channel), SIGUSR1);
   end.store(true, std::memory_order_release);
   elsewhere.join();
+  stop();
+}
+
+// A subscription that can't be made changes nothing, and the next one works.
+WEFT_MATRIX_TEST(Signal, SubscribesWhenThereIsMemoryAgain) {
+  const auto channel = make_chan<int>(1);
+  SignalStop stop;
+  int failures = 0;
+  for (int n = 0;; ++n) {
+    try {
+      const testing::AllocationsFailAfter after(n);
+      stop = notify(channel, {SIGUSR1});
+      break;
+    } catch (const std::bad_alloc&) {
+      ++failures;
+    }
+    EXPECT_EQ(disposition(SIGUSR1), SIG_DFL);
+    const SignalStop stop_other = notify(channel, {SIGUSR2});
+    ::kill(::getpid(), SIGUSR2);
+    EXPECT_EQ(receive(channel), SIGUSR2) << n;
+  }
+  EXPECT_GE(failures, 4);
+  ::kill(::getpid(), SIGUSR1);
+  EXPECT_EQ(receive(channel), SIGUSR1);
   stop();
 }
 

@@ -395,6 +395,11 @@ TEST(Connection, ExceptionsDropTheirResponseAlone) {
   EXPECT_EQ(bad_code.output, "");
   EXPECT_EQ(bad_code.log.at(0), "http: panic serving 127.0.0.1:4711: invalid write_header code 42");
 
+  ScriptedConnection nameless({.handler = handler}, {burst});
+  nameless.stream().remote = {};
+  nameless.serve();
+  EXPECT_EQ(nameless.log().at(0), "http: panic serving a client whose address is not known: bad luck");
+
   // What was flushed is out; the end without a last chunk tells the client.
   const Outcome late = serve(
       [](ResponseWriter& w, Request&) {

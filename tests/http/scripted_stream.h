@@ -47,7 +47,7 @@ class ScriptedStream final : public net::Stream {
   void set_read_deadline(TimePoint deadline) override { read_deadline = deadline; }
   void set_write_deadline(TimePoint deadline) override { write_deadline = deadline; }
   net::Address local_address() const override { return {net::IpAddress::loopback_v4(), 80}; }
-  net::Address remote_address() const override { return {net::IpAddress::loopback_v4(), 4711}; }
+  net::Address remote_address() const override { return remote; }
 
   std::string output() const {
     std::string all;
@@ -55,6 +55,7 @@ class ScriptedStream final : public net::Stream {
     return all;
   }
 
+  net::Address remote{net::IpAddress::loopback_v4(), 4711};
   std::vector<std::string> writes;
   std::size_t fail_writes_after = std::numeric_limits<std::size_t>::max();  // so many writes succeed
   bool closed = false;

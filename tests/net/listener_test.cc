@@ -1,8 +1,16 @@
 #include "weft/net/listener.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <new>
 #include <string>
 #include <vector>
 
+#include "net/src/socket.h"
+#include "support/failing_new.h"
 #include "support/matrix.h"
 #include "weft/context.h"
 #include "weft/net/address.h"
@@ -28,6 +36,35 @@ WEFT_MATRIX_TEST(Listener, AcceptsManyInARow) {
     ASSERT_TRUE(conn.has_value()) << conn.error().message();
   }
   wg.wait();
+}
+
+// A socket that no connection can be made of is closed, and its client knows.
+WEFT_MATRIX_TEST(Listener, RunsOutOfMemory) {
+  using weft::testing::AllocationsFailAfter;
+  const int fd = weft::net::open_tcp_socket(AF_INET);
+  {
+    const AllocationsFailAfter none(0);
+    EXPECT_THROW(weft::net::make_descriptor_handle(fd, weft::rt::FdKind::tcp), std::bad_alloc);
+  }
+  EXPECT_LT(::fcntl(fd, F_GETFD), 0);
+
+  auto listener = weft::net::listen("tcp4", "127.0.0.1:0").value();
+  {
+    // What accepting needs once is there afterwards.
+    auto first = weft::net::dial(weft::background(), "tcp", address_of(listener)).value();
+    EXPECT_TRUE(listener.accept());
+  }
+  for (int n = 0; n < 2; ++n) {
+    auto client = weft::net::dial(weft::background(), "tcp", address_of(listener)).value();
+    weft::sleep(2ms);
+    {
+      const AllocationsFailAfter after(n);
+      EXPECT_THROW(static_cast<void>(listener.accept()), std::bad_alloc) << n;
+    }
+    client.set_read_deadline(weft::now() + 30s);
+    char byte = 0;
+    EXPECT_EQ(client.read({&byte, 1}).ec, Condition::eof);
+  }
 }
 
 WEFT_MATRIX_TEST(Listener, CloseWakesEveryAccept) {

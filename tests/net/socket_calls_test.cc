@@ -175,6 +175,20 @@ WEFT_MATRIX_TEST(SocketCalls, DialKnowsThePeer) {
   Conn other =
       weft::net::dial(weft::background(), "tcp", "0.0.0.0:" + std::to_string(listener.address().port())).value();
   EXPECT_EQ(other.remote_address(), listener.address());
+  Conn mapped =
+      weft::net::dial(weft::background(), "tcp", "[::ffff:0.0.0.0]:" + std::to_string(listener.address().port()))
+          .value();
+  EXPECT_EQ(mapped.remote_address(), listener.address());
+}
+
+// The kernel drops a scope where the address needs none.
+WEFT_MATRIX_TEST(SocketCalls, DialAsksForAPeerWithAScope) {
+  const auto listener = weft::net::listen("tcp6", "[::1]:0");
+  if (!listener) GTEST_SKIP() << "this machine has no IPv6: " << listener.error().message();
+  const std::string port = std::to_string(listener->address().port());
+  Conn client = weft::net::dial(weft::background(), "tcp", "[::1%1]:" + port).value();
+  EXPECT_EQ(to_string(client.remote_address()), "[::1]:" + port);
+  EXPECT_EQ(client.remote_address(), listener->address());
 }
 
 }  // namespace

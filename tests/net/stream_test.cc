@@ -1,5 +1,6 @@
 // Streams and acceptors of a program's own, and send_file().
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/matrix.h"
@@ -331,6 +333,86 @@ WEFT_MATRIX_TEST(SendFile, BrokenConnectionRaisesNoSignal) {
   }
   for (int i = 0; i < 3; ++i) ec = p.client.send_file(file.fd(), 0, 1000).ec;
   EXPECT_EQ(ec, std::errc::broken_pipe) << ec.message();
+}
+
+// One call of sendfile(2) sends many times. The first bytes make the peer reset the connection, and a later send of the
+// same call finds it broken.
+WEFT_MATRIX_TEST(SendFile, ConnectionThatBreaksMeanwhileRaisesNoSignal) {
+  ASSERT_EQ(std::signal(SIGPIPE, SIG_DFL), SIG_DFL);
+  const File file(pattern(8 << 20));
+  for (int i = 0; i < 5; ++i) {
+    Pair p = connect_pair();
+    ASSERT_FALSE(p.server.close());
+    weft::sleep(2ms);
+    EXPECT_TRUE(p.client.send_file(file.fd(), 0, 8 << 20).ec);
+    const std::error_code ec = p.client.send_file(file.fd(), 0, 8 << 20).ec;
+    EXPECT_TRUE(ec == std::errc::broken_pipe || ec == std::errc::connection_reset) << ec.message();
+  }
+  sigset_t pending;
+  ASSERT_EQ(::sigpending(&pending), 0);
+  EXPECT_EQ(::sigismember(&pending, SIGPIPE), 0);
+}
+
+// A peer on a thread of its own that takes everything at once, so that the sender never waits for room.
+class FastReader {
+ public:
+  FastReader() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const name = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(::bind(listener_, name, size), 0);
+    EXPECT_EQ(::listen(listener_, 1), 0);
+    EXPECT_EQ(::getsockname(listener_, name, &size), 0);
+    conn = weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(ntohs(address.sin_port))).value();
+    thread_ = std::thread([this] {
+      const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      while (::recv(fd, nullptr, 4 << 20, MSG_TRUNC) > 0) {
+      }
+      ::close(fd);
+    });
+  }
+  FastReader(const FastReader&) = delete;
+  FastReader& operator=(const FastReader&) = delete;
+  ~FastReader() {
+    static_cast<void>(conn.close());
+    thread_.join();
+    ::close(listener_);
+  }
+
+  Conn conn;
+
+ private:
+  const int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  std::thread thread_;
+};
+
+// While bytes flow, the deadline and close() are noticed, too. The file is slower than the reader.
+WEFT_MATRIX_TEST(SendFile, FastReaderHidesNeitherDeadlineNorClose) {
+  constexpr std::size_t kSize = std::size_t{1} << 30;
+  const int file = ::open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(file, 0);
+  {
+    FastReader reader;
+    reader.conn.set_write_deadline(in(10ms));
+    const auto [n, ec] = reader.conn.send_file(file, 0, kSize);
+    EXPECT_EQ(ec, Condition::deadline_exceeded);
+    EXPECT_LT(n, kSize / 4);
+  }
+  {
+    FastReader reader;
+    weft::WaitGroup wg;
+    wg.go([&] {
+      const auto [n, ec] = reader.conn.send_file(file, 0, kSize);
+      EXPECT_EQ(ec, Condition::closed);
+      EXPECT_LT(n, kSize / 4);
+    });
+    weft::sleep(10ms);
+    EXPECT_FALSE(reader.conn.close());
+    wg.wait();
+  }
+  ::close(file);
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 #include "weft/io/pollable.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -15,15 +17,20 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "support/eventually.h"
+#include "support/failing_new.h"
 #include "support/matrix.h"
 #include "weft/go.h"
+#include "weft/stats.h"
 #include "weft/sync.h"
+#include "weft/testing/bubble.h"
 #include "weft/time.h"
 
 namespace {
@@ -65,6 +72,23 @@ Ends socket_pair() {
   int ends[2];
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   return {Fd(ends[0]), Fd(ends[1])};
+}
+
+// The two ends of a TCP connection.
+Ends tcp_pair() {
+  const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(::bind(listener.get(), name, size), 0);
+  EXPECT_EQ(::listen(listener.get(), 1), 0);
+  EXPECT_EQ(::getsockname(listener.get(), name, &size), 0);
+  Fd near(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(::connect(near.get(), name, size), 0);
+  Fd far(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  return {std::move(near), std::move(far)};
 }
 
 // The end to read from comes first.
@@ -353,6 +377,153 @@ TEST(Pollable, RefusesWhatNobodyCanWaitFor) {
               EXPECT_FALSE(Pollable());
             }),
             0);
+}
+
+// TCP's urgent byte is nothing that a read returns. While nobody takes it, it must not wake the wait again and again.
+WEFT_MATRIX_TEST(Pollable, SleepsOverAnUrgentByte) {
+  for (const bool owns : {false, true}) {
+    Ends ends = tcp_pair();
+    Fd& near = ends.first;
+    Fd& far = ends.second;
+    const int fd = owns ? ::fcntl(near.get(), F_DUPFD_CLOEXEC, 0) : near.get();
+    const Pollable pollable = Pollable::make(fd, {.owns_fd = owns}).value();
+    ASSERT_EQ(::send(far.get(), "!", 1, MSG_OOB), 1);
+    expect_wait(pollable, [&] {
+      const std::uint64_t before = weft::runtime_stats().parks;
+      weft::sleep(50ms);
+      EXPECT_LT(weft::runtime_stats().parks - before, 100u);
+      far.write("x");
+    });
+  }
+}
+
+// A Pollable that can't be made leaves the descriptor open, and a wait without memory says so.
+WEFT_MATRIX_TEST(Pollable, RunsOutOfMemory) {
+  using weft::testing::AllocationsFailAfter;
+  for (const bool owns : {false, true}) {
+    Ends ends = socket_pair();
+    const int fd = ::fcntl(ends.first.get(), F_DUPFD_CLOEXEC, 0);
+    Pollable pollable;
+    int failures = 0;
+    for (int n = 0; !pollable; ++n) {
+      try {
+        const AllocationsFailAfter after(n);
+        pollable = Pollable::make(fd, {.owns_fd = owns}).value();
+      } catch (const std::bad_alloc&) {
+        ++failures;
+      }
+      ASSERT_GE(::fcntl(fd, F_GETFD), 0) << n;
+    }
+    EXPECT_GE(failures, 2);  // the handle and the descriptor
+
+    pollable.set_read_deadline(in(2ms));
+    const bool needs_memory = !owns && weft::testing::variant().poller == "epoll";
+    std::error_code ec;
+    {
+      const AllocationsFailAfter none(0);
+      ec = pollable.wait_readable();
+    }
+    if (needs_memory) {
+      EXPECT_EQ(ec, std::errc::not_enough_memory);
+    } else {
+      EXPECT_EQ(ec, Condition::deadline_exceeded);
+    }
+    EXPECT_FALSE(pollable.close());
+    if (!owns) ::close(fd);
+  }
+}
+
+// A wait that needs one more descriptor, and gets none, says so. The Pollable is as before.
+WEFT_MATRIX_TEST(Pollable, RunsOutOfDescriptors) {
+  Ends ends = socket_pair();
+  Fd& near = ends.first;
+  Fd& far = ends.second;
+  const Pollable borrowed = Pollable::make(near.get()).value();
+  const Pollable owned = Pollable::make(::fcntl(near.get(), F_DUPFD_CLOEXEC, 0), {.owns_fd = true}).value();
+  rlimit old_limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old_limit), 0);
+  rlimit limit = old_limit;
+  limit.rlim_cur = 256;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  {
+    std::vector<Fd> all;
+    for (int fd = 0; (fd = ::fcntl(near.get(), F_DUPFD_CLOEXEC, 0)) >= 0;) all.emplace_back(fd);
+    borrowed.set_read_deadline(in(2ms));
+    owned.set_read_deadline(in(2ms));
+    if (weft::testing::variant().poller == "epoll") {
+      EXPECT_EQ(borrowed.wait_readable(), std::errc::too_many_files_open);
+    } else {
+      EXPECT_EQ(borrowed.wait_readable(), Condition::deadline_exceeded);
+    }
+    EXPECT_EQ(owned.wait_readable(), Condition::deadline_exceeded);
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &old_limit), 0);
+  borrowed.set_read_deadline(weft::kNoDeadline);
+  expect_wait(borrowed, [&] { far.write("x"); });
+}
+
+// A wait holds the bubble's clock, and a deadline is an instant of that clock.
+WEFT_MATRIX_TEST(Pollable, WaitsInABubble) {
+  weft::testing::bubble([] {
+    Ends ends = socket_pair();
+    Fd& near = ends.first;
+    Fd& far = ends.second;
+    const Pollable pollable = Pollable::make(near.get()).value();
+    pollable.set_deadline(weft::now() + 1h);
+    weft::WaitGroup wg;
+    wg.go([&] {
+      EXPECT_FALSE(pollable.wait_readable());
+      EXPECT_EQ(weft::now(), weft::testing::kBubbleStart);
+    });
+    for (int i = 0; i < 20; ++i) weft::yield();
+    far.write("x");
+    wg.wait();
+    weft::sleep(1h);
+    weft::testing::wait();
+    EXPECT_EQ(pollable.wait_readable(), Condition::deadline_exceeded);
+    pollable.set_deadline(weft::now() + 1h);
+    EXPECT_FALSE(pollable.wait_readable());
+    EXPECT_FALSE(pollable.close());
+  });
+}
+
+// A Pollable may outlive its runtime, and meet the next one, which may have another poller. Nothing blocks then: a wait
+// ends with an error, or at its deadline.
+TEST(Pollable, OutlivesItsRuntime) {
+  const auto use = [](const char* poller, const std::function<void()>& body) {
+    ::setenv("WEFT_POLLER", poller, 1);
+    EXPECT_EQ(weft::run(body, {.procs = 2}), 0);
+  };
+  for (const char* const poller : {"io_uring", "io_uring_plain", "epoll"}) {
+    const char* const other = poller == std::string("epoll") ? "io_uring" : "epoll";
+    for (const bool owns : {false, true}) {
+      Ends ends = socket_pair();
+      Fd& near = ends.first;
+      Fd& far = ends.second;
+      const int fd = owns ? ::fcntl(near.get(), F_DUPFD_CLOEXEC, 0) : near.get();
+      {
+        Pollable pollable;
+        const auto wait_for = [&](std::chrono::nanoseconds time) {
+          pollable.set_read_deadline(in(time));
+          return pollable.wait_readable();
+        };
+        use(poller, [&] {
+          pollable = Pollable::make(fd, {.owns_fd = owns}).value();
+          EXPECT_EQ(wait_for(1ms), Condition::deadline_exceeded);
+          pollable.set_read_deadline(in(1h));
+        });
+        use(other, [&] { EXPECT_EQ(wait_for(30s), Condition::closed); });
+        use(poller, [&] {
+          const std::error_code ec = wait_for(20ms);
+          EXPECT_TRUE(ec == Condition::deadline_exceeded || ec == Condition::closed) << ec.message();
+        });
+        far.write("x");
+        use(other, [&] { EXPECT_FALSE(wait_for(30s)); });  // this needs no poller
+      }
+      EXPECT_EQ(::fcntl(fd, F_GETFD) >= 0, !owns);
+    }
+  }
+  ::unsetenv("WEFT_POLLER");
 }
 
 // Many goroutines on many files, which move between processors.

@@ -320,6 +320,9 @@ void Connection::refuse(Workspace& ws, const ParseError& error) {
   }
 }
 
-std::string Connection::peer() const { return net::to_string(conn_.remote_address()); }
+std::string Connection::peer() const {
+  const net::Address address = conn_.remote_address();
+  return address.is_none() ? "a client whose address is not known" : net::to_string(address);
+}
 
 }  // namespace weft::http::detail::http1

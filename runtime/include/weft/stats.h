@@ -28,7 +28,7 @@ struct RuntimeStats {
   std::uint64_t rounds = 0;     // times that a goroutine was switched to
   std::uint64_t hogs = 0;       // times that a goroutine kept its thread for so long that it lost its processor
   std::size_t timers = 0;       // armed
-  std::size_t descriptors = 0;  // open sockets and files of the poller
+  std::size_t descriptors = 0;  // connections, listeners and Pollables that are not closed
   std::size_t stacks = 0;       // goroutine stacks ever made, in use or pooled
 };
 

@@ -2,6 +2,7 @@
 // full io_uring, a plain ring, epoll.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "runtime/src/sched/backend.h"
@@ -9,6 +10,17 @@
 #include "weft/go.h"
 
 namespace weft::rt {
+
+class Descriptor;
+enum class FdKind : std::uint8_t;
+
+// A backend that makes descriptors, too. Every backend of a scheduler is one.
+class IoBackend : public Backend {
+ public:
+  // Makes a descriptor of a non-blocking socket (or another pollable file). Throws std::bad_alloc; `fd` is then still
+  // the caller's.
+  virtual Descriptor* make_descriptor(int fd, FdKind kind) = 0;
+};
 
 std::unique_ptr<Backend> make_epoll_backend();
 // Each tries everything that it will use on a ring of its own, which it then throws away. It fails with what the kernel

@@ -11,8 +11,8 @@
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/fork.h"
+#include "runtime/src/io/backends.h"
 #include "runtime/src/io/socket_calls.h"
-#include "runtime/src/sched/backend.h"
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/scheduler.h"
 
@@ -45,24 +45,20 @@ Descriptor* make_descriptor(int fd, FdKind kind) {
     refuse_in_forked_child("network I/O");
     fatal("network I/O outside a goroutine: call it inside weft::run");
   }
-  try {
-    return machine->scheduler().backend().make_descriptor(fd, kind);
-  } catch (...) {
-    if (kind != FdKind::borrowed) ::close(fd);
-    throw;
-  }
+  // choose_backend() made the scheduler's backend, and makes no other kind.
+  return static_cast<IoBackend&>(machine->scheduler().backend()).make_descriptor(fd, kind);
 }
 
 Descriptor::Descriptor(int fd, FdKind kind, const Backend& backend)
     : fd_(fd),
       fd_kind_(kind),
       backend_name_(backend.name()),
-      deadlines_{
-          Deadline([](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
-                   this),
-          Deadline(
-              [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write, t); },
-              this)} {
+      timers_{RuntimeTimer(
+                  [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
+                  this),
+              RuntimeTimer(
+                  [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write, t); },
+                  this)} {
   open_descriptors.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -72,7 +68,7 @@ void Descriptor::drop_owner() noexcept {
   if (in_forked_child()) return;  // requests, timers and the epoll set are the parent's
   if (owners_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   WEFT_CHECK(fd_mutex_.closed(), "the last owner of an open descriptor is gone");
-  for (Deadline& d : deadlines_) d.timer.stop_and_wait();
+  for (RuntimeTimer& timer : timers_) timer.stop_and_wait();
   dispose();
 }
 
@@ -83,10 +79,8 @@ std::error_code Descriptor::close() noexcept {
   if (!fd_mutex_.close()) return Errc::closed;
   {
     const LockGuard lock(deadline_mutex_);
-    for (Deadline& d : deadlines_) {
-      d.when = kNever;
-      d.timer.stop();
-    }
+    for (Deadline& d : deadlines_) d.when = kNever;
+    for (RuntimeTimer& timer : timers_) timer.stop();
   }
   interrupt(Side::read);
   interrupt(Side::write);
@@ -135,7 +129,7 @@ void Descriptor::set_deadline(Side side, Nanos when) noexcept {
     expired.store(past, std::memory_order_seq_cst);
     if (!past && when < d.armed) {
       d.armed = when;
-      d.timer.start_at(when);
+      timers_[static_cast<unsigned>(side)].start_at(when);
     }
     if (!past) return;
   }
@@ -151,7 +145,7 @@ void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
     if (d.when == kNever) return;
     if (d.when > t) {
       d.armed = d.when;
-      d.timer.start_at(d.when);
+      timers_[static_cast<unsigned>(side)].start_at(d.when);
       return;
     }
     // seq_cst: before interrupt() looks for a waiter.
@@ -318,6 +312,12 @@ IoResult Descriptor::do_send_file(int file, std::uint64_t offset, std::size_t co
     if (sent.ec) return {done, sent.ec};
     if (sent.n == 0) return {done, Errc::eof};
     done += static_cast<std::size_t>(sent.n);
+    if (done == count) break;
+    // A peer that reads fast never lets the socket become full, so no call would ever wait. Others get their turn here,
+    // among them the timer of the deadline. The side's lock is held meanwhile, as it is in a wait: a goroutine that
+    // wants the lock parks.
+    yield_local();
+    if (const std::error_code ec = interrupted(Side::write)) return {done, ec};
   }
   return {done, {}};
 }

@@ -34,9 +34,8 @@ namespace weft::rt {
 
 // What the maker of a descriptor says of its file, so that the kernel need not be asked.
 enum class FdKind : std::uint8_t {
-  borrowed,  // somebody else's file: it is only waited for, and not closed
-  file,      // no socket: a pipe, an eventfd
-  socket,    // a socket that is no stream
+  borrowed,  // somebody else's file of any kind: it is only waited for, and not closed
+  file,      // a file that is read by read(2), as a pipe is; or one of any kind, also a socket, that is only waited for
   stream,    // a stream socket, connected or listening
   tcp,       // a TCP connection, made or to be made: a short read has emptied it
 };
@@ -78,13 +77,12 @@ class Descriptor {
   // end with Errc::timeout.
   void set_deadline(Side side, Nanos when) noexcept;
   // Runs fn(int fd) while the number is held open; returns Errc::closed when it is closed. `fn` returns a
-  // std::error_code and must not block.
+  // std::error_code and must not block. It may throw.
   template <typename Fn>
   std::error_code with_fd(Fn fn) {
     if (!fd_mutex_.add_ref()) return Errc::closed;
-    const std::error_code ec = fn(fd_);
-    release_number();
-    return ec;
+    const HeldNumber held{*this};
+    return fn(fd_);
   }
 
   // A handle closes before it drops its ownership.
@@ -132,11 +130,13 @@ class Descriptor {
 
  private:
   class Turn;
+  struct HeldNumber {
+    Descriptor& descriptor;
+    ~HeldNumber() { descriptor.release_number(); }
+  };
   struct Deadline {
-    Deadline(RuntimeTimer::Callback callback, void* self) noexcept : timer(callback, self) {}
     Nanos when = kNever;
     Nanos armed = kNever;  // when the timer fires; it may be earlier than `when`, for it is moved only when it fires
-    RuntimeTimer timer;
   };
 
   IoResult do_writev(iovec* parts, std::size_t count);
@@ -156,12 +156,15 @@ class Descriptor {
   FdSemaphore number_closed_;  // one permit, for the goroutine that closes
   std::atomic<int> owners_{1};
   std::atomic<bool> expired_[2] = {false, false};
-  SpinMutex deadline_mutex_;  // guards deadlines_
-  Deadline deadlines_[2];
+  SpinMutex deadline_mutex_;
+  Deadline deadlines_[2] WEFT_GUARDED_BY(deadline_mutex_);
+  // Started and stopped under deadline_mutex_. The last owner waits for their callbacks, which take that mutex, without
+  // it.
+  RuntimeTimer timers_[2];
 };
 
 // Returns a descriptor of the running backend. The descriptor owns `fd`, which is non-blocking, unless the file is
-// borrowed. Release it with drop_owner().
+// borrowed. Release it with drop_owner(). Throws std::bad_alloc; `fd` is then still the caller's.
 Descriptor* make_descriptor(int fd, FdKind kind);
 
 // accept4(2) of a non-blocking, close-on-exec socket, as an attempt. A peer that has gone meanwhile is skipped.

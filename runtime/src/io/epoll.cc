@@ -12,9 +12,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <new>
 #include <utility>
-#include <vector>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -28,6 +31,13 @@ namespace weft::rt {
 namespace {
 
 constexpr int kEventsPerWait = 128;
+
+// What a descriptor of both directions is told. A wait for one side asks for no more than that side: the edge of what
+// nobody takes (an urgent byte, for one) is there again for every new registration, and would end every wait at once.
+constexpr std::uint32_t kBothSides = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+constexpr std::uint32_t events_of(Side side) noexcept {
+  return side == Side::read ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLOUT | EPOLLET;
+}
 
 // What an event names: where the goroutines wait that the event is for.
 class EpollTarget {
@@ -47,6 +57,9 @@ class EpollTarget {
   // True after an event that ends reads early.
   bool must_try_next() const noexcept { return must_try_.load(std::memory_order_acquire); }
 
+  // Whom the set's retired list names next. It belongs to the list.
+  EpollTarget* next_retired = nullptr;
+
  private:
   WaitWord words_[2];
   std::atomic<bool> must_try_{false};
@@ -58,9 +71,10 @@ class EpollSet {
   static Result<std::shared_ptr<EpollSet>> make();
   ~EpollSet();
 
-  std::error_code add(EpollTarget& target, int fd) noexcept;
+  std::error_code add(EpollTarget& target, int fd, std::uint32_t events) noexcept;
   void remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
-  void retire(EpollTarget* target);
+  // Destroys the target, now or later. It needs no memory.
+  void retire(EpollTarget* target) noexcept;
   void free_retired() noexcept;
   void end_polling() noexcept;
   bool polled() const noexcept { return polled_.load(std::memory_order_relaxed); }
@@ -73,7 +87,7 @@ class EpollSet {
   int epoll_ = -1;
   WakeEvent wake_event_;
   SpinMutex retired_mutex_;
-  std::vector<EpollTarget*> retired_ WEFT_GUARDED_BY(retired_mutex_);
+  EpollTarget* retired_ WEFT_GUARDED_BY(retired_mutex_) = nullptr;  // the first; next_retired leads to the others
   std::atomic<bool> polled_{true};  // false when the poller is gone; written under retired_mutex_
 };
 
@@ -109,37 +123,40 @@ class EpollDescriptor final : public Descriptor, public EpollTarget {
   // urgent data cuts reads short.
   bool must_try() const noexcept override { return must_try_next(); }
   void detach() noexcept override {
-    if (set_ != nullptr) set_->remove(fd());
+    if (EpollSet* const set = enrolled_in_.load(std::memory_order_acquire)) set->remove(fd());
   }
   void dispose() noexcept override {
-    if (set_ == nullptr) {
+    const std::shared_ptr<EpollSet> set = [this] {
+      const LockGuard lock(enroll_mutex_);
+      return set_;
+    }();
+    if (set == nullptr) {
       delete this;
-      return;
+    } else {
+      set->retire(this);
     }
-    const std::shared_ptr<EpollSet> set = set_;
-    set->retire(this);
   }
 
  private:
   // Registers with the current processor's set, the first time that somebody must wait. The kernel then reports at once
   // what is ready already.
   std::error_code enroll() {
-    if (enrolled_.load(std::memory_order_acquire))
-      return set_->polled() ? std::error_code() : make_error_code(Errc::closed);
+    if (const EpollSet* const set = enrolled_in_.load(std::memory_order_acquire))
+      return set->polled() ? std::error_code() : make_error_code(Errc::closed);
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
     const Pin pin{Pin::WithProcessor()};
     const LockGuard lock(enroll_mutex_);
     if (set_ != nullptr) return {};
     std::shared_ptr<EpollSet> set = set_of(*pin.processor());
-    if (const std::error_code ec = set->add(*this, fd())) return ec;
+    if (const std::error_code ec = set->add(*this, fd(), kBothSides)) return ec;
     set_ = std::move(set);
-    enrolled_.store(true, std::memory_order_release);
+    enrolled_in_.store(set_.get(), std::memory_order_release);
     return {};
   }
 
-  std::atomic<bool> enrolled_{false};
-  SpinMutex enroll_mutex_;  // a reader and a writer may both be the first that waits
-  std::shared_ptr<EpollSet> set_;
+  std::atomic<EpollSet*> enrolled_in_{nullptr};  // what set_ points to, for those who need no lock
+  SpinMutex enroll_mutex_;                       // a reader and a writer may both be the first that waits
+  std::shared_ptr<EpollSet> set_ WEFT_GUARDED_BY(enroll_mutex_);  // written once
 };
 
 // A borrowed file. Its owner may close it as soon as no wait is in flight. Its number may then name another file,
@@ -171,7 +188,12 @@ class BorrowedDescriptor final : public Descriptor {
 
 std::error_code BorrowedDescriptor::wait(Side side) {
   if (const std::error_code ec = ended_with_its_runtime()) return ec;
-  auto target = std::make_unique<EpollTarget>();
+  std::unique_ptr<EpollTarget> target;
+  try {
+    target = std::make_unique<EpollTarget>();
+  } catch (const std::bad_alloc&) {
+    return system_error(ENOMEM);
+  }
   const std::shared_ptr<EpollSet> set = [] {
     const Pin pin{Pin::WithProcessor()};
     return set_of(*pin.processor());
@@ -182,7 +204,7 @@ std::error_code BorrowedDescriptor::wait(Side side) {
   // the lock, and then looks at the flags (in WaitWord::wait). So this goroutine sees the flag, or the other one sees
   // the target.
   set_target(side, target.get());
-  std::error_code ec = set->add(*target, duplicate);
+  std::error_code ec = set->add(*target, duplicate, events_of(side));
   if (!ec) target->word(side).wait([&] { return static_cast<bool>(interrupted(side)); });
   set_target(side, nullptr);
   if (!ec) {
@@ -213,18 +235,18 @@ EpollSet::~EpollSet() {
   if (epoll_ >= 0) ::close(epoll_);
 }
 
-std::error_code EpollSet::add(EpollTarget& target, int fd) noexcept {
+std::error_code EpollSet::add(EpollTarget& target, int fd, std::uint32_t events) noexcept {
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+  event.events = events;
   event.data.ptr = &target;
   return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? std::error_code() : last_system_error();
 }
 
-void EpollSet::retire(EpollTarget* target) {
+void EpollSet::retire(EpollTarget* target) noexcept {
   {
     const LockGuard lock(retired_mutex_);
     if (polled()) {
-      retired_.push_back(target);
+      target->next_retired = std::exchange(retired_, target);
       return;
     }
   }
@@ -240,12 +262,12 @@ void EpollSet::end_polling() noexcept {
 }
 
 void EpollSet::free_retired() noexcept {
-  std::vector<EpollTarget*> retired;
+  EpollTarget* retired = nullptr;
   {
     const LockGuard lock(retired_mutex_);
-    retired.swap(retired_);
+    retired = std::exchange(retired_, nullptr);
   }
-  for (EpollTarget* const target : retired) delete target;
+  while (retired != nullptr) delete std::exchange(retired, retired->next_retired);
 }
 
 // The timeout is in nanoseconds where the kernel has that (5.11), else in milliseconds, rounded up.
@@ -283,7 +305,7 @@ void EpollSet::poll(Nanos timeout) noexcept {
 
 // --- the backend -----------------------------------------------------------------------------------------------------
 
-class EpollBackend final : public Backend {
+class EpollBackend final : public IoBackend {
  public:
   const char* name() const noexcept override { return "epoll"; }
   Result<std::unique_ptr<Poller>> make_poller() override {

@@ -19,13 +19,14 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
 #include "runtime/src/base/atomics.h"
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/spin_mutex.h"
 #include "runtime/src/sched/park.h"
 #include "runtime/src/sched/parking.h"
+#include "weft/lock_guard.h"
+#include "weft/thread_annotations.h"
 
 namespace weft::rt {
 
@@ -48,9 +49,9 @@ class BasicFdSemaphore {
   static bool commit(void* node) noexcept;
 
   typename Policy::Mutex mutex_;
-  std::uint32_t permits_ = 0;
-  Node* head_ = nullptr;
-  Node* tail_ = nullptr;
+  std::uint32_t permits_ WEFT_GUARDED_BY(mutex_) = 0;
+  Node* head_ WEFT_GUARDED_BY(mutex_) = nullptr;  // who waits, the oldest first
+  Node* tail_ WEFT_GUARDED_BY(mutex_) = nullptr;
 };
 
 template <typename Policy>
@@ -105,6 +106,7 @@ bool BasicFdSemaphore<Policy>::commit(void* node) noexcept WEFT_NO_THREAD_SAFETY
   return true;
 }
 
+// Returns without the mutex when it parks: commit() has released it.
 template <typename Policy>
 void BasicFdSemaphore<Policy>::acquire() noexcept WEFT_NO_THREAD_SAFETY_ANALYSIS {
   mutex_.lock();
@@ -123,7 +125,7 @@ template <typename Policy>
 void BasicFdSemaphore<Policy>::release() noexcept {
   typename Policy::Parking::Waiter waiter;
   {
-    const std::lock_guard lock(mutex_);
+    const LockGuard lock(mutex_);
     if (head_ == nullptr) {
       ++permits_;
       return;

@@ -11,15 +11,17 @@
 namespace weft::rt {
 namespace {
 
-// The most that one call of sendfile(2) takes.
-constexpr std::size_t kMostPerCall = 0x7fff'f000;
+// The most that one call copies. It takes well under a millisecond from memory; the caller looks at its deadline after
+// each call.
+constexpr std::size_t kMostPerCall = std::size_t{1} << 20;
 
 bool sigpipe_ends_process() noexcept {
   struct sigaction action;
   return ::sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL;
 }
 
-// While this lives, a write of this thread to a broken pipe raises no SIGPIPE that anybody gets.
+// While this lives, a write of this thread to a broken pipe raises no SIGPIPE that anybody gets. The function that has
+// one is not inlined and does not park, so errno is one thread's throughout.
 class NoSigpipeHere {
  public:
   NoSigpipeHere() noexcept {
@@ -34,7 +36,7 @@ class NoSigpipeHere {
   ~NoSigpipeHere() {
     const int saved_errno = errno;
     // A second pending SIGPIPE is none: one that was pending before stays for whom it is meant.
-    if (broken_ && !pending_before_) {
+    if (may_have_raised_ && !pending_before_) {
       const timespec at_once{};
       while (::sigtimedwait(&sigpipe_, nullptr, &at_once) < 0 && errno == EINTR) {
       }
@@ -42,24 +44,26 @@ class NoSigpipeHere {
     ::pthread_sigmask(SIG_SETMASK, &old_mask_, nullptr);
     errno = saved_errno;
   }
-  void set_broken() noexcept { broken_ = true; }
+  void set_may_have_raised() noexcept { may_have_raised_ = true; }
 
  private:
   sigset_t sigpipe_;
   sigset_t old_mask_;
   bool pending_before_ = false;
-  bool broken_ = false;
+  bool may_have_raised_ = false;
 };
 
 }  // namespace
 
-ssize_t socket_send_file(int fd, int file, off_t offset, std::size_t count) noexcept {
+[[gnu::noinline]] ssize_t socket_send_file(int fd, int file, off_t offset, std::size_t count) noexcept {
   count = std::min(count, kMostPerCall);
   // sendfile(2) knows no MSG_NOSIGNAL. A program that ignores or handles SIGPIPE (weft::app does) needs no more.
   if (!sigpipe_ends_process()) return ::sendfile(fd, file, &offset, count);
   NoSigpipeHere quiet;
   const ssize_t n = ::sendfile(fd, file, &offset, count);
-  if (n < 0 && errno == EPIPE) quiet.set_broken();
+  // One call sends many times. When a later send finds the connection broken, the signal is raised, and yet the call
+  // returns how much went out before. Only a call that sent all of it has raised none.
+  if (n < 0 || static_cast<std::size_t>(n) < count) quiet.set_may_have_raised();
   return n;
 }
 

@@ -121,7 +121,7 @@ Error try_wake_up(Ring& ring) {
 }
 
 template <Ring::Tier kTier>
-class UringBackend final : public Backend {
+class UringBackend final : public IoBackend {
  public:
   const char* name() const noexcept override { return kTier == Ring::Tier::full ? "io_uring" : "io_uring_plain"; }
 

@@ -1,11 +1,17 @@
 // WakeEvent: the eventfd by which any thread makes a poller return from its wait.
 //
-// raised_ is true from the raise() that writes the eventfd until the poller has read it. A raise() in between writes
-// nothing, because that wake-up is still to come or is being taken:
-//   - Before the poller reads the eventfd, the poller returns from its wait for what was written.
-//   - Between the poller's read and its store of false, the poller is awake. Its store reads the true of that raise()
-//     (both are exchanges of one word), so the poller's machine sees what was published before the raise().
+// raised_ is true from the raise() that writes the eventfd until the poller's take(). A raise() that finds it true
+// writes nothing, because a wake-up is still to come or is being taken:
+//   - The other thread has stored true and has not written yet. It will write; until then this raise() leans on that
+//     thread, and the wake-up comes as late as its write.
+//   - It has written, and the poller has not read. The poller returns from its wait for what was written.
+//   - The poller has read, and has not stored false. The poller is awake. Its store reads the true of this raise(),
+//     because both are exchanges of one word. So the poller's machine sees what was published before the raise().
 // After the store of false, the next raise() writes again.
+//
+// take() may be called when there is nothing to read: io_uring's completion of an older poll may come late. Then the
+// read finds nothing. When take() stores false between another thread's exchange and its write, the poller's machine
+// sees what that thread published, and the write wakes the poller once more, for nothing.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -43,7 +49,7 @@ class WakeEvent {
     static_cast<void>(::write(fd_, &one, sizeof(one)));
   }
 
-  // The poller's machine, when fd() is readable.
+  // The poller's machine, when it is told that fd() is readable, or was.
   void take() noexcept {
     std::uint64_t count = 0;
     static_cast<void>(::read(fd_, &count, sizeof(count)));

@@ -1,7 +1,7 @@
-// Backend: one kernel interface for I/O, as the scheduler sees it. io/backends.h has the backends that there are.
+// Backend: one kernel interface for I/O, as the scheduler sees it: who makes its pollers. io/backends.h has what a
+// backend offers for descriptors, and the backends that there are.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -10,9 +10,6 @@
 
 namespace weft::rt {
 
-class Descriptor;
-enum class FdKind : std::uint8_t;
-
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -20,9 +17,6 @@ class Backend {
   // Returns "io_uring", "io_uring_plain" or "epoll".
   virtual const char* name() const noexcept = 0;
   virtual Result<std::unique_ptr<Poller>> make_poller() = 0;
-  // Makes a descriptor of a non-blocking socket (or another pollable file). What becomes of `fd` when it throws is the
-  // caller's matter.
-  virtual Descriptor* make_descriptor(int fd, FdKind kind) = 0;
 
   // Says why this backend was chosen, for the log and the debug page: "io_uring_setup: operation not permitted".
   const std::string& reason() const noexcept { return reason_; }

@@ -97,7 +97,9 @@ class Request {
   // What the wildcard `name` of the pattern matched, escapes resolved; empty when the pattern has none of that name.
   std::string_view path_value(std::string_view name) const noexcept;
 
-  // The ends of the connection; unspecified addresses for a request that didn't come over one.
+  // The ends of the connection. Each is none for a request that did not come over one, for a connection whose stream
+  // does not tell its addresses, and when it is asked for too late: when the connection is closed, or, for the remote
+  // address, when the client has reset it (Conn::remote_address()).
   net::Address remote_address() const;
   net::Address local_address() const;
 

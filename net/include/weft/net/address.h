@@ -48,8 +48,10 @@ class IpAddress {
   constexpr std::span<const std::uint8_t> bytes() const noexcept { return {bytes_.data(), is_v6_ ? 16u : 4u}; }
   constexpr std::uint32_t scope() const noexcept { return scope_; }
 
-  // True for 0.0.0.0 and ::, which mean every address of a machine.
-  constexpr bool is_unspecified() const noexcept { return bytes_ == V6Bytes{}; }
+  // True for 0.0.0.0 and ::, which mean every address of a machine, and for ::ffff:0.0.0.0.
+  constexpr bool is_unspecified() const noexcept {
+    return bytes_ == V6Bytes{} || bytes_ == V6Bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  }
   // True for 127.0.0.0/8 and ::1, and for an IPv4-mapped address when the IPv4 address is of that kind.
   bool is_loopback() const noexcept;
 
@@ -67,8 +69,9 @@ class IpAddress {
   std::uint32_t scope_ = 0;
 };
 
-// Returns the address in the form of RFC 5952, with the number of the scope if there is one: "fe80::1%2".
-// IpAddress::parse() reads it back as the same address.
+// Returns the address in the form of RFC 5952, with the number of the scope if there is one: "fe80::1%2". Of the IPv6
+// addresses only an IPv4-mapped one ends in the form of IPv4, as in Go's net/netip. IpAddress::parse() reads the text
+// back as the same address.
 std::string to_string(const IpAddress& ip);
 
 // The address of a socket: an IP address with a port, the path of a Unix socket, an abstract Unix name, or none. It

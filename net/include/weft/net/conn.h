@@ -73,8 +73,11 @@ class Conn {
 
   // Writes `count` bytes of the open file `file`, from `offset` on. The caller keeps the file open until the call
   // returns; the file's own position stays as it is. When n is less than count, ec says why: Condition::eof when the
-  // file is shorter, the file's error, or an error of write(). On TCP the kernel copies the bytes (sendfile(2)), and
-  // the whole is one write. A file whose bytes are not in memory holds up the thread until the disk has read them.
+  // file is shorter, the file's error, or an error of write(). On TCP the kernel copies the bytes (sendfile(2)), up to
+  // 1 MiB at a time. After each time other goroutines get their turn, and a deadline that has passed or close() ends
+  // the call. The whole is one write, so no other goroutine's write comes in between. Only a file that the kernel can't
+  // copy from is read and written piece by piece, and other writes may come between two pieces. A file whose bytes are
+  // not in memory holds up the thread until the disk has read them.
   [[nodiscard]] IoResult send_file(int file, std::uint64_t offset, std::size_t count) const {
     return stream_->send_file(file, offset, count);
   }

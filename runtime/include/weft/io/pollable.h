@@ -44,13 +44,14 @@ class Pollable {
   // `fd` is open: a socket, a pipe, an eventfd, a timerfd, an inotify descriptor, a terminal. It may be in blocking
   // mode. Errors: EBADF for a descriptor that is not open; EPERM for a regular file or a directory, which is always
   // ready ("pollable: fd 7 is a regular file, which is always ready: operation not permitted"). A descriptor that could
-  // not be made into a Pollable stays open. Throws std::bad_alloc.
+  // not be made into a Pollable stays open, also when make() throws std::bad_alloc.
   static Result<Pollable> make(int fd, PollableOptions options = {});
 
   // Each waits until a read (a write) would not block: there is data (room), the stream has ended, or there is an error
   // that the read (the write) then tells. Returns none at once when that is so already.
   // Errors: Errc::closed; Errc::timeout when the deadline has passed; EBADF when the owner has closed the descriptor;
-  // the system's own when it can't wait (on the epoll poller a wait needs one more descriptor: EMFILE).
+  // the system's own when it can't wait (on the epoll poller a wait for a descriptor that is not owned needs one more
+  // descriptor and some memory: EMFILE, ENOMEM). They throw nothing.
   std::error_code wait_readable() const;
   std::error_code wait_writable() const;
 
