@@ -36,7 +36,7 @@ class BlackHole {
     address = "127.0.0.1:" + std::to_string(ntohs(any.sin_port));
     for (unsigned waiting = 0; listens && !full(); ++waiting) {
       fill_.push_back(open_socket());
-      (void)::connect(fill_.back(), name, size);
+      static_cast<void>(::connect(fill_.back(), name, size));
       const auto end = std::chrono::steady_clock::now() + 30s;
       while (queue().tcpi_unacked == waiting && std::chrono::steady_clock::now() < end) weft::sleep(1ms);
       if (queue().tcpi_unacked == waiting) {
