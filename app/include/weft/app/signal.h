@@ -8,8 +8,8 @@
 // disposition holds. Whichever thread receives the signal, a goroutine delivers it, and no thread waits for signals. As
 // always in the kernel, a signal that is sent twice may arrive once.
 //
-// Thread safety: notify() and notify_context() are for goroutines. Any goroutine, and any thread while the runtime runs,
-// may call a SignalStop.
+// Thread safety: notify() and notify_context() are for goroutines. Any goroutine may call a SignalStop, and so may any
+// thread while the runtime runs.
 // Lifetime: a subscription lasts until it is stopped, or until the last copy of its SignalStop is destroyed. This must
 // happen before the runtime ends.
 // Blocking: nothing here blocks for long, and the delivery never waits for a receiver.
