@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "net/pair.h"
 #include "support/eventually.h"
 #include "support/matrix.h"
 #include "weft/context.h"
@@ -39,23 +40,8 @@ void spin_for(std::chrono::nanoseconds d) {
   }
 }
 
-struct Pair {
-  Conn client;
-  Conn server;
-};
-
-// Returns the two ends of a TCP connection on loopback.
-Pair connect_pair() {
-  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
-  Pair pair;
-  weft::WaitGroup wg;
-  wg.go([&] { pair.server = listener.accept().value(); });
-  pair.client =
-      weft::net::dial(weft::background(), "tcp", "127.0.0.1:" + std::to_string(listener.address().port())).value();
-  wg.wait();
-  EXPECT_FALSE(listener.close());
-  return pair;
-}
+using weft::testing::connect_pair;
+using weft::testing::Pair;
 
 std::string pattern(std::size_t n) {
   std::string s(n, '\0');

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "net/pair.h"
 #include "support/matrix.h"
 #include "weft/context.h"
 #include "weft/go.h"
@@ -57,20 +58,8 @@ class File {
   int fd_ = -1;
 };
 
-struct Pair {
-  Conn client;
-  Conn server;
-};
-
-Pair connect_pair() {
-  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
-  Pair pair;
-  weft::WaitGroup wg;
-  wg.go([&] { pair.server = listener.accept().value(); });
-  pair.client = weft::net::dial(weft::background(), "tcp", to_string(listener.address())).value();
-  wg.wait();
-  return pair;
-}
+using weft::testing::connect_pair;
+using weft::testing::Pair;
 
 std::string read_all(Conn conn) {
   std::string all;

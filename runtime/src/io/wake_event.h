@@ -12,25 +12,28 @@
 // take() may be called when there is nothing to read: io_uring's completion of an older poll may come late. Then the
 // read finds nothing. When take() stores false between another thread's exchange and its write, the poller's machine
 // sees what that thread published, and the write wakes the poller once more, for nothing.
+//
+// The class is a template over its atomics and the eventfd: tests/model/wake_event_test.cc explores it.
 #pragma once
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdint>
 #include <system_error>
 
+#include "runtime/src/base/atomics.h"
 #include "runtime/src/base/errno.h"
 
 namespace weft::rt {
 
-class WakeEvent {
+// An eventfd that never blocks. It is readable from write() until read().
+class EventFd {
  public:
-  WakeEvent() noexcept = default;
-  WakeEvent(const WakeEvent&) = delete;
-  WakeEvent& operator=(const WakeEvent&) = delete;
-  ~WakeEvent() {
+  EventFd() noexcept = default;
+  EventFd(const EventFd&) = delete;
+  EventFd& operator=(const EventFd&) = delete;
+  ~EventFd() {
     if (fd_ >= 0) ::close(fd_);
   }
 
@@ -38,27 +41,44 @@ class WakeEvent {
     fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return fd_ >= 0 ? std::error_code() : last_system_error();
   }
-  // What the poller waits for. It is readable after raise() until take().
   int fd() const noexcept { return fd_; }
-
-  // Any thread.
-  void raise() noexcept {
-    // seq_cst: after what the caller published for the poller's machine to find.
-    if (raised_.exchange(true, std::memory_order_seq_cst)) return;
+  void write() noexcept {
     const std::uint64_t one = 1;
     static_cast<void>(::write(fd_, &one, sizeof(one)));
   }
-
-  // The poller's machine, when it is told that fd() is readable, or was.
-  void take() noexcept {
+  void read() noexcept {
     std::uint64_t count = 0;
     static_cast<void>(::read(fd_, &count, sizeof(count)));
-    raised_.exchange(false, std::memory_order_acq_rel);
   }
 
  private:
   int fd_ = -1;
-  std::atomic<bool> raised_{false};
 };
+
+template <typename Atomics, typename Event>
+class BasicWakeEvent {
+ public:
+  std::error_code open() noexcept { return event_.open(); }
+  // What the poller waits for. It is readable after raise() until take().
+  int fd() const noexcept { return event_.fd(); }
+
+  // Any thread.
+  void raise() noexcept {
+    // seq_cst: after what the caller published for the poller's machine to find.
+    if (!raised_.exchange(true, std::memory_order_seq_cst)) event_.write();
+  }
+
+  // The poller's machine, when it is told that fd() is readable, or was.
+  void take() noexcept {
+    event_.read();
+    raised_.exchange(false, std::memory_order_acq_rel);
+  }
+
+ protected:  // for the models' planted bugs
+  Event event_;
+  typename Atomics::template Atomic<bool> raised_{false};
+};
+
+using WakeEvent = BasicWakeEvent<StdAtomics, EventFd>;
 
 }  // namespace weft::rt
