@@ -67,6 +67,38 @@ WEFT_MATRIX_TEST(Listener, RunsOutOfMemory) {
   }
 }
 
+// A close needs no memory, also when other processors hold the operations in flight.
+WEFT_MATRIX_TEST(Listener, ClosesWithoutMemory) {
+  for (int round = 0; round < 10; ++round) {
+    auto listener = weft::net::listen("tcp4", "127.0.0.1:0").value();
+    std::vector<weft::net::Conn> conns;
+    for (int i = 0; i < 4; ++i) {
+      conns.push_back(weft::net::dial(weft::background(), "tcp", address_of(listener)).value());
+      conns.push_back(listener.accept().value());
+    }
+    weft::WaitGroup wg;
+    for (const weft::net::Conn& conn : conns) {
+      wg.go([&] {
+        char byte = 0;
+        const std::error_code ec = conn.read({&byte, 1}).ec;
+        EXPECT_TRUE(ec == Condition::closed || ec == Condition::eof) << ec.message();  // the other end closes, too
+      });
+    }
+    wg.go([&] { EXPECT_FALSE(listener.accept()); });
+    weft::sleep(1ms);
+    std::error_code failure;
+    {
+      const weft::testing::AllocationsFailAfter none(0);
+      for (const weft::net::Conn& conn : conns) {
+        if (const std::error_code ec = conn.close()) failure = ec;
+      }
+      if (const std::error_code ec = listener.close()) failure = ec;
+    }
+    EXPECT_FALSE(failure) << failure.message();
+    wg.wait();
+  }
+}
+
 WEFT_MATRIX_TEST(Listener, CloseWakesEveryAccept) {
   for (int i = 0; i < 10; ++i) {
     auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();

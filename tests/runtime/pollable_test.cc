@@ -433,6 +433,23 @@ WEFT_MATRIX_TEST(Pollable, RunsOutOfMemory) {
   }
 }
 
+// A close needs no memory, also when other processors hold the waits.
+WEFT_MATRIX_TEST(Pollable, ClosesWithoutMemory) {
+  for (int round = 0; round < 20; ++round) {
+    Ends ends = socket_pair();
+    std::vector<Pollable> pollables;
+    for (int i = 0; i < 8; ++i) pollables.push_back(Pollable::make(ends.first.get()).value());
+    weft::WaitGroup wg;
+    for (const Pollable& pollable : pollables) wg.go([&] { EXPECT_EQ(pollable.wait_readable(), Condition::closed); });
+    weft::sleep(1ms);
+    {
+      const weft::testing::AllocationsFailAfter none(0);
+      for (const Pollable& pollable : pollables) EXPECT_FALSE(pollable.close());
+    }
+    wg.wait();
+  }
+}
+
 // A wait that needs one more descriptor, and gets none, says so. The Pollable is as before.
 WEFT_MATRIX_TEST(Pollable, RunsOutOfDescriptors) {
   Ends ends = socket_pair();

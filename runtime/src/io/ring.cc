@@ -102,7 +102,7 @@ bool Ring::belongs_to(const Pin& pin) const noexcept {
   return pin.processor() != nullptr && ring_of(*pin.processor()).get() == this;
 }
 
-void Ring::cancel(const Request& request) noexcept {
+void Ring::cancel(Request& request) noexcept {
   const Pin pin;
   if (belongs_to(pin)) {
     prepare_cancel(&request);
@@ -111,14 +111,39 @@ void Ring::cancel(const Request& request) noexcept {
   }
   {
     const LockGuard lock(mailbox_mutex_);
-    mailbox_.push_back(&request);
+    if (request.cancel_link_ != nullptr) return;  // whoever put it there interrupts
+    request.next_cancel_ = mailbox_;
+    request.cancel_link_ = &mailbox_;
+    if (mailbox_ != nullptr) mailbox_->cancel_link_ = &request.next_cancel_;
+    mailbox_ = &request;
   }
   interrupt();
 }
 
-void Ring::cancel_and_reap(const Request& request) noexcept {
+void Ring::unlink(Request& request) noexcept {
+  *request.cancel_link_ = request.next_cancel_;
+  if (request.next_cancel_ != nullptr) request.next_cancel_->cancel_link_ = request.cancel_link_;
+  request.cancel_link_ = nullptr;
+}
+
+Request* Ring::take_cancel() noexcept {
+  const LockGuard lock(mailbox_mutex_);
+  Request* const first = mailbox_;
+  if (first != nullptr) unlink(*first);
+  return first;
+}
+
+void Ring::forget_cancel(Request& request) noexcept {
+  // The caller's lock makes visible here what cancel() wrote.
+  if (request.cancel_link_ == nullptr) [[likely]] {
+    return;
+  }
+  const LockGuard lock(mailbox_mutex_);
+  unlink(request);
+}
+
+void Ring::reap_here() noexcept {
   const Pin pin;
-  cancel(request);
   if (belongs_to(pin)) reap();
 }
 
@@ -126,12 +151,7 @@ void Ring::cancel_and_reap(const Request& request) noexcept {
 
 void Ring::poll(Nanos timeout) noexcept {
   // A cancel that came with an interrupt() is taken after the wake-up was (on_wakeup), in this poll or in the next one.
-  std::vector<const Request*> cancels;
-  {
-    const LockGuard lock(mailbox_mutex_);
-    cancels.swap(mailbox_);
-  }
-  for (const Request* const request : cancels) prepare_cancel(request);
+  while (const Request* const request = take_cancel()) prepare_cancel(request);
 
   if (timeout != 0 && watcher_ != std::this_thread::get_id()) watch_wakeups();
 

@@ -23,7 +23,6 @@
 #include <memory>
 #include <string_view>
 #include <thread>
-#include <vector>
 
 #include "runtime/src/base/spin_mutex.h"
 #include "runtime/src/io/wake_event.h"
@@ -41,6 +40,13 @@ struct Request {
   using Complete = void (*)(Request& self, Ring& ring, const io_uring_cqe& cqe) noexcept;
   explicit Request(Complete fn) noexcept : complete(fn) {}
   const Complete complete;
+
+ private:
+  friend class Ring;
+  // The request's place in the ring's mailbox. cancel_link_ points to what points to this request; null: it is not
+  // there.
+  Request* next_cancel_ = nullptr;
+  Request** cancel_link_ = nullptr;
 };
 
 class Ring {
@@ -72,12 +78,17 @@ class Ring {
   // stopped.
   void drain() noexcept;
 
+  // Takes back a cancel() of the request that has not reached the kernel. The request's last completion calls it, under
+  // the lock of cancel(), when no further cancel() comes.
+  void forget_cancel(Request& request) noexcept;
+
   // --- any thread ---
-  // Asks the kernel to end the request. The request's last completion still comes.
-  void cancel(const Request& request) noexcept;
-  // Does the same, and delivers at once what the kernel answers, where the caller is the ring's machine. It must not be
-  // called from within a completion.
-  void cancel_and_reap(const Request& request) noexcept;
+  // Asks the kernel to end the request. The request's last completion still comes. It needs no memory. A caller that may
+  // not be the ring's machine holds a lock, without which the request can't end; see forget_cancel().
+  void cancel(Request& request) noexcept;
+  // Where the caller is the ring's machine, delivers what the kernel has answered. It must not be called from within a
+  // completion.
+  void reap_here() noexcept;
   void interrupt() noexcept { wake_event_.raise(); }
 
   // --- receive buffers (full tier) ---
@@ -89,6 +100,8 @@ class Ring {
   bool belongs_to(const Pin& pin) const noexcept;
   io_uring_sqe* next_sqe() noexcept;
   void prepare_cancel(const Request* request) noexcept;
+  Request* take_cancel() noexcept;
+  static void unlink(Request& request) noexcept;
   void watch_wakeups();
   static void on_wakeup(Request& self, Ring& ring, const io_uring_cqe& cqe) noexcept;
 
@@ -100,7 +113,7 @@ class Ring {
   std::list<Request> watches_;  // polls of wake_event_ in flight; all but the last are being cancelled
   std::thread::id watcher_;     // whose request the last one is; nobody's when it has ended
   SpinMutex mailbox_mutex_;
-  std::vector<const Request*> mailbox_ WEFT_GUARDED_BY(mailbox_mutex_);  // the cancels from other threads
+  Request* mailbox_ WEFT_GUARDED_BY(mailbox_mutex_) = nullptr;  // the first whose cancel came from another thread
 
   SpinMutex buffers_mutex_;  // guards the tail of buffer_ring_
   io_uring_buf_ring* buffer_ring_ = nullptr;

@@ -53,11 +53,12 @@ bool RingDescriptor::start_poll(void* arg) noexcept {
   return true;
 }
 
-void RingDescriptor::poll_done(Request& request, Ring&, const io_uring_cqe& cqe) noexcept {
+void RingDescriptor::poll_done(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept {
   auto& r = static_cast<PollRequest&>(request);
   {
     const LockGuard lock(r.descriptor.polls_mutex_);
     r.descriptor.polls_[static_cast<unsigned>(r.side)] = nullptr;
+    ring.forget_cancel(r);
   }
   r.result = cqe.res;
   const Waiter waiter = r.waiter;
@@ -96,7 +97,10 @@ void StreamDescriptor::delivered(Request& request, Ring& ring, const io_uring_cq
   {
     const LockGuard lock(d.mutex_);
     must_cancel = d.deliver_locked(ring, cqe);
-    if (last) d.armed_ = false;
+    if (last) {
+      d.armed_ = false;
+      ring.forget_cancel(request);
+    }
     if (must_cancel) d.cancelling_ = true;
   }
   if (must_cancel) ring.cancel(request);
@@ -258,14 +262,16 @@ void StreamDescriptor::interrupt(Side side) noexcept {
 }
 
 void StreamDescriptor::cancel_requests() noexcept {
+  const Pin pin;  // the ring's machine reaps what it has cancelled
   std::shared_ptr<Ring> ring;
   {
     const LockGuard lock(mutex_);
     if (!armed_ || cancelling_) return;
     cancelling_ = true;
     ring = ring_;
+    ring->cancel(request_);
   }
-  ring->cancel_and_reap(request_);
+  ring->reap_here();
 }
 
 }  // namespace weft::rt
