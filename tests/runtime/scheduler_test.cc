@@ -81,6 +81,21 @@ TEST(Scheduler, MainDoesNotWaitForAGoroutineThatSpins) {
 }
 
 // A plain thread talks to goroutines while main returns.
+// A main that has computed or blocked for long has lost its processor when it returns. It comes to its end all the same,
+// and its stack serves later runs.
+TEST(Scheduler, MainEndsWithoutItsProcessor) {
+  constexpr std::size_t kRuns = 8;
+  std::set<const void*> stacks;
+  for (std::size_t i = 0; i < kRuns; ++i) {
+    EXPECT_EQ(weft::run([&] {
+                stacks.insert(__builtin_frame_address(0));
+                std::this_thread::sleep_for(40ms);
+              }),
+              0);
+  }
+  EXPECT_LT(stacks.size(), kRuns);
+}
+
 TEST(Scheduler, PlainThreadsMaySendAcrossTheEnd) {
   for (int i = 0; i < 50; ++i) {
     std::thread sender;

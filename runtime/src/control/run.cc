@@ -93,6 +93,8 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
     f->entry(f->closure);
     rt::refuse_in_forked_child("the end of main");
     rt::end_goroutine(*rt::current_goroutine());  // before the others stop: what it destroys may wait for them
+    // From here to its end main has a processor. Without one, nobody would run it any more once the others stop.
+    rt::Machine::enter();
     f->scheduler->stop();
   };
   G* const main =
