@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "net/pair.h"
 #include "net/src/socket.h"
 #include "support/failing_new.h"
 #include "support/matrix.h"
@@ -73,8 +74,8 @@ WEFT_MATRIX_TEST(Listener, ClosesWithoutMemory) {
     auto listener = weft::net::listen("tcp4", "127.0.0.1:0").value();
     std::vector<weft::net::Conn> conns;
     for (int i = 0; i < 4; ++i) {
-      conns.push_back(weft::net::dial(weft::background(), "tcp", address_of(listener)).value());
-      conns.push_back(listener.accept().value());
+      const weft::testing::Pair pair = weft::testing::connect_pair();
+      conns.insert(conns.end(), {pair.client, pair.server});
     }
     weft::WaitGroup wg;
     for (const weft::net::Conn& conn : conns) {

@@ -80,7 +80,6 @@ TEST(Scheduler, MainDoesNotWaitForAGoroutineThatSpins) {
   while (spinning.load(std::memory_order_acquire) != 2) std::this_thread::yield();
 }
 
-// A plain thread talks to goroutines while main returns.
 // A main that has computed or blocked for long has lost its processor when it returns. It comes to its end all the same,
 // and its stack serves later runs.
 TEST(Scheduler, MainEndsWithoutItsProcessor) {
@@ -96,6 +95,7 @@ TEST(Scheduler, MainEndsWithoutItsProcessor) {
   EXPECT_LT(stacks.size(), kRuns);
 }
 
+// A plain thread talks to goroutines while main returns.
 TEST(Scheduler, PlainThreadsMaySendAcrossTheEnd) {
   for (int i = 0; i < 50; ++i) {
     std::thread sender;

@@ -78,13 +78,15 @@ class Ring {
   // stopped.
   void drain() noexcept;
 
-  // Takes back a cancel() of the request that has not reached the kernel. The request's last completion calls it, under
-  // the lock of cancel(), when no further cancel() comes.
+  // Takes back a cancel() of the request that is still in the mailbox, for the request's memory may go now. The
+  // request's last completion calls it under the lock that cancel() names, where it also sees to it that nobody calls
+  // cancel() any more.
   void forget_cancel(Request& request) noexcept;
 
   // --- any thread ---
-  // Asks the kernel to end the request. The request's last completion still comes. It needs no memory. A caller that may
-  // not be the ring's machine holds a lock, without which the request can't end; see forget_cancel().
+  // Asks the kernel to end the request, whose last completion still comes. It needs no memory. A caller that may not be
+  // the ring's machine finds out that the request is in flight, and calls this, under the lock under which the last
+  // completion calls forget_cancel(). So the mailbox never names a request that has ended.
   void cancel(Request& request) noexcept;
   // Where the caller is the ring's machine, delivers what the kernel has answered. It must not be called from within a
   // completion.
