@@ -56,7 +56,7 @@ long long id_of(const G* g) noexcept {
 
 void append_details(std::string& text, Scheduler& scheduler) {
   for (const auto& p : scheduler.processors()) {
-    append(text, "  P%d: status=%d schedtick=%llu syscalltick=0 m=%d runqsize=%u gfreecnt=%zu timerslen=%zu\n", p->id,
+    append(text, "  P%d: status=%d schedtick=%llu syscalltick=0 m=%d runqsize=%zu gfreecnt=%zu timerslen=%zu\n", p->id,
            p->retired.load(std::memory_order_relaxed) ? 4 : 1, static_cast<unsigned long long>(p->slices.get()),
            id_of(p->machine.load(std::memory_order_acquire)), p->queue.size(), std::size_t{0}, p->timers.size());
   }
@@ -101,7 +101,7 @@ void SchedulerTrace::print_if_due(Nanos t) noexcept {
     append_details(text, scheduler_);
   } else {
     text += " [";
-    for (const auto& p : scheduler_.processors()) append(text, " %u", p->queue.size());
+    for (const auto& p : scheduler_.processors()) append(text, " %zu", p->queue.size());
     text += " ] schedticks=[";
     for (const auto& p : scheduler_.processors())
       append(text, " %llu", static_cast<unsigned long long>(p->slices.get()));

@@ -14,8 +14,8 @@ inline constexpr bool kPerturb = false;
 // The most processors that a runtime can have.
 inline constexpr int kMaxProcs = 1024;
 
-// Slots of a processor's own queue. A full queue moves half of itself to the global queue. The number is small under
-// perturbation, so that queues in tests do that.
+// Slots of the ring of a processor's own queue. What does not fit waits in the queue's backlog. The number is small
+// under perturbation, so that queues in tests have one.
 inline constexpr std::uint32_t kRunQueueSlots = kPerturb ? 8 : 256;
 
 // Ring indexes start here, which is near the wrap-around under perturbation.
@@ -25,8 +25,10 @@ inline constexpr std::uint32_t kRunQueueStart = kPerturb ? 0xffffff00u : 0;
 // starve it. The number is a prime, so that it does not fall into step with the program.
 inline constexpr std::uint32_t kGlobalQueueTick = 61;
 
-// The most goroutines that are taken from the global queue at once.
-inline constexpr std::size_t kGlobalGrab = kRunQueueSlots / 2;
+// The most goroutines that are taken from the global queue at once. There are more of them than rounds between two
+// looks at that queue, so it does not wait for longer than a processor's own queue does, however long both are.
+inline constexpr std::size_t kGlobalGrab = 128;
+static_assert(kGlobalGrab > kGlobalQueueTick);
 
 // Rounds over all processors before a searcher gives up. Timers and runnext are only taken in the last round.
 inline constexpr int kStealRounds = 4;

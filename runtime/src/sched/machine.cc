@@ -75,7 +75,7 @@ int Machine::observed_processor() const noexcept {
       case Departure::yield_local:
         current_.store(nullptr, std::memory_order_relaxed);
         g->set_status(Status::runnable);
-        enqueue_last(g);
+        processor()->queue.push(g);
         break;
       case Departure::yield_global:
         current_.store(nullptr, std::memory_order_relaxed);
@@ -83,8 +83,8 @@ int Machine::observed_processor() const noexcept {
         if (scheduler_.global_empty()) {
           // At the tail of its queue the goroutine comes after all that this processor will run before it looks at the
           // global queue, at a third of the price.
-          enqueue_last(g);
           Processor& here = *processor();
+          here.queue.push(g);
           here.owes_wake = !here.exclusive.load(std::memory_order_relaxed);
         } else {
           scheduler_.push_global(g);
@@ -309,31 +309,19 @@ void Machine::enqueue(G* g) noexcept {
   }
   Processor& p = *processor();
   if (kPerturb && p.random.below(4) == 0) {
-    enqueue_last(g);
+    p.queue.push(g);
   } else if (p.exclusive.load(std::memory_order_relaxed)) {
     G* const kicked = p.runnext.load(std::memory_order_relaxed);
     p.runnext.store(g, std::memory_order_relaxed);
-    if (kicked != nullptr) enqueue_last(kicked);
+    if (kicked != nullptr) p.queue.push(kicked);
     return;
   } else if (G* const kicked = p.runnext.exchange(g, std::memory_order_seq_cst); kicked != nullptr) {
-    enqueue_last(kicked);
+    p.queue.push(kicked);
   } else {
     scheduler_.wake_if_needed_after_rmw();
     return;
   }
   scheduler_.wake_if_needed();
-}
-
-void Machine::enqueue_last(G* g) noexcept {
-  Processor& p = *processor();
-  while (!p.queue.push(g)) {
-    G* half[kRunQueueSlots / 2 + 1];
-    std::size_t n = 0;
-    if (!p.queue.take_half([&](G* older) { half[n++] = older; })) continue;
-    half[n++] = g;
-    scheduler_.push_global({half, n});
-    return;
-  }
 }
 
 G* Machine::next_local() noexcept {
@@ -354,7 +342,7 @@ G* Machine::next_local() noexcept {
         inherits_slice_ = true;
         return g;
       }
-      enqueue_last(g);
+      p.queue.push(g);
     }
   }
   if (p.slice_over.load(std::memory_order_relaxed)) p.slice_over.store(false, std::memory_order_relaxed);
@@ -365,8 +353,9 @@ G* Machine::next_local() noexcept {
 
 bool Machine::flush_batch(GList& batch) noexcept {
   if (batch.empty()) return false;
-  while (G* const g = batch.pop_front()) enqueue_last(g);
-  processor()->owes_wake = true;
+  Processor& p = *processor();
+  while (G* const g = batch.pop_front()) p.queue.push(g);
+  p.owes_wake = true;
   return true;
 }
 
@@ -393,10 +382,10 @@ G* Machine::find_runnable() noexcept {
       periodic_check();
     }
     if (p.tick % kGlobalQueueTick == 0) {
-      if (G* const g = scheduler_.take_global(*this, 1)) return g;
+      if (G* const g = scheduler_.take_global(p)) return g;
     }
     if (G* const g = next_local()) return g;
-    if (G* const g = scheduler_.take_global(*this, kGlobalGrab)) return g;
+    if (G* const g = scheduler_.take_global(p)) return g;
     if (poll(0)) continue;
     if (start_spinning()) {
       if (G* const g = steal()) return g;

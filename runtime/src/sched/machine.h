@@ -98,9 +98,6 @@ class Machine {
   // --- in runtime mode with a processor, from a goroutine or the scheduler ---
   // Queues a goroutine that has become runnable: into the batch while the poller or timers run, else into runnext.
   void enqueue(G* g) noexcept;
-  // Queues a goroutine at the tail of the processor's queue. When the queue is full, half of it and the goroutine go to
-  // the global queue.
-  void enqueue_last(G* g) noexcept;
 
  private:
   friend class Scheduler;

@@ -14,7 +14,7 @@
 #include "runtime/src/sched/constants.h"
 #include "runtime/src/sched/goroutine.h"
 #include "runtime/src/sched/poller.h"
-#include "runtime/src/sched/run_queue.h"
+#include "runtime/src/sched/ready_queue.h"
 #include "runtime/src/sched/timer.h"
 
 namespace weft::rt {
@@ -65,7 +65,7 @@ struct alignas(64) Processor {
   // look after then.
   std::atomic<bool> dormant{false};
 
-  RunQueue<G, kRunQueueSlots> queue{kRunQueueStart};
+  ReadyQueue<G, kRunQueueSlots> queue{kRunQueueStart};
   // The goroutine that was readied last. It runs first, because it finds what its waker left in the cache.
   std::atomic<G*> runnext{nullptr};
 

@@ -1,4 +1,4 @@
-// RunQueue: a processor's own queue of runnable goroutines. One producer (the processor's machine), many consumers.
+// RunQueue: a ring of runnable goroutines. One producer (the processor's machine), many consumers.
 //
 // head_ and tail_ count up for ever and wrap; tail_ - head_ is the length, slot i lies at i % kSlots.
 //   tail_  written by the owner alone; the release store publishes the slots below it.
@@ -62,22 +62,6 @@ class RunQueue {
     const std::uint32_t head = head_.load(std::memory_order_relaxed);
     if (tail_.load(std::memory_order_relaxed) - head <= ahead) return nullptr;
     return slots_[(head + ahead) % kSlots].load(std::memory_order_relaxed);
-  }
-
-  // For the owner only, when push() has failed: takes the older half and hands each item to sink(T*). Returns false
-  // when a thief made room meanwhile.
-  template <typename Sink>
-  bool take_half(Sink sink) noexcept {
-    T* batch[kSlots / 2];
-    std::uint32_t head = head_.load(std::memory_order_acquire);
-    const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
-    if (tail - head < kSlots) return false;
-    for (std::uint32_t i = 0; i < kSlots / 2; ++i)
-      batch[i] = slots_[(head + i) % kSlots].load(std::memory_order_relaxed);
-    if (!head_.compare_exchange_strong(head, head + kSlots / 2, std::memory_order_acq_rel, std::memory_order_relaxed))
-      return false;
-    for (T* const item : batch) sink(item);
-    return true;
   }
 
   // Called by the owner of `this`: moves the older half of `victim` here and returns one of these goroutines to run;

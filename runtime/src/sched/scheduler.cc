@@ -298,28 +298,20 @@ Scheduler::MachineCount Scheduler::count_machines() noexcept {
 
 void Scheduler::push_global(std::span<G* const> goroutines) noexcept {
   if (goroutines.empty()) return;
-  {
-    const LockGuard lock(global_mutex_);
-    global_.push(goroutines);
-    global_size_.store(global_.size(), std::memory_order_release);
-  }
+  global_.push(goroutines);
   wake_if_needed();
 }
 
-G* Scheduler::take_global(Machine& machine, std::size_t limit) noexcept {
-  if (global_empty()) return nullptr;
-  G* taken[kGlobalGrab];
-  std::size_t n = 0;
-  {
-    const LockGuard lock(global_mutex_);
-    const std::size_t share = global_.size() / static_cast<std::size_t>(procs()) + 1;
-    n = global_.pop({taken, std::min(share, limit)});
-    // They are queued before the size is stored: a processor that finds the global queue empty, and is about to sleep,
-    // finds them here. They fit, because a caller that asks for more than one has nothing in its queue.
-    for (std::size_t i = 1; i < n; ++i) machine.enqueue_last(taken[i]);
-    global_size_.store(global_.size(), std::memory_order_release);
-  }
-  return n > 0 ? taken[0] : nullptr;
+G* Scheduler::take_global(Processor& p) noexcept {
+  G* first = nullptr;
+  global_.move_out(static_cast<std::size_t>(procs()), kGlobalGrab, [&](G* g) {
+    if (first == nullptr) {
+      first = g;
+    } else {
+      p.queue.push(g);
+    }
+  });
+  return first;
 }
 
 // --- waking ----------------------------------------------------------------------------------------------------------
@@ -407,7 +399,7 @@ Scheduler::Totals Scheduler::totals() noexcept {
   t.spawned = std::max(t.spawned, t.exited);  // read one after the other, they may disagree by a moment
   t.idle = sleepers_.idle();
   t.spinning = sleepers_.searching();
-  t.global_queue = global_size_.load(std::memory_order_relaxed);
+  t.global_queue = global_.size();
   return t;
 }
 

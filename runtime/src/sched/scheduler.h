@@ -14,7 +14,7 @@
 #include "runtime/src/base/spin_mutex.h"
 #include "runtime/src/base/thread.h"
 #include "runtime/src/sched/backend.h"
-#include "runtime/src/sched/global_queue.h"
+#include "runtime/src/sched/shared_queue.h"
 #include "runtime/src/sched/goroutine.h"
 #include "runtime/src/sched/machine.h"
 #include "runtime/src/sched/processor.h"
@@ -55,10 +55,10 @@ class Scheduler {
   // --- the global queue; any thread ---
   void push_global(G* g) noexcept { push_global(std::span(&g, 1)); }
   void push_global(std::span<G* const> goroutines) noexcept;
-  // Takes at most `limit` goroutines, and at most a fair share. Returns the first, and puts the others into the
-  // caller's queue.
-  G* take_global(Machine& machine, std::size_t limit) noexcept;
-  bool global_empty() const noexcept { return global_size_.load(std::memory_order_acquire) == 0; }
+  // For the owner of `p`. Takes a fair share, at most kGlobalGrab. Returns the first, and puts the others into the
+  // processor's queue.
+  G* take_global(Processor& p) noexcept;
+  bool global_empty() const noexcept { return global_.empty(); }
 
   // --- processors and machines; any thread ---
   int procs() const noexcept { return procs_.load(std::memory_order_relaxed); }
@@ -160,9 +160,7 @@ class Scheduler {
   std::vector<Processor*> postponed_;
   std::atomic<bool> has_postponed_{false};
 
-  alignas(64) SpinMutex global_mutex_;
-  GlobalQueue global_ WEFT_GUARDED_BY(global_mutex_);
-  std::atomic<std::size_t> global_size_{0};
+  alignas(64) SharedQueue<G> global_;
 
   alignas(64) Sleepers<> sleepers_;
 

@@ -1,0 +1,149 @@
+// Goroutines that are ready are served in turn, however many there are: between two turns of one of them, the others
+// have a bounded number of turns. With one processor the order of turns is the scheduler's alone, so it can be counted.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/pair.h"
+#include "support/matrix.h"
+#include "weft/go.h"
+#include "weft/net/conn.h"
+#include "weft/wait_group.h"
+
+namespace {
+
+using weft::testing::connect_pair;
+using weft::testing::Pair;
+using weft::testing::run_variant;
+
+// More than a processor's ring holds, ten times over.
+constexpr std::uint64_t kMany = 3000;
+
+std::atomic<std::uint64_t> turns{0};  // of the one processor
+
+std::uint64_t next_turn() { return turns.fetch_add(1, std::memory_order_relaxed) + 1; }
+
+// The longest wait of one goroutine, in turns of the others.
+class Wait {
+ public:
+  // The goroutine has a turn.
+  void note() {
+    const std::uint64_t now = next_turn();
+    if (last_ != 0) longest_ = std::max(longest_, now - last_);
+    last_ = now;
+  }
+  // The goroutine is ready for its first turn.
+  void begin() { last_ = std::max<std::uint64_t>(turns.load(std::memory_order_relaxed), 1); }
+  std::uint64_t longest() const { return longest_; }
+
+ private:
+  std::uint64_t last_ = 0;
+  std::uint64_t longest_ = 0;
+};
+
+std::uint64_t longest(const std::vector<Wait>& waits) {
+  return std::ranges::max_element(waits, {}, &Wait::longest)->longest();
+}
+
+// Every goroutine is ready all the time.
+void yielders_take_turns() {
+  constexpr int kTurns = 20;
+  std::vector<Wait> waits(kMany);
+  weft::WaitGroup group;
+  for (Wait& wait : waits) {
+    group.go([&wait] {
+      for (int i = 0; i < kTurns; ++i) {
+        wait.note();
+        weft::yield();
+      }
+    });
+  }
+  group.wait();
+  EXPECT_LE(longest(waits), kMany + kMany / 4);
+}
+
+TEST(Fairness, YieldersTakeTurns) { run_variant({.poller = "auto", .procs = 1}, &yielders_take_turns); }
+
+// What plain threads start, or make ready, comes by way of the queue that all processors share.
+void those_from_outside_have_their_turn() {
+  constexpr int kGuests = 1000;
+  std::vector<Wait> hosts(kMany);
+  std::atomic<bool> stop{false};
+  weft::WaitGroup group;
+  for (Wait& wait : hosts) {
+    group.go([&] {
+      while (!stop.load(std::memory_order_relaxed)) {
+        wait.note();
+        weft::yield();
+      }
+    });
+  }
+  std::atomic<int> guests{0};
+  std::vector<Wait> waits(kGuests);
+  std::thread outside([&] {
+    for (Wait& wait : waits) {
+      wait.begin();
+      weft::go([&] {
+        wait.note();
+        if (guests.fetch_add(1) + 1 == kGuests) stop.store(true, std::memory_order_relaxed);
+      });
+    }
+  });
+  group.wait();
+  outside.join();
+  EXPECT_EQ(guests.load(), kGuests);
+  EXPECT_LE(longest(waits), 2 * (kMany + kGuests));
+  EXPECT_LE(longest(hosts), kMany + kMany / 4 + kGuests);
+}
+
+TEST(Fairness, ThoseFromOutsideHaveTheirTurn) {
+  run_variant({.poller = "auto", .procs = 1}, &those_from_outside_have_their_turn);
+}
+
+// Pairs of goroutines that send each other a byte over sockets. Each of them waits for the other's turn and then for
+// its own.
+void connections_take_turns() {
+  constexpr int kPairs = 700;
+  constexpr int kTurns = 20;
+  std::vector<Pair> pairs;
+  pairs.reserve(kPairs);
+  for (int i = 0; i < kPairs; ++i) pairs.push_back(connect_pair());
+  std::vector<Wait> waits(kPairs);
+  weft::WaitGroup group;
+  for (std::size_t i = 0; i < kPairs; ++i) {
+    group.go([&, i] {
+      char byte = 'x';
+      for (int n = 0; n < kTurns; ++n) {
+        ASSERT_FALSE(pairs[i].client.write({&byte, 1}).ec);
+        ASSERT_EQ(pairs[i].client.read({&byte, 1}).n, 1U);
+        waits[i].note();
+      }
+    });
+    group.go([&, i] {
+      char byte = 'x';
+      for (int n = 0; n < kTurns; ++n) {
+        ASSERT_EQ(pairs[i].server.read({&byte, 1}).n, 1U);
+        next_turn();
+        ASSERT_FALSE(pairs[i].server.write({&byte, 1}).ec);
+      }
+    });
+  }
+  group.wait();
+  EXPECT_LE(longest(waits), std::uint64_t{4} * kPairs);
+}
+
+TEST(Fairness, ConnectionsTakeTurns) {
+  for (const char* const poller : {"io_uring", "io_uring_plain", "epoll"}) {
+    SCOPED_TRACE(poller);
+    run_variant({.poller = poller, .procs = 1}, &connections_take_turns);
+  }
+}
+
+}  // namespace
