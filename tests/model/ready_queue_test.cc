@@ -89,7 +89,8 @@ struct Stealing : Program {
 TEST(ReadyQueueModel, OneThief) { expect_holds(explore_program<Stealing<4, 2>>({"owner", "thief"}, {}, 1)); }
 
 TEST(ReadyQueueModel, TwoThieves) {
-  expect_holds(explore_program<Stealing<3, 1>>({"owner", "thief 1", "thief 2"}, {.preemptions = kSanitized ? 1 : 2}, 2));
+  expect_holds(
+      explore_program<Stealing<3, 1>>({"owner", "thief 1", "thief 2"}, {.preemptions = kSanitized ? 1 : 2}, 2));
 }
 
 // Somebody who is about to sleep looks whether the owner's queue is empty while the owner moves items from the backlog
@@ -119,9 +120,7 @@ struct Looking : Program {
   Queue queue{kNearWrap};
 };
 
-TEST(ReadyQueueModel, NobodyFindsItEmptyTooEarly) {
-  expect_holds(explore_program<Looking>({"owner", "looker"}, {}));
-}
+TEST(ReadyQueueModel, NobodyFindsItEmptyTooEarly) { expect_holds(explore_program<Looking>({"owner", "looker"}, {})); }
 
 }  // namespace
 }  // namespace weft::model

@@ -4,10 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
-#include <iostream>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -19,7 +16,7 @@
 
 namespace {
 
-using weft::testing::connect_pair;
+using weft::testing::connect_pairs;
 using weft::testing::Pair;
 using weft::testing::run_variant;
 
@@ -112,9 +109,7 @@ TEST(Fairness, ThoseFromOutsideHaveTheirTurn) {
 void connections_take_turns() {
   constexpr int kPairs = 700;
   constexpr int kTurns = 20;
-  std::vector<Pair> pairs;
-  pairs.reserve(kPairs);
-  for (int i = 0; i < kPairs; ++i) pairs.push_back(connect_pair());
+  const std::vector<Pair> pairs = connect_pairs(kPairs);
   std::vector<Wait> waits(kPairs);
   weft::WaitGroup group;
   for (std::size_t i = 0; i < kPairs; ++i) {

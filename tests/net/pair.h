@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <string>
+#include <vector>
+
 #include "weft/context.h"
 #include "weft/net/conn.h"
 #include "weft/net/dial.h"
 #include "weft/net/listener.h"
-#include "weft/wait_group.h"
 
 namespace weft::testing {
 
@@ -16,16 +19,19 @@ struct Pair {
   net::Conn server;
 };
 
-// Makes a connection on loopback. For goroutines only.
-inline Pair connect_pair() {
+// Makes connections on loopback. For goroutines only.
+inline std::vector<Pair> connect_pairs(int n) {
   auto listener = net::listen("tcp", "127.0.0.1:0").value();
-  Pair pair;
-  WaitGroup wg;
-  wg.go([&] { pair.server = listener.accept().value(); });
-  pair.client = net::dial(background(), "tcp", net::to_string(listener.address())).value();
-  wg.wait();
+  const std::string address = net::to_string(listener.address());
+  std::vector<Pair> pairs(static_cast<std::size_t>(n));
+  for (Pair& pair : pairs) {
+    pair.client = net::dial(background(), "tcp", address).value();  // the backlog takes it
+    pair.server = listener.accept().value();
+  }
   EXPECT_FALSE(listener.close());
-  return pair;
+  return pairs;
 }
+
+inline Pair connect_pair() { return connect_pairs(1).front(); }
 
 }  // namespace weft::testing

@@ -4,7 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -17,9 +19,21 @@ namespace {
 constexpr unsigned kSubmissionEntries = 256;
 constexpr unsigned kCompletionEntries = 4096;
 
-// The receive buffers of one ring. Under perturbation they are few and small, so that tests run out of them.
-constexpr std::uint16_t kBuffers = kPerturb ? 8 : 256;
+// The receive buffers of one ring: the least and the most. Under perturbation they are few and small, so that tests run
+// out of them.
+constexpr std::uint32_t kLeastBuffers = kPerturb ? 8 : 256;
+constexpr std::uint32_t kMostBuffers = kPerturb ? 32 : 4096;
 constexpr std::size_t kBufferSize = kPerturb ? 256 : 4096;
+
+// How often a ring that has more than the least looks whether it still needs them.
+constexpr Nanos kReviewEvery = kPerturb ? 1'000'000 : 1'000'000'000;
+
+// One mapping holds the ring of buffers, who is held, and the buffers.
+constexpr std::size_t kAlignment = 4096;
+constexpr std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+constexpr std::size_t kBufferRingBytes = aligned(kMostBuffers * sizeof(io_uring_buf));
+constexpr std::size_t kHeldBytes = aligned(kMostBuffers * sizeof(std::atomic<bool>));
+constexpr std::size_t kMappingBytes = kBufferRingBytes + kHeldBytes + kMostBuffers * kBufferSize;
 
 constexpr Nanos kDrainLimit = 1'000'000'000;
 constexpr Nanos kSubmitLimit = 1'000'000'000;
@@ -57,25 +71,31 @@ Result<std::shared_ptr<Ring>> Ring::make(Tier tier) {
 }
 
 std::error_code Ring::set_up_buffers() noexcept {
-  const std::size_t ring_bytes = kBuffers * sizeof(io_uring_buf);
   void* const memory =
-      ::mmap(nullptr, ring_bytes + kBuffers * kBufferSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      ::mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return last_system_error();
   buffer_ring_ = static_cast<io_uring_buf_ring*>(memory);
-  buffers_ = static_cast<char*>(memory) + ring_bytes;
+  held_ = reinterpret_cast<std::atomic<bool>*>(static_cast<char*>(memory) + kBufferRingBytes);
+  buffers_ = reinterpret_cast<char*>(held_) + kHeldBytes;
+  if (const std::error_code ec = register_buffers()) return ec;
+  const LockGuard lock(buffers_mutex_);
+  offer_locked(0, kLeastBuffers);
+  return {};
+}
+
+std::error_code Ring::register_buffers() noexcept {
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uint64_t>(buffer_ring_);
-  registration.ring_entries = kBuffers;
+  registration.ring_entries = kMostBuffers;
   registration.bgid = kBufferGroup;
-  if (const int rc = io_uring_register_buf_ring(&ring_, &registration, 0); rc < 0) return system_error(-rc);
-  io_uring_buf_ring_init(buffer_ring_);
-  for (std::uint16_t id = 0; id < kBuffers; ++id) recycle(id);
-  return {};
+  io_uring_buf_ring_init(buffer_ring_);  // empty, before the kernel looks
+  const int rc = io_uring_register_buf_ring(&ring_, &registration, 0);
+  return rc < 0 ? system_error(-rc) : std::error_code();
 }
 
 Ring::~Ring() {
   if (ready_) io_uring_queue_exit(&ring_);
-  if (buffer_ring_ != nullptr) ::munmap(buffer_ring_, kBuffers * (sizeof(io_uring_buf) + kBufferSize));
+  if (buffer_ring_ != nullptr) ::munmap(buffer_ring_, kMappingBytes);
 }
 
 // --- submission ------------------------------------------------------------------------------------------------------
@@ -153,7 +173,12 @@ void Ring::poll(Nanos timeout) noexcept {
   // A cancel that came with an interrupt() is taken after the wake-up was (on_wakeup), in this poll or in the next one.
   while (const Request* const request = take_cancel()) prepare_cancel(request);
 
-  if (timeout != 0 && watcher_ != std::this_thread::get_id()) watch_wakeups();
+  if (timeout != 0) {
+    if (watcher_ != std::this_thread::get_id()) watch_wakeups();
+    if (has_grown_) [[unlikely]] {
+      timeout = review_buffers() ? 0 : std::min(timeout, kReviewEvery);
+    }
+  }
 
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
   const bool kernel_has_more = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
@@ -177,10 +202,15 @@ void Ring::reap() noexcept {
   while (io_uring_cq_ready(&ring_) > 0 && io_uring_peek_cqe(&ring_, &next) == 0) {
     const io_uring_cqe cqe = *next;
     io_uring_cqe_seen(&ring_, next);
+    note_buffers(cqe);
     auto* const request = reinterpret_cast<Request*>(cqe.user_data);
     if (request == nullptr) continue;
     if ((cqe.flags & IORING_CQE_F_MORE) == 0) --in_flight_;
     request->complete(*request, *this, cqe);
+  }
+  most_held_ = std::max(most_held_, named_ - recycled_.load(std::memory_order_relaxed));
+  if (starved_) [[unlikely]] {
+    add_buffers();
   }
 }
 
@@ -237,11 +267,84 @@ std::string_view Ring::buffer(std::uint16_t id, std::size_t length) const noexce
   return {buffers_ + id * kBufferSize, length};
 }
 
+void Ring::note_buffers(const io_uring_cqe& cqe) noexcept {
+  if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+    held_[cqe.flags >> IORING_CQE_BUFFER_SHIFT].store(true, std::memory_order_relaxed);
+    ++named_;
+  } else if (cqe.res == -ENOBUFS) {
+    starved_ = true;
+  }
+}
+
 void Ring::recycle(std::uint16_t id) noexcept {
   const LockGuard lock(buffers_mutex_);
-  io_uring_buf_ring_add(buffer_ring_, buffers_ + id * kBufferSize, kBufferSize, id, io_uring_buf_ring_mask(kBuffers),
-                        0);
-  io_uring_buf_ring_advance(buffer_ring_, 1);
+  recycled_.store(recycled_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  held_[id].store(false, std::memory_order_relaxed);
+  if (id < offered_) [[likely]] {
+    offer_locked(id, id + 1U);
+  } else {
+    forget_contents(id);  // it was taken back while it was held
+  }
+}
+
+// Gives the memory of a buffer back to the kernel, where a page is no larger than a buffer.
+void Ring::forget_contents(std::uint32_t id) noexcept {
+  static const bool kBufferIsPages = kBufferSize % static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) == 0;
+  if (kBufferIsPages) ::madvise(buffers_ + id * kBufferSize, kBufferSize, MADV_DONTNEED);
+}
+
+// Offers those of the buffers to the kernel that nobody holds. The others come by way of recycle().
+void Ring::offer_locked(std::uint32_t from, std::uint32_t to) noexcept {
+  int n = 0;
+  for (std::uint32_t id = from; id < to; ++id) {
+    if (held_[id].load(std::memory_order_relaxed)) continue;
+    io_uring_buf_ring_add(buffer_ring_, buffers_ + id * kBufferSize, kBufferSize, static_cast<std::uint16_t>(id),
+                          io_uring_buf_ring_mask(kMostBuffers), n++);
+  }
+  io_uring_buf_ring_advance(buffer_ring_, n);
+  offered_ = std::max(offered_, to);
+}
+
+void Ring::add_buffers() noexcept {
+  starved_ = false;
+  const LockGuard lock(buffers_mutex_);
+  if (offered_ == kMostBuffers) return;
+  has_grown_ = true;
+  offer_locked(offered_, std::min(2 * offered_, kMostBuffers));
+}
+
+// Called before the ring sleeps, while it has more than the least buffers. Returns true when it may have delivered
+// something, so that there is no time to sleep.
+bool Ring::review_buffers() noexcept {
+  const Nanos t = now();
+  if (t - last_review_ < kReviewEvery) return false;
+  last_review_ = t;
+  give_buffers_back();
+  most_held_ = 0;
+  return true;
+}
+
+// Keeps twice as many as were held at a time since the last review. A group of buffers can't shrink, so it is registered
+// anew. A receive that comes meanwhile ends as one that finds no buffer.
+void Ring::give_buffers_back() noexcept {
+  std::uint32_t keep = kLeastBuffers;
+  while (keep < 2 * most_held_) keep *= 2;
+  {
+    const LockGuard lock(buffers_mutex_);
+    if (keep >= offered_ || io_uring_unregister_buf_ring(&ring_, kBufferGroup) < 0) return;
+  }
+  // From here on the kernel takes no buffer. Those that it took are named by completions that are there already, and are
+  // held after this.
+  reap();
+  const LockGuard lock(buffers_mutex_);
+  const std::uint32_t before = std::exchange(offered_, 0);
+  // Where the kernel refuses, receives find no buffer, and read for themselves.
+  if (register_buffers()) return;
+  for (std::uint32_t id = keep; id < before; ++id) {
+    if (!held_[id].load(std::memory_order_relaxed)) forget_contents(id);
+  }
+  offer_locked(0, keep);
+  has_grown_ = keep > kLeastBuffers;
 }
 
 }  // namespace weft::rt

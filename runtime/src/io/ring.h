@@ -8,6 +8,11 @@
 // completion (one without IORING_CQE_F_MORE) was reaped; in_flight_ counts them. A cancelled request, too, is over only
 // then.
 //
+// Buffers. Each ring has receive buffers, which it offers to the kernel. Their number follows the load: a receive that
+// finds none ends, and must be armed again, so the ring doubles their number. When the ring sleeps, and needed far fewer
+// in the last second, it takes them back and gives their memory back. A buffer is held from the completion that names it
+// until recycle().
+//
 // Task work. The kernel posts a request's completions by way of the thread that submitted the request. In the full tier
 // (COOP_TASKRUN) it does so when that thread next enters the kernel, or at the thread's next timer tick. Another thread
 // can reap the completions while this one computes or sleeps. So the ring uses neither SINGLE_ISSUER nor DEFER_TASKRUN,
@@ -17,6 +22,7 @@
 
 #include <liburing.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -99,6 +105,13 @@ class Ring {
 
  private:
   std::error_code set_up_buffers() noexcept;
+  std::error_code register_buffers() noexcept;
+  void offer_locked(std::uint32_t from, std::uint32_t to) noexcept WEFT_REQUIRES(buffers_mutex_);
+  void note_buffers(const io_uring_cqe& cqe) noexcept;
+  void add_buffers() noexcept;
+  void give_buffers_back() noexcept;
+  bool review_buffers() noexcept;
+  void forget_contents(std::uint32_t id) noexcept;
   bool belongs_to(const Pin& pin) const noexcept;
   io_uring_sqe* next_sqe() noexcept;
   void prepare_cancel(const Request* request) noexcept;
@@ -117,9 +130,19 @@ class Ring {
   SpinMutex mailbox_mutex_;
   Request* mailbox_ WEFT_GUARDED_BY(mailbox_mutex_) = nullptr;  // the first whose cancel came from another thread
 
-  SpinMutex buffers_mutex_;  // guards the tail of buffer_ring_
-  io_uring_buf_ring* buffer_ring_ = nullptr;
+  io_uring_buf_ring* buffer_ring_ = nullptr;  // what it points to is guarded by buffers_mutex_
   char* buffers_ = nullptr;
+  std::atomic<bool>* held_ = nullptr;  // one for each buffer
+  SpinMutex buffers_mutex_;
+  std::uint32_t offered_ WEFT_GUARDED_BY(buffers_mutex_) = 0;  // buffers below this number circulate
+  // Buffers that completions have named, and buffers that were recycled. The first is the ring's machine's.
+  std::uint64_t named_ = 0;
+  std::atomic<std::uint64_t> recycled_{0};
+  // For the ring's machine: what was needed since the last review.
+  bool starved_ = false;
+  std::uint64_t most_held_ = 0;
+  bool has_grown_ = false;
+  Nanos last_review_ = 0;
 };
 
 class RingPoller final : public Poller {

@@ -122,7 +122,7 @@ bool StreamDescriptor::deliver_locked(Ring& ring, const io_uring_cqe& cqe) {
   } else if (cqe.res == 0) {
     ended_ = true;
     if (has_buffer) ring.recycle(id);
-  } else if (cqe.res == -ENOBUFS) {
+  } else if (cqe.res == -ENOBUFS && kind_ == Kind::receive) {
     starved_ = true;
   } else if (cqe.res != -ECANCELED) {
     failure_ = -cqe.res;
@@ -143,7 +143,6 @@ bool StreamDescriptor::arm(Kind kind) {
     kind_ = kind;
     armed_ = true;
     cancelling_ = false;
-    starved_ = false;
     ring_ = ring;
     armed_by_ = pin.machine();
   }
@@ -167,8 +166,8 @@ std::error_code StreamDescriptor::wait_for_arrival(Kind kind) {
   {
     const LockGuard lock(mutex_);
     armed = armed_;
-    // The request may have delivered and ended after the caller looked.
-    if (!armed && (first_ < arrived_.size() || failure_ != 0 || ended_)) return {};
+    // The request may have delivered and ended, or found no buffer, after the caller looked.
+    if (!armed && (first_ < arrived_.size() || failure_ != 0 || ended_ || starved_)) return {};
   }
   if (!armed) {
     if (const std::error_code ec = ended_with_its_runtime()) return ec;
@@ -210,6 +209,7 @@ IoResult StreamDescriptor::do_read(std::span<char> buffer) {
       if (failure_ != 0) return Attempt::failed(std::exchange(failure_, 0));
       if (ended_) return Attempt::done(0);
       if (armed_) return Attempt::must_wait();
+      starved_ = false;
     }
     // Before the first wait, and when the ring had no buffer left: the data may be there for the taking.
     return Attempt::of(socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT));
@@ -225,7 +225,7 @@ std::error_code StreamDescriptor::do_wait_readable() {
     {
       const LockGuard lock(mutex_);
       if (first_ < arrived_.size() || failure_ != 0 || ended_) return Attempt::done(1);
-      if (armed_ || !starved_) return Attempt::must_wait();
+      if (armed_ || !std::exchange(starved_, false)) return Attempt::must_wait();
     }
     // The bytes that found no buffer are still in the socket.
     char byte = 0;

@@ -102,7 +102,7 @@ class StreamDescriptor final : public RingDescriptor {
   bool ended_ WEFT_GUARDED_BY(mutex_) = false;  // the peer finished sending
   bool armed_ WEFT_GUARDED_BY(mutex_) = false;
   bool cancelling_ WEFT_GUARDED_BY(mutex_) = false;
-  bool starved_ WEFT_GUARDED_BY(mutex_) = false;  // the last request ended because the ring had no buffer
+  bool starved_ WEFT_GUARDED_BY(mutex_) = false;  // the last receive found no buffer; the reader has not tried since
   std::shared_ptr<Ring> ring_ WEFT_GUARDED_BY(mutex_);
   const Machine* armed_by_ WEFT_GUARDED_BY(mutex_) = nullptr;
 };
