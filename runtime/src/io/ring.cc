@@ -267,6 +267,11 @@ std::string_view Ring::buffer(std::uint16_t id, std::size_t length) const noexce
   return {buffers_ + id * kBufferSize, length};
 }
 
+std::uint32_t Ring::buffers() const noexcept {
+  const LockGuard lock(buffers_mutex_);
+  return offered_;
+}
+
 void Ring::note_buffers(const io_uring_cqe& cqe) noexcept {
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
     held_[cqe.flags >> IORING_CQE_BUFFER_SHIFT].store(true, std::memory_order_relaxed);

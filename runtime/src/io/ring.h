@@ -102,6 +102,8 @@ class Ring {
   // --- receive buffers (full tier) ---
   std::string_view buffer(std::uint16_t id, std::size_t length) const noexcept;
   void recycle(std::uint16_t id) noexcept;  // any thread
+  // How many there are now.
+  std::uint32_t buffers() const noexcept;  // any thread
 
  private:
   std::error_code set_up_buffers() noexcept;
@@ -133,7 +135,7 @@ class Ring {
   io_uring_buf_ring* buffer_ring_ = nullptr;  // what it points to is guarded by buffers_mutex_
   char* buffers_ = nullptr;
   std::atomic<bool>* held_ = nullptr;  // one for each buffer
-  SpinMutex buffers_mutex_;
+  mutable SpinMutex buffers_mutex_;
   std::uint32_t offered_ WEFT_GUARDED_BY(buffers_mutex_) = 0;  // buffers below this number circulate
   // Buffers that completions have named, and buffers that were recycled. The first is the ring's machine's.
   std::uint64_t named_ = 0;

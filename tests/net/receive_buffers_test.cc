@@ -1,0 +1,88 @@
+// The receive buffers of an io_uring: their number follows the load, and goes back when the load is over.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/pair.h"
+#include "runtime/src/io/ring.h"
+#include "runtime/src/sched/constants.h"
+#include "runtime/src/sched/machine.h"
+#include "support/eventually.h"
+#include "support/matrix.h"
+#include "weft/go.h"
+#include "weft/net/conn.h"
+#include "weft/wait_group.h"
+
+namespace {
+
+using weft::testing::connect_pairs;
+using weft::testing::eventually;
+using weft::testing::Pair;
+using weft::testing::run_variant;
+
+constexpr std::uint32_t kLeast = weft::rt::kPerturb ? 8 : 256;
+constexpr std::uint32_t kMost = weft::rt::kPerturb ? 32 : 4096;
+constexpr std::size_t kPairs = weft::rt::kPerturb ? 40 : 600;
+constexpr std::uint32_t kEnough = weft::rt::kPerturb ? kMost : kPairs;
+
+std::uint32_t buffers() {
+  const weft::rt::Pin pin{weft::rt::Pin::WithProcessor()};
+  return weft::rt::ring_of(*pin.processor())->buffers();
+}
+
+void write_all(std::span<const Pair> pairs, const std::string& text) {
+  for (const Pair& pair : pairs) ASSERT_FALSE(pair.client.write(text).ec);
+}
+
+std::string read(const Pair& pair, std::size_t n) {
+  std::string text(n, '\0');
+  EXPECT_FALSE(pair.server.read_full(text).ec);
+  return text;
+}
+
+// Every connection gets its message at the same moment, while it waits for it.
+void burst(std::span<const Pair> pairs) {
+  weft::WaitGroup readers;
+  for (const Pair& pair : pairs) readers.go([&pair] { EXPECT_EQ(read(pair, 5), "burst"); });
+  weft::yield();  // they wait
+  write_all(pairs, "burst");
+  readers.wait();
+}
+
+void follow_the_load() {
+  EXPECT_EQ(buffers(), kLeast);
+  const std::vector<Pair> pairs = connect_pairs(static_cast<int>(kPairs));
+  for (int i = 0; i < 10 && buffers() < kEnough; ++i) burst(pairs);
+  EXPECT_GE(buffers(), kEnough);
+  EXPECT_TRUE(eventually([] { return buffers() == kLeast; }));
+  burst(pairs);
+}
+
+// What lies unread while the buffers go back stays what it is.
+void keep_what_is_unread() {
+  const std::vector<Pair> pairs = connect_pairs(static_cast<int>(kPairs));
+  for (int i = 0; i < 10 && buffers() < kEnough; ++i) burst(pairs);
+  const std::span<const Pair> few = std::span(pairs).last(kPairs / 10);
+  {
+    weft::WaitGroup readers;
+    for (const Pair& pair : pairs) readers.go([&pair] { EXPECT_EQ(read(pair, 1), "h"); });
+    weft::yield();
+    write_all(pairs, "half read");
+    readers.wait();
+  }
+  for (const Pair& pair : std::span(pairs).first(kPairs - few.size())) EXPECT_EQ(read(pair, 8), "alf read");
+  EXPECT_TRUE(eventually([] { return buffers() == kLeast; }));
+  burst(std::span(pairs).first(kPairs - few.size()));
+  for (const Pair& pair : few) EXPECT_EQ(read(pair, 8), "alf read");
+  burst(pairs);
+}
+
+TEST(ReceiveBuffers, FollowTheLoad) { run_variant({.poller = "io_uring", .procs = 1}, &follow_the_load); }
+TEST(ReceiveBuffers, KeepWhatIsUnread) { run_variant({.poller = "io_uring", .procs = 1}, &keep_what_is_unread); }
+
+}  // namespace
