@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 #include <vector>
 
 #include "net/pair.h"
 #include "support/matrix.h"
+#include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/net/conn.h"
+#include "weft/time.h"
 #include "weft/wait_group.h"
 
 namespace {
@@ -103,6 +106,39 @@ void those_from_outside_have_their_turn() {
 TEST(Fairness, ThoseFromOutsideHaveTheirTurn) {
   run_variant({.poller = "auto", .procs = 1}, &those_from_outside_have_their_turn);
 }
+
+// Goroutines that always find each other ready, through channels, and one that waits for timers beside them.
+void timers_come_through() {
+  constexpr int kPairs = 4;
+  constexpr int kTimers = 100;
+  const weft::Chan<int> busy = weft::make_chan<int>();
+  std::atomic<bool> stop{false};
+  std::uint64_t handed_over = 0;
+  weft::WaitGroup senders;
+  weft::WaitGroup receivers;
+  for (int i = 0; i < kPairs; ++i) {
+    receivers.go([&] {
+      while (busy.recv()) ++handed_over;
+    });
+    senders.go([&] {
+      while (!stop.load(std::memory_order_relaxed)) busy.send(1);
+    });
+  }
+  std::chrono::nanoseconds late{0};
+  for (int i = 0; i < kTimers; ++i) {
+    const auto due = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+    weft::sleep(std::chrono::milliseconds(1));
+    late += std::chrono::steady_clock::now() - due;
+  }
+  stop.store(true, std::memory_order_relaxed);
+  senders.wait();
+  busy.close();
+  receivers.wait();
+  EXPECT_GT(handed_over, 0U);
+  EXPECT_LT(late / kTimers, std::chrono::milliseconds(5));
+}
+
+TEST(Fairness, TimersComeThrough) { run_variant({.poller = "auto", .procs = 1}, &timers_come_through); }
 
 // Pairs of goroutines that send each other a byte over sockets. Each of them waits for the other's turn and then for
 // its own.

@@ -55,6 +55,11 @@ inline constexpr std::int64_t kSysmonDeepSleep = 60'000'000'000;
 // back loses its processor, and so does a blocking call, whatever else there is to do.
 inline constexpr std::int64_t kTimeSlice = 10'000'000;
 
+// Such a slice also ends after so many turns. So a goroutine that is ready waits for a bounded number of turns, and not
+// for as many as fit in the time. Go has no such bound: a goroutine that a timer readies beside some that always find
+// each other ready waits for 10 ms there, for each of those that are queued before it.
+inline constexpr std::uint32_t kSliceTurns = 64;
+
 // Timers that are overdue by this much on a busy processor are worth waking another processor for.
 inline constexpr std::int64_t kTimerLate = 1'000'000;
 

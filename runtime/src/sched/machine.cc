@@ -338,13 +338,14 @@ G* Machine::next_local() noexcept {
       g = p.runnext.exchange(nullptr, std::memory_order_acq_rel);
     }
     if (g != nullptr) {
-      if (!p.slice_over.load(std::memory_order_relaxed)) [[likely]] {
+      if (++p.slice_turns < kSliceTurns && !p.slice_over.load(std::memory_order_relaxed)) [[likely]] {
         inherits_slice_ = true;
         return g;
       }
       p.queue.push(g);
     }
   }
+  p.slice_turns = 0;
   if (p.slice_over.load(std::memory_order_relaxed)) p.slice_over.store(false, std::memory_order_relaxed);
   G* const g = exclusive ? p.queue.pop_exclusively() : p.queue.pop();
   if (const G* const soon = p.queue.peek(kPrefetchAhead)) prefetch(*soon);

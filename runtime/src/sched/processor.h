@@ -41,7 +41,8 @@ struct alignas(64) Processor {
   Processor& operator=(const Processor&) = delete;
 
   const int id;
-  std::uint32_t tick = 0;  // scheduling rounds
+  std::uint32_t tick = 0;         // scheduling rounds
+  std::uint32_t slice_turns = 0;  // turns that came from runnext since the queue had its turn
   Nanos last_poll = 0;
   Nanos timer_wake = 0;    // when it was last woken from sleep by a timer
   bool owes_wake = false;  // goroutines were queued, and no other processor has been woken for them
@@ -52,8 +53,8 @@ struct alignas(64) Processor {
   // The machine that the processor belongs with. The field is the holder's.
   Machine* home = nullptr;
 
-  // Sysmon sets this when one time slice lasts too long: goroutines that wake each other share a slice, and then others
-  // have their turn.
+  // Sysmon sets this when one time slice lasts too long: goroutines that wake each other share a slice, which also ends
+  // after kSliceTurns turns, and then others have their turn.
   std::atomic<bool> slice_over{false};
   // True while this is the only processor that there ever was. Nobody steals from it, so its holder spares itself the
   // locked instructions against thieves, which are a third of what a hand-over takes. The holder ends that (release) at
