@@ -9,6 +9,7 @@ import ctypes
 import email.utils
 import os
 import platform
+import random
 import resource
 import shutil
 import signal
@@ -26,6 +27,7 @@ SERVERS = ["weft-io_uring", "weft-epoll", "go", "nginx", "bare_epoll", "bare_uri
 OPTIONAL = ["nginx", "bare_uring"]  # left out, with one line, when they are not there
 BENCH_DEPS = "cmake/install-deps.sh bench"
 
+FIRST_PORT = 10000
 START_SECONDS = 10
 STOP_SECONDS = 15
 PATH = "/hello/you"
@@ -194,9 +196,22 @@ def _end_all():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Returns a port that nobody has, where possible outside the range from which the kernel gives ports to clients.
+
+    From inside that range, a client could be given the port before the server binds it. It could even be the runner's
+    own client, which asks whether the server listens yet: it would then be connected to itself.
+    """
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        end = int(f.read().split()[0])
+    candidates = random.sample(range(FIRST_PORT, end), 50) if end >= FIRST_PORT + 1000 else []
+    for port in candidates + [0]:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return s.getsockname()[1]
+            except OSError:
+                pass
+    quit_with("there is no free port")
 
 
 class Server:
