@@ -6,9 +6,11 @@ interrupted (Server is a context manager) or killed (the kernel then kills its c
 
 import atexit
 import ctypes
+import dataclasses
 import email.utils
 import os
 import platform
+import random
 import resource
 import shutil
 import signal
@@ -26,9 +28,9 @@ SERVERS = ["weft-io_uring", "weft-epoll", "go", "nginx", "bare_epoll", "bare_uri
 OPTIONAL = ["nginx", "bare_uring"]  # left out, with one line, when they are not there
 BENCH_DEPS = "cmake/install-deps.sh bench"
 
+FIRST_PORT = 10000
 START_SECONDS = 10
 STOP_SECONDS = 15
-PATH = "/hello/you"
 NAME = "you"
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -76,11 +78,14 @@ def build_cc(name):
     headers = [os.path.join(PEERS, f) for f in os.listdir(PEERS) if f.endswith(".h")]
     if is_fresh(target, [source] + headers):
         return target, None
-    command = ["g++", "-std=c++20", "-O2", "-Wall", "-Wextra", "-pthread", source, "-o", target]
+    # Another runner may do the same at the same time.
+    unfinished = f"{target}.{os.getpid()}"
+    command = ["g++", "-std=c++20", "-O2", "-Wall", "-Wextra", "-pthread", source, "-o", unfinished]
     if name == "bare_uring":
         command.append("-luring")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
+        os.replace(unfinished, target)
         return target, None
     errors = [line for line in done.stderr.splitlines() if "error" in line] or ["g++ failed"]
     return None, errors[0].replace(ROOT + "/", "")
@@ -133,26 +138,54 @@ def build(names, weft):
     return programs
 
 
-# ---- one reply, looked at closely ----------------------------------------------------------------------------------
+# ---- one request and its reply, looked at closely ------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchange:
+    """What a scenario asks, and with it what the reply must be."""
+    path: str = f"/hello/{NAME}"
+    upload: bytes | None = None  # the body of a POST, which must come back; None: a GET
+    close: bool = False          # Connection: close, so that each request has a connection of its own
+
+    def request(self, port):
+        head = [f"{'GET' if self.upload is None else 'POST'} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+        if self.close:
+            head.append("Connection: close")
+        if self.upload is not None:
+            head.append(f"Content-Length: {len(self.upload)}")
+        return "\r\n".join(head + ["", ""]).encode() + (self.upload or b"")
+
+    def content_type(self):
+        return "text/plain; charset=utf-8" if self.upload is None else "application/octet-stream"
+
+
+HELLO = Exchange()
+HELLO_AND_CLOSE = Exchange(close=True)
+ECHO = Exchange(path="/echo", upload=b"0123456789abcdef" * 256)  # wrk/echo.lua sends the same
 
 
 class Reply:
-    def __init__(self, sock, port):
-        sock.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    def __init__(self, sock, port, exchange):
+        sock.sendall(exchange.request(port))
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._more(sock)
         head, self.body = data.split(b"\r\n\r\n", 1)
         lines = head.decode("latin-1").split("\r\n")
         self.status_line = lines[0]
-        self.headers = [tuple(line.split(": ", 1)) for line in lines[1:]]
-        fields = {k.lower(): v for k, v in self.headers}
+        fields = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
         self.content_type = fields.get("content-type")
+        self.connection = fields.get("connection", "")
         self.date = fields.get("date")
+        self.chunked = fields.get("transfer-encoding") == "chunked"
         self.length = int(fields["content-length"]) if fields.get("content-length", "").isdigit() else None
-        while self.length is not None and len(self.body) < self.length:
+        while not self.body.endswith(b"0\r\n\r\n") if self.chunked else len(self.body) < (self.length or 0):
             self.body += self._more(sock)
         self.size = len(head) + 4 + len(self.body)
+        if self.chunked:
+            self.body = self._join_chunks(self.body)
+        self.ended = exchange.close and sock.recv(1) == b""
 
     @staticmethod
     def _more(sock):
@@ -161,18 +194,34 @@ class Reply:
             raise Failure("the connection ended within a reply")
         return data
 
-    def check(self, body):
+    @staticmethod
+    def _join_chunks(data):
+        body = b""
+        while True:
+            line, data = data.split(b"\r\n", 1)
+            length = int(line, 16)
+            body, end, data = body + data[:length], data[length:length + 2], data[length + 2:]
+            if end != b"\r\n":
+                raise Failure("a wrong reply: a chunk has another length than it says")
+            if length == 0:
+                return body
+
+    def check(self, exchange, body):
         problems = []
         if not self.status_line.startswith("HTTP/1.1 200"):
             problems.append(f"status line {self.status_line!r}")
-        if self.content_type != "text/plain; charset=utf-8":
+        if self.content_type != exchange.content_type():
             problems.append(f"Content-Type {self.content_type!r}")
-        if self.length != len(self.body):
+        if self.length != len(self.body) and not self.chunked:
             problems.append(f"Content-Length {self.length} for {len(self.body)} bytes of body")
         if email.utils.parsedate(self.date or "") is None:
             problems.append(f"Date {self.date!r}")
         if body is not None and self.body != body:
-            problems.append(f"body {self.body!r}, not {body!r}")
+            problems.append(f"body {self.body[:80]!r}, not {body[:80]!r}")
+        if exchange.close and self.connection.lower() != "close":
+            problems.append(f"Connection {self.connection!r}, not close")
+        if exchange.close and not self.ended:
+            problems.append("more bytes where the connection should end")
         if problems:
             raise Failure("a wrong reply: " + ", ".join(problems))
 
@@ -194,25 +243,43 @@ def _end_all():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Returns a port that nobody has, where possible outside the range from which the kernel gives ports to clients.
+
+    From inside that range, a client could be given the port before the server binds it. It could even be the runner's
+    own client, which asks whether the server listens yet: it would then be connected to itself.
+    """
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        end = int(f.read().split()[0])
+    candidates = random.sample(range(FIRST_PORT, end), 50) if end >= FIRST_PORT + 1000 else []
+    for port in candidates + [0]:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return s.getsockname()[1]
+            except OSError:
+                pass
+    quit_with("there is no free port")
 
 
 class Server:
-    """A running server. In `with Server(name, program, procs, body) as server:` it answers on server.port."""
+    """A running server. In `with Server(name, program, procs, hello, exchange) as server:` it answers on server.port.
 
-    def __init__(self, name, program, procs, body):
+    `hello` is what it says at /hello/you, in bytes; None: whatever it likes. `exchange` is what it is checked by.
+    """
+
+    def __init__(self, name, program, procs, hello, exchange):
         self.name = name
         self.program = program
         self.procs = procs
-        self.body = body  # the body expected, in bytes; None: any
+        self.hello = hello
+        self.exchange = exchange
+        self.expected = hello if exchange.upload is None else exchange.upload
         self.process = None
         self.reply = None
 
     def command(self):
         address = f"127.0.0.1:{self.port}"
-        text = (self.body or b"").decode()
+        text = (self.hello or b"").decode()
         if self.name.startswith("weft-"):
             return [self.program, "serve", "--address", address, "--debug-address", f"127.0.0.1:{free_port()}",
                     "--poller", self.name[len("weft-"):], "--procs", str(self.procs), "--log-level", "warn"]
@@ -268,16 +335,24 @@ class Server:
                 if time.monotonic() > end:
                     raise Failure(f"does not listen after {START_SECONDS} s: {self.log_tail()}") from None
                 time.sleep(0.01)
-        with sock:
-            self._check_replies(sock)
+        self._check_replies(sock)
 
     def _check_replies(self, sock):
+        """Checks two replies: both on `sock`, or, when connections end with their reply, the second on a new one."""
         try:
-            Reply(sock, self.port).check(self.body)
-            self.reply = Reply(sock, self.port)  # on the same connection, which the server keeps alive
-            self.reply.check(self.body)
+            with sock:
+                self._ask(sock)
+                if not self.exchange.close:
+                    self._ask(sock)
+            if self.exchange.close:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
+                    self._ask(sock)
         except OSError as error:
             raise Failure(f"does not answer: {error}: {self.log_tail()}") from None
+
+    def _ask(self, sock):
+        self.reply = Reply(sock, self.port, self.exchange)
+        self.reply.check(self.exchange, self.expected)
 
     def log_tail(self):
         with open(self.log_path, errors="replace") as f:
@@ -331,10 +406,10 @@ class Server:
         if self.process.poll() is not None:
             raise Failure(f"died under load with status {self.process.returncode}: {self.log_tail()}")
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
-                self._check_replies(sock)
+            sock = socket.create_connection(("127.0.0.1", self.port), timeout=5)
         except OSError as error:
             raise Failure(f"no longer accepts: {error}: {self.log_tail()}") from None
+        self._check_replies(sock)
 
 
 # ---- measuring -----------------------------------------------------------------------------------------------------
@@ -381,17 +456,25 @@ class CpuClock:
         return coarse_ns if lost else fine_ns, {"taken": taken, "schedstat_ns": fine_ns, "ticks_ns": coarse_ns}
 
 
-def rss_kib(server, exact=False):
-    """Returns the resident memory. VmRSS is a little late; `exact` walks the page tables."""
+def _sum_of_fields(server, file, field):
     total = 0
     for pid in server.pids():
-        path, field = (f"/proc/{pid}/smaps_rollup", "Rss:") if exact else (f"/proc/{pid}/status", "VmRSS:")
         try:
-            with open(path) as f:
+            with open(f"/proc/{pid}/{file}") as f:
                 total += sum(int(line.split()[1]) for line in f if line.startswith(field))
         except (FileNotFoundError, ProcessLookupError):
             pass  # the process has ended, and Server.check_still_serves will tell
     return total
+
+
+def rss_kib(server, exact=False):
+    """Returns the resident memory. VmRSS is a little late; `exact` walks the page tables."""
+    return _sum_of_fields(server, "smaps_rollup", "Rss:") if exact else _sum_of_fields(server, "status", "VmRSS:")
+
+
+def pss_kib(server):
+    """Returns the resident memory, in which a page that n processes share counts as 1/n. Walks the page tables."""
+    return _sum_of_fields(server, "smaps_rollup", "Pss:")
 
 
 def thread_count(server):

@@ -1,6 +1,6 @@
-// Loads a server over keep-alive connections, sends it SIGTERM, and checks that it drains.
+// Loads a server, sends it SIGTERM, and checks that it drains.
 //
-// The verdict for each connection:
+// The verdict for each connection, when the clients keep their connections (--clients keep-alive):
 //   before the signal   Every reply is whole and 200; nothing is closed or refused.
 //   after the signal    A reply that began is whole and 200; otherwise it is a violation ("torn").
 //                       The server may end a connection between replies, with a clean end (FIN). If a request is then
@@ -8,6 +8,14 @@
 //                       A reset (RST) there is a violation, unless --resets is "count": the server closed its socket
 //                       while the request lay unread in it.
 //                       A connection opened after the signal may be refused, ended or reset before its reply begins.
+//
+// When the clients make a connection for each request (--clients connecting), they go on until the process is gone.
+// Before the signal the verdict is the same. After the signal, a connection ends in one of these ways:
+//   answered              with a whole reply, 200; a torn one is a violation.
+//   unanswered            The client was connected, had sent its request, and got not one byte, however that ended.
+//                         These are counted, and are no violation.
+//   ended early           The client was connected, but the end came before it had sent its request ("late_ended").
+//   refused               The client was never connected.
 //
 // At the end the process must be gone within --deadline, and no connection may be left open.
 //
@@ -34,8 +42,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kRetry{2};    // between attempts to connect again
-constexpr milliseconds kGrace{300};  // for the ends of connections to arrive once the process is gone
+constexpr milliseconds kRetry{2};        // between attempts to connect again
+constexpr milliseconds kPatience{5000};  // for the first replies of a slow server, in addition to --load
+constexpr milliseconds kGrace{300};      // for the ends of connections to arrive once the process is gone
 constexpr std::size_t kMaxNamed = 10;
 
 struct Options {
@@ -47,15 +56,16 @@ struct Options {
   milliseconds load{1000};
   milliseconds deadline{10000};
   bool resets_violate = true;
+  bool connecting = false;
 };
 
 struct Connection {
   int fd = -1;
   bool late = false;       // opened after the signal
-  bool connected = false;  // a non-blocking connect has succeeded
+  bool connected = false;  // the handshake has succeeded
   bool asked = false;      // a request is under way
+  bool sent = false;       // ... and the kernel has taken all of it
   bool last = false;       // the server announced Connection: close
-  std::size_t sent = 0;
   std::size_t replies = 0;
   std::string data;  // the reply so far
   Clock::time_point retry_at{};
@@ -66,7 +76,7 @@ class Drain {
   explicit Drain(Options options)
       : options_(std::move(options)),
         to_(peer::parse_address(options_.address)),
-        request_(peer::get_request(options_.address, options_.path)),
+        request_(peer::get_request(options_.address, options_.path, options_.connecting)),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         process_(static_cast<int>(syscall(SYS_pidfd_open, options_.pid, 0))),
         connections_(static_cast<std::size_t>(options_.connections)) {
@@ -78,7 +88,11 @@ class Drain {
 
   int run() {
     for (auto& c : connections_) open(c);
-    run_until(Clock::now() + options_.load, false);
+    auto start = Clock::now();
+    run_until(start + options_.load, false);
+    while (!all_answered() && Clock::now() < start + options_.load + kPatience) {
+      run_until(Clock::now() + milliseconds(10), false);
+    }
     for (auto& c : connections_) {
       if (c.replies == 0) violation("before the signal: a connection without a single reply");
     }
@@ -95,7 +109,12 @@ class Drain {
       violation("after the signal: the process still runs at the deadline");
     }
     for (auto& c : connections_) {
-      if (c.fd >= 0) violation("at the end: a connection is still open");
+      if (c.fd < 0) continue;
+      if (c.connected) {
+        violation("at the end: a connection is still open");
+      } else {
+        ++refused_;  // its handshake has had no answer
+      }
     }
     print(gone, took);
     return violations_ == 0 ? 0 : 1;
@@ -105,6 +124,13 @@ class Drain {
   bool process_gone() const {
     pollfd p{process_, POLLIN, 0};
     return poll(&p, 1, 0) == 1;
+  }
+
+  bool all_answered() const {
+    for (auto& c : connections_) {
+      if (c.replies == 0) return false;
+    }
+    return true;
   }
 
   bool all_closed() const {
@@ -156,6 +182,7 @@ class Drain {
       int error = 0;
       socklen_t size = sizeof error;
       getsockopt(c.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+      c.connected = error == ECONNRESET;  // a handshake that fails is refused, so this one had succeeded
       if (error != 0) return ended(c, error);
       if ((events & EPOLLOUT) == 0) return;
       c.connected = true;
@@ -170,7 +197,8 @@ class Drain {
     c.asked = true;
     c.data.clear();
     ssize_t n = send(c.fd, request_.data(), request_.size(), MSG_NOSIGNAL);
-    if (n == static_cast<ssize_t>(request_.size())) return true;
+    c.sent = n == static_cast<ssize_t>(request_.size());
+    if (c.sent) return true;
     // The server's end may have come first, so what the server sent is read before the verdict.
     int error = errno;
     if (error != EPIPE) {
@@ -200,6 +228,11 @@ class Drain {
       c.asked = false;
       c.last = scan.close;
       c.data.clear();
+      if (options_.connecting) {
+        close_connection(c);
+        if (!closing_) open(c);
+        return;
+      }
       if (c.last && !signaled_) violation("before the signal: Connection: close");
       if (!c.last && !closing_ && !ask(c)) return;
     }
@@ -220,6 +253,8 @@ class Drain {
       violation("before the signal: " + how);
     } else if (!c.data.empty()) {
       violation("torn: a reply ended after " + std::to_string(c.data.size()) + " bytes: " + how);
+    } else if (options_.connecting) {
+      ++(!c.connected ? refused_ : c.sent ? unanswered_ : late_ended_);
     } else if (c.late) {
       ++(c.connected ? late_ended_ : refused_);
     } else if (error == 0) {
@@ -271,10 +306,10 @@ class Drain {
   std::size_t replies_before_ = 0;
   std::size_t replies_after_ = 0;
   std::size_t clean_ = 0;       // ended between requests, or after Connection: close
-  std::size_t unanswered_ = 0;  // ended cleanly with a request under way
+  std::size_t unanswered_ = 0;  // ended with a request under way: cleanly, or in any way when each has its connection
   std::size_t resets_ = 0;
   std::size_t refused_ = 0;     // late connects that did not succeed
-  std::size_t late_ended_ = 0;  // late connections that ended without a reply
+  std::size_t late_ended_ = 0;  // late connections that ended without a reply, or without a request
   std::size_t violations_ = 0;
   std::vector<std::string> named_;
 };
@@ -284,7 +319,7 @@ Options parse(int argc, char** argv) {
   auto usage = [&] {
     std::fprintf(stderr,
                  "usage: %s --address IP:PORT --pid PID [--path PATH] [--body TEXT] [--connections N]\n"
-                 "  [--load MS] [--deadline MS] [--resets fail|count]\n",
+                 "  [--load MS] [--deadline MS] [--resets fail|count] [--clients keep-alive|connecting]\n",
                  argv[0]);
     std::exit(2);
   };
@@ -306,6 +341,8 @@ Options parse(int argc, char** argv) {
       options.deadline = milliseconds(std::atoi(value.c_str()));
     } else if (flag == "--resets") {
       options.resets_violate = value != "count";
+    } else if (flag == "--clients") {
+      options.connecting = value == "connecting";
     } else {
       usage();
     }

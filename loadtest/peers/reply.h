@@ -25,8 +25,8 @@ inline sockaddr_in parse_address(const std::string& address) {
   return to;
 }
 
-inline std::string get_request(const std::string& address, const std::string& path) {
-  return "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\n\r\n";
+inline std::string get_request(const std::string& address, const std::string& path, bool close = false) {
+  return "GET " + path + " HTTP/1.1\r\nHost: " + address + (close ? "\r\nConnection: close" : "") + "\r\n\r\n";
 }
 
 struct ReplyScan {

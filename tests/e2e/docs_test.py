@@ -14,6 +14,10 @@ import time
 import unittest
 
 SOURCE = pathlib.Path(os.environ["WEFT_SOURCE_DIR"])
+sys.path.insert(0, str(SOURCE / "loadtest"))
+
+from harness import free_port
+
 BIN = pathlib.Path(os.environ["WEFT_BUILD_DIR"]) / "bin"
 PATIENCE = 60.0  # for what is to happen soon, however slow the machine
 BLOCK = re.compile(r"(?:<!-- (\S+) \[(\w+)\] -->\n)?```cpp\n(.*?)```", re.S)
@@ -24,12 +28,6 @@ def region(path, name):
     parts = text.split(f"// [{name}]\n")
     assert len(parts) == 3, f"{path} has no region [{name}]"
     return parts[1]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def connect(port):

@@ -16,6 +16,8 @@ import (
 	"time"
 )
 
+const maxEcho = 16 << 20
+
 func main() {
 	address := flag.String("address", "127.0.0.1:8080", "where to listen")
 	procs := flag.Int("procs", 2, "GOMAXPROCS")
@@ -29,6 +31,21 @@ func main() {
 		name := strings.TrimPrefix(r.URL.Path, "/hello/")
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, *before+name+*after)
+	})
+	// Reads the whole body before it answers, as weft's handler does. The length is known, so one allocation is enough
+	// where io.ReadAll would grow its buffer in several steps.
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.ContentLength < 0 || r.ContentLength > maxEcho {
+			http.Error(w, "echo: want a POST of known length", http.StatusBadRequest)
+			return
+		}
+		body := make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Write(body)
 	})
 	listener, err := net.Listen("tcp", *address)
 	if err != nil {
