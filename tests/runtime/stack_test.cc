@@ -1,5 +1,6 @@
 #include "runtime/src/sched/stack_pool.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "runtime/src/sched/goroutine.h"
+#include "runtime/src/stack/slab.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/go.h"
@@ -48,6 +50,85 @@ TEST(StackPool, SlotsAreDistinctUsableAndReused) {
   std::set<weft::rt::G*> again;
   for (weft::rt::G* g = pool.take(all.size(), nullptr); g != nullptr; g = g->link) again.insert(g);
   EXPECT_EQ(again, std::set<weft::rt::G*>(all.begin(), all.end()));
+}
+
+bool is_resident(const void* page) {
+  unsigned char in_core = 0;
+  const auto at = reinterpret_cast<std::uintptr_t>(page) / weft::rt::page_size() * weft::rt::page_size();
+  EXPECT_EQ(::mincore(reinterpret_cast<void*>(at), weft::rt::page_size(), &in_core), 0);
+  return (in_core & 1) != 0;
+}
+
+// Gives all slots back, and lets them age until their memory has gone.
+void age_and_trim(weft::rt::StackPool& pool, weft::rt::G* all) {
+  pool.give(all);
+  EXPECT_TRUE(pool.has_idle());
+  for (int i = 0; i < 2; ++i) {
+    pool.age();
+    while (pool.trim()) {
+    }
+  }
+  EXPECT_FALSE(pool.has_idle());
+}
+
+TEST(StackPool, IdleStacksGiveTheirMemoryBack) {
+  weft::rt::StackPool pool(64 * 1024);
+  weft::rt::G* all = nullptr;
+  std::vector<weft::rt::G*> slots;
+  while (slots.size() < 3000) {
+    weft::rt::G* const g = pool.take(1, nullptr);
+    std::memset(g->stack_low, 0x5a, 60 * 1024);
+    g->link = all;
+    all = g;
+    slots.push_back(g);
+  }
+  EXPECT_TRUE(is_resident(slots.front()));
+  age_and_trim(pool, all);
+  for (const weft::rt::G* const g : slots) ASSERT_FALSE(is_resident(g));
+  // Their number is known, and they are used again, before new ones are made.
+  const std::size_t made = pool.size();
+  std::set<weft::rt::G*> again;
+  for (weft::rt::G* g = pool.take(slots.size(), nullptr); g != nullptr; g = g->link) {
+    again.insert(g);
+    ASSERT_EQ(g->pool, &pool);
+    ASSERT_EQ(pool.owner_of(g), g);
+    g->stack_low[0] = 1;
+  }
+  EXPECT_EQ(again, std::set<weft::rt::G*>(slots.begin(), slots.end()));
+  EXPECT_EQ(pool.size(), made);
+}
+
+TEST(StackPool, StacksThatAreUsedAgainKeepTheirMemory) {
+  weft::rt::StackPool pool(64 * 1024);
+  weft::rt::G* g = pool.take(1, nullptr);
+  for (int i = 0; i < 5; ++i) {
+    pool.give(g);
+    pool.age();
+    EXPECT_FALSE(pool.trim());
+    EXPECT_EQ(pool.take(1, nullptr), g);
+    EXPECT_TRUE(is_resident(g));
+  }
+}
+
+// A waker that comes late, to a slot that lives again, finds that its epoch is over.
+TEST(StackPool, EpochsGoOnWhenTheMemoryHasGone) {
+  weft::rt::StackPool pool(64 * 1024);
+  weft::rt::G* const g = pool.take(1, nullptr);
+  std::uint64_t last = 0;
+  for (int i = 0; i < 3; ++i) {
+    g->set_status(weft::rt::Status::running);
+    last = g->begin_park();
+    ASSERT_TRUE(g->try_ready(last));
+    g->set_status(weft::rt::Status::dead);
+    age_and_trim(pool, g);
+    EXPECT_EQ(g->status(), weft::rt::Status::dead);
+    EXPECT_FALSE(g->try_ready(last));
+    ASSERT_EQ(pool.take(1, nullptr), g);
+    g->set_status(weft::rt::Status::running);
+    ASSERT_GT(g->begin_park(), last);
+    EXPECT_FALSE(g->try_ready(last));
+    g->refuse_park(g->epoch());
+  }
 }
 
 // Guards are there in every build.

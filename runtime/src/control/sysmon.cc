@@ -75,7 +75,8 @@ bool Sysmon::all_idle() noexcept {
 void Sysmon::sleep_deeply() noexcept {
   const std::uint64_t rounds = scheduler_.totals().rounds;
   report_deadlock_if_any(scheduler_);
-  const Nanos limit = std::min<Nanos>(kSysmonDeepSleep, trace_.due_in(now()));
+  const Nanos t = now();
+  const Nanos limit = std::min<Nanos>({kSysmonDeepSleep, trace_.due_in(t), stacks_due_in(t)});
   sleep_.store(kDeep, std::memory_order_seq_cst);
   // What ran while a deadlock was looked for may have been the last that could run, and it did not find sysmon in deep
   // sleep. So look again.
@@ -92,6 +93,7 @@ bool Sysmon::look(Nanos t) noexcept {
   bool did_something = false;
   for (std::size_t i = 0; i < processors.size(); ++i) did_something |= look_at(*processors[i], watches_[i], t);
   follow_default_procs(t);
+  trim_stacks(t);
   trace_.print_if_due(t);
   return did_something;
 }
@@ -146,6 +148,24 @@ void Sysmon::follow_default_procs(Nanos t) noexcept {
   const int n = granted_procs();
   // What the kernel refuses now it may allow at the next look.
   if (n != scheduler_.procs()) static_cast<void>(scheduler_.set_procs(n, Scheduler::ProcsBy::grant));
+}
+
+void Sysmon::trim_stacks(Nanos t) noexcept {
+  const bool age = t >= next_aging_;
+  if (age) next_aging_ = t + kStackAge;
+  trimming_ = false;
+  for_each_stack_pool([&](StackPool& pool) {
+    if (age) pool.age();
+    trimming_ |= pool.trim();
+  });
+}
+
+// Returns when there is something to do about stacks, at the latest.
+Nanos Sysmon::stacks_due_in(Nanos t) noexcept {
+  if (trimming_) return 0;
+  bool idle = false;
+  for_each_stack_pool([&](const StackPool& pool) { idle |= pool.has_idle(); });
+  return idle ? std::max<Nanos>(next_aging_ - t, 0) : kNever;
 }
 
 }  // namespace weft::rt

@@ -4,6 +4,7 @@
 //   - ends the time slice that goroutines which wake each other share;
 //   - wakes a processor for timers that are overdue on a busy one;
 //   - follows the default number of processors when it changes;
+//   - gives the memory of stacks back that nobody uses any more;
 //   - finds deadlocks;
 //   - prints scheduler traces.
 //
@@ -69,6 +70,8 @@ class Sysmon final : public SystemMonitor {
   bool retake(Processor& processor, Machine& machine, const Watch& watch, Nanos t) noexcept;
   bool all_idle() noexcept;
   void follow_default_procs(Nanos t) noexcept;
+  void trim_stacks(Nanos t) noexcept;
+  Nanos stacks_due_in(Nanos t) noexcept;
   void sleep_deeply() noexcept;
   void nap(Nanos duration) noexcept;
 
@@ -79,6 +82,8 @@ class Sysmon final : public SystemMonitor {
   std::atomic<bool> stopping_{false};
   std::vector<Watch> watches_;
   Nanos next_procs_look_ = 0;
+  Nanos next_aging_ = 0;  // of stacks
+  bool trimming_ = false;
   SchedulerTrace trace_;
 };
 

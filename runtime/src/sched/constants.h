@@ -72,6 +72,10 @@ inline constexpr std::int64_t kTimerGap = 500'000;
 // How often the default number of processors is worked out again.
 inline constexpr std::int64_t kProcsEvery = 1'000'000'000;
 
+// Stacks that nobody used for one to two of these periods give their memory back. To do so, and to touch the stack
+// again, takes some 2 us.
+inline constexpr std::int64_t kStackAge = 2'000'000'000;
+
 // Dead goroutines that a processor keeps, and how many it trades with the pool at a time.
 inline constexpr std::size_t kFreeGoroutines = 64;
 inline constexpr std::size_t kFreeGoroutinesBatch = 32;

@@ -1,4 +1,4 @@
-// Goroutine stacks: reserved by the slab, guarded, committed as they are touched, and pooled for ever.
+// Goroutine stacks: reserved by the slab, guarded, committed as they are touched, and pooled.
 //
 // A slab is one mapping (stack/slab.h) that is cut into slots. A slot holds, from its low end:
 //   [guard page][stack ... grows down from the top][G and its closure, in the stack's top page]
@@ -7,11 +7,17 @@
 //
 // Slots are never unmapped. A G outlives its goroutine, so that a late waker may still look at its state word, and the
 // list of all goroutines is a walk over the slabs.
+//
+// Memory goes back. age() is called every few seconds, and what lay idle over two calls is emptied by trim(): the kernel
+// takes the slot's pages, and whoever looks at such a G reads zeros. So zeros must mean a dead G, which nobody can
+// ready: status dead is 0. When the slot is used again its epoch begins above all that were there before, so that a
+// Waiter of an earlier life still never matches.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "runtime/src/base/spin_mutex.h"
 
@@ -54,6 +60,12 @@ class StackPool {
   G* take(std::size_t n, G* head);
   // Gives the whole list back.
   void give(G* head) noexcept;
+  // What was given back before the last call, and not taken since, is left to trim().
+  void age() noexcept;
+  // Gives the memory of some stacks back to the kernel. Returns false when age() has left nothing more.
+  bool trim() noexcept;
+  // Returns whether later calls of age() would find something.
+  bool has_idle() const noexcept;
 
   // Calls visit(G&) for every slot that was ever in use; the caller sorts out which goroutines live. Takes no lock, so
   // that a process that is broken can still be dumped.
@@ -87,11 +99,17 @@ class StackPool {
     std::size_t slots;
     std::atomic<std::size_t> made{0};  // slots below this one hold a G
     std::atomic<Slab*> next{nullptr};
+    // Slots that trim() has emptied, a stack of their numbers. Guarded by the pool's mutex.
+    std::unique_ptr<std::uint32_t[]> bare;
+    std::size_t bare_count = 0;
   };
 
   bool last_slab_is_full_locked() const noexcept WEFT_REQUIRES(mutex_);
   G* goroutine_at(const Slab& slab, std::size_t slot) const noexcept;
   G* take_list() noexcept;
+  Slab* slab_of(const void* address) const noexcept;
+  void empty_slot(Slab& slab, G& g) noexcept;
+  G* refill_slot_locked() noexcept WEFT_REQUIRES(mutex_);
   void add_slab_locked() WEFT_REQUIRES(mutex_);
   G* make_slot_locked(Slab& slab) WEFT_REQUIRES(mutex_);
 
@@ -103,8 +121,13 @@ class StackPool {
   // Guards all below, and the changes of the list. It is held over the system calls that make a slot.
   mutable SpinMutex mutex_;
   Slab* last_ WEFT_GUARDED_BY(mutex_) = nullptr;
-  // Lists of idle Gs, linked by G::next_list: one lock and one cache line for a whole list.
-  G* free_ WEFT_GUARDED_BY(mutex_) = nullptr;
+  // Lists of idle Gs, linked by G::next_list: one lock and one cache line for a whole list. A list lies in the first
+  // until the next age(), then in the second, then in the third, from which trim() takes it.
+  G* fresh_ WEFT_GUARDED_BY(mutex_) = nullptr;
+  G* stale_ WEFT_GUARDED_BY(mutex_) = nullptr;
+  G* doomed_ WEFT_GUARDED_BY(mutex_) = nullptr;
+  std::size_t bare_slots_ WEFT_GUARDED_BY(mutex_) = 0;    // in all slabs
+  std::uint64_t bare_epoch_ WEFT_GUARDED_BY(mutex_) = 0;  // the largest of a G that was emptied
 };
 
 // Returns the pool for stacks of that size; the pool lives as long as the process.
