@@ -40,7 +40,9 @@ FLOORS = {
 
 # What a higher module may use of a lower one's private headers: path prefixes.
 SEAMS = {
-    "net": ["runtime/src/base/", "runtime/src/io/", "runtime/src/context/hook.h"],
+    "net": ["runtime/src/base/", "runtime/src/io/", "runtime/src/context/hook.h",
+            "runtime/src/sched/scheduling_point.h"],
+    "app": ["runtime/src/base/errno.h"],
 }
 
 # The room of each public header of a module with floors, by its name without "weft/" and ".h".

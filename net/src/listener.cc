@@ -13,6 +13,7 @@
 #include "net/src/socket.h"
 #include "runtime/src/base/clock.h"
 #include "runtime/src/base/errno.h"
+#include "runtime/src/sched/scheduling_point.h"
 #include "weft/time.h"
 
 namespace weft::net {
@@ -92,6 +93,7 @@ Address Acceptor::address() const { return {}; }
 std::string_view Acceptor::network() const { return {}; }
 
 Result<Listener> listen(std::string_view network, std::string_view address, ListenOptions options) {
+  rt::scheduling_point();
   const std::string what = "listen " + std::string(network);
   const Result<std::vector<Address>> candidates = resolve(network, address, Purpose::listen);
   if (!candidates) return Unexpected(candidates.error().wrap(what));

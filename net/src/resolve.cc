@@ -23,6 +23,14 @@ const Network* find_network(std::string_view name) noexcept {
   return nullptr;
 }
 
+Error unknown_network(std::string_view network) { return Error::text("unknown network " + std::string(network)); }
+
+bool suits(const Network& network, const IpAddress& ip) noexcept { return ip.is_v4() ? network.v4 : network.v6; }
+
+Unexpected no_suitable_address(std::string_view address, std::string_view network) {
+  return address_error(address, "no suitable address for " + std::string(network));
+}
+
 }  // namespace
 
 std::string_view network_name(std::string_view network) noexcept {
@@ -32,7 +40,7 @@ std::string_view network_name(std::string_view network) noexcept {
 
 Result<std::vector<Address>> resolve(std::string_view network, std::string_view address, Purpose purpose) {
   const Network* const known = find_network(network);
-  if (known == nullptr) return Unexpected(Error::text("unknown network " + std::string(network)));
+  if (known == nullptr) return Unexpected(unknown_network(network));
   const Result<HostPort> parts = split_host_port(address);
   if (!parts) return Unexpected(parts.error());
 
@@ -41,7 +49,7 @@ Result<std::vector<Address>> resolve(std::string_view network, std::string_view 
 
   std::vector<Address> addresses;
   const auto add = [&](const IpAddress& ip) {
-    if (ip.is_v4() ? known->v4 : known->v6) addresses.emplace_back(ip, port);
+    if (suits(*known, ip)) addresses.emplace_back(ip, port);
   };
   if (parts->host.empty() && purpose == Purpose::listen) {
     add(IpAddress::any_v6());
@@ -57,8 +65,17 @@ Result<std::vector<Address>> resolve(std::string_view network, std::string_view 
     }
     add(*ip);
   }
-  if (addresses.empty()) return address_error(address, "no suitable address for " + std::string(network));
+  if (addresses.empty()) return no_suitable_address(address, network);
   return addresses;
+}
+
+Error unsuitable(std::string_view network, const Address& address) {
+  const Network* const known = find_network(network);
+  if (known == nullptr) return unknown_network(network);
+  if (address.is_none()) return Error::text("missing address");
+  if (!address.is_ip()) return address_error(to_string(address), "not an IP address").value();
+  if (!suits(*known, address.ip())) return no_suitable_address(to_string(address), network).value();
+  return {};
 }
 
 }  // namespace weft::net

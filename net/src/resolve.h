@@ -16,6 +16,9 @@ enum class Purpose { listen, dial };
 // this machine itself for dialing. Other names are refused: there is no resolver. An empty port is 0.
 Result<std::vector<Address>> resolve(std::string_view network, std::string_view address, Purpose purpose);
 
+// Why `address` can't be dialed on `network`, in the words of resolve(); none when it can.
+Error unsuitable(std::string_view network, const Address& address);
+
 // Returns the name of a network that resolve() knows, as a text that lives as long as the program; empty of another.
 std::string_view network_name(std::string_view network) noexcept;
 

@@ -28,6 +28,17 @@ Address address_of(int fd, NameFn name) {
   return address.address();
 }
 
+// Does what getpeername(2) does, also when the peer has reset the connection: then getpeername() says ENOTCONN, but the
+// option SO_PEERNAME still tells. SO_PEERNAME wants to be asked for no more than the address has.
+int name_of_peer(int fd, sockaddr* address, socklen_t* length) noexcept {
+  if (::getpeername(fd, address, length) == 0) return 0;
+  for (const socklen_t size : {socklen_t{sizeof(sockaddr_in6)}, socklen_t{sizeof(sockaddr_in)}}) {
+    *length = size;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERNAME, address, length) == 0) return 0;
+  }
+  return -1;
+}
+
 class TcpStream final : public Stream {
  public:
   TcpStream(DescriptorHandle descriptor, std::string_view network, const Address& remote)
@@ -42,7 +53,7 @@ class TcpStream final : public Stream {
   void set_read_deadline(TimePoint deadline) override { set_deadline(rt::Side::read, deadline); }
   void set_write_deadline(TimePoint deadline) override { set_deadline(rt::Side::write, deadline); }
   Address local_address() const override { return ask(&Addresses::local, &::getsockname); }
-  Address remote_address() const override { return ask(&Addresses::remote, &::getpeername); }
+  Address remote_address() const override { return ask(&Addresses::remote, &name_of_peer); }
   std::string_view network() const override { return network_; }
 
   IoResult send_file(int file, std::uint64_t offset, std::size_t count) override {
@@ -76,7 +87,7 @@ class TcpStream final : public Stream {
       found = address_of(fd, name);
       return std::error_code();
     }));
-    // A late answer may be none, because the peer has gone; then another goroutine's earlier one stays.
+    // A late answer may be none, because the connection is closed; then another goroutine's earlier one stays.
     const LockGuard lock(addresses_mutex_);
     Address& known = addresses_.*which;
     if (known.is_none()) known = found;

@@ -1,70 +1,38 @@
 // Runs a program from which the kernel withholds something, by a seccomp filter.
 //
-//   deny io_uring PROGRAM [ARGUMENT...]         io_uring_setup fails with EPERM, as if a container's profile forbade it
-//   deny guard_install PROGRAM [ARGUMENT...]    madvise(MADV_GUARD_INSTALL) fails with EINVAL, as before Linux 6.13
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
+//   deny WHAT[=ERROR] PROGRAM [ARGUMENT...]
+//
+// WHAT is a system call (io_uring_setup, io_uring_enter, io_uring_register), which then fails as if a container's
+// profile forbade it, or guard_install: madvise(MADV_GUARD_INSTALL) then fails with EINVAL, as before Linux 6.13. ERROR
+// is EPERM (the default) or ENOSYS.
 #include <cerrno>
-#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
-#include <vector>
+
+#include "support/deny.h"
 
 namespace {
 
-#if defined(__x86_64__)
-constexpr unsigned kArchitecture = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr unsigned kArchitecture = AUDIT_ARCH_AARCH64;
-#else
-#error "deny knows x86-64 and aarch64"
-#endif
+using namespace weft::testing;
 
 constexpr unsigned kGuardInstall = 102;  // MADV_GUARD_INSTALL, which Debian 12's headers lack
 
-using Filter = std::vector<sock_filter>;
-
-constexpr sock_filter load(std::size_t offset) {
-  return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(offset));
-}
-constexpr sock_filter skip_unless(unsigned value, unsigned char instructions) {
-  return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, instructions);
-}
-constexpr sock_filter refuse(unsigned error) {
-  return BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error & SECCOMP_RET_DATA));
-}
-constexpr sock_filter kAllow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-
-// Refuses only calls of this architecture. Everything else passes.
-Filter io_uring_filter() {
-  return {load(offsetof(seccomp_data, arch)),
-          skip_unless(kArchitecture, 3),
-          load(offsetof(seccomp_data, nr)),
-          skip_unless(__NR_io_uring_setup, 1),
-          refuse(EPERM),
-          kAllow};
-}
-
-Filter guard_install_filter() {
-  return {load(offsetof(seccomp_data, arch)),
-          skip_unless(kArchitecture, 5),
-          load(offsetof(seccomp_data, nr)),
-          skip_unless(__NR_madvise, 3),
-          load(offsetof(seccomp_data, args[2])),  // the low half of the argument: both architectures are little-endian
-          skip_unless(kGuardInstall, 1),
-          refuse(EINVAL),
-          kAllow};
-}
-
-int usage() {
-  std::fputs("usage: deny io_uring|guard_install PROGRAM [ARGUMENT...]\n", stderr);
-  return 2;
+// Returns the filter; an empty one when there is none of that name.
+Filter filter_of(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  const std::string_view what = text.substr(0, equals);
+  unsigned error = EPERM;
+  if (equals != std::string_view::npos) {
+    const std::string_view name = text.substr(equals + 1);
+    if (name != "EPERM" && name != "ENOSYS") return {};
+    if (name == "ENOSYS") error = ENOSYS;
+  }
+  if (what == "guard_install") return refuse_call_with(__NR_madvise, 2, kGuardInstall, EINVAL);
+  if (what == "io_uring_setup") return refuse_call(__NR_io_uring_setup, error);
+  if (what == "io_uring_enter") return refuse_call(__NR_io_uring_enter, error);
+  if (what == "io_uring_register") return refuse_call(__NR_io_uring_register, error);
+  return {};
 }
 
 int fail(const char* what) {
@@ -75,19 +43,15 @@ int fail(const char* what) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) return usage();
-  Filter instructions;
-  const std::string_view what = argv[1];
-  if (what == "io_uring") {
-    instructions = io_uring_filter();
-  } else if (what == "guard_install") {
-    instructions = guard_install_filter();
-  } else {
-    return usage();
+  const Filter filter = argc < 3 ? Filter() : filter_of(argv[1]);
+  if (filter.empty()) {
+    std::fputs(
+        "usage: deny guard_install|io_uring_setup|io_uring_enter|io_uring_register[=EPERM|=ENOSYS] PROGRAM "
+        "[ARGUMENT...]\n",
+        stderr);
+    return 2;
   }
-  const sock_fprog program = {static_cast<unsigned short>(instructions.size()), instructions.data()};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail("PR_SET_NO_NEW_PRIVS");
-  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return fail("PR_SET_SECCOMP");
+  if (!install(filter)) return fail("seccomp");
   ::execvp(argv[2], argv + 2);
   return fail(argv[2]);
 }

@@ -80,6 +80,48 @@ WEFT_MATRIX_TEST(Dial, RefusedSaysSo) {
   EXPECT_EQ(conn.error(), std::errc::connection_refused);
 }
 
+WEFT_MATRIX_TEST(Dial, TakesAnAddress) {
+  using weft::net::Address;
+  const auto dial = [](std::string_view network, const Address& address) {
+    return weft::net::dial(weft::background(), network, address);
+  };
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  const Address address = listener.address();
+  const auto conn = dial("tcp4", address);
+  ASSERT_TRUE(conn.has_value()) << conn.error().message();
+  EXPECT_EQ(conn->remote_address(), address);
+  EXPECT_EQ(conn->network(), "tcp4");
+  ASSERT_FALSE(listener.close());
+
+  const auto error_of = [&](std::string_view network, const Address& at) {
+    return dial(network, at).error().message();
+  };
+  EXPECT_EQ(error_of("tcp", address), "dial tcp " + to_string(address) + ": connect: connection refused");
+  EXPECT_EQ(error_of("tcp", Address()), "dial tcp: missing address");
+  EXPECT_EQ(error_of("tcp", Address::unix_path("/run/x.sock")), "dial tcp: address /run/x.sock: not an IP address");
+  EXPECT_EQ(error_of("tcp6", address), "dial tcp6: address " + to_string(address) + ": no suitable address for tcp6");
+  EXPECT_EQ(error_of("carrier-pigeon", address), "dial carrier-pigeon: unknown network carrier-pigeon");
+
+  auto [ctx, cancel] = weft::with_cancel(weft::background());
+  cancel();
+  EXPECT_EQ(weft::net::dial(ctx, "tcp", address).error().message(),
+            "dial tcp " + to_string(address) + ": context canceled");
+}
+
+// As in Go, no timeout is zero; a negative one is over before it begins.
+WEFT_MATRIX_TEST(Dial, NegativeTimeoutIsOver) {
+  auto listener = weft::net::listen("tcp", "127.0.0.1:0").value();
+  for (const std::chrono::nanoseconds timeout :
+       {-1ns, std::chrono::nanoseconds(-1s), std::chrono::nanoseconds::min()}) {
+    const auto conn = weft::net::dial(weft::background(), "tcp", listener.address(), {.timeout = timeout});
+    ASSERT_FALSE(conn.has_value());
+    EXPECT_EQ(conn.error(), Condition::deadline_exceeded);
+    EXPECT_EQ(conn.error().message(), "dial tcp " + to_string(listener.address()) + ": i/o timeout");
+  }
+  listener.set_deadline(std::chrono::steady_clock::now() + 20ms);
+  EXPECT_FALSE(listener.accept().has_value());
+}
+
 WEFT_MATRIX_TEST(Dial, TimeoutEndsAttemptAtABlackHole) {
   const BlackHole hole;
   const auto begin = std::chrono::steady_clock::now();

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <string>
 #include <vector>
 
 #include "weft/context.h"
@@ -22,10 +21,9 @@ struct Pair {
 // Makes connections on loopback. For goroutines only.
 inline std::vector<Pair> connect_pairs(int n) {
   auto listener = net::listen("tcp", "127.0.0.1:0").value();
-  const std::string address = net::to_string(listener.address());
   std::vector<Pair> pairs(static_cast<std::size_t>(n));
   for (Pair& pair : pairs) {
-    pair.client = net::dial(background(), "tcp", address).value();  // the backlog takes it
+    pair.client = net::dial(background(), "tcp", listener.address()).value();  // the backlog takes it
     pair.server = listener.accept().value();
   }
   EXPECT_FALSE(listener.close());

@@ -101,6 +101,8 @@ struct Self {
   const bool odd = round % 2 != 0;
   static_cast<void>(odd ? ::close(-1) : ::chdir(""));
   expect("errno", weft::rt::last_errno(), odd ? EBADF : ENOENT);
+  weft::rt::set_errno(odd ? EPERM : EINTR);
+  expect("errno that was set", *address_of_errno(), odd ? EPERM : EINTR);
 
   expect_same("exception globals of the machine", exception_globals[m],
               reinterpret_cast<long>(weft::rt::thread_exception_globals()));

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "runtime/src/base/errno.h"
 #include "weft/panic.h"
 
 namespace weft::app::detail {
@@ -31,7 +32,7 @@ static_assert(std::atomic<SignalMask>::is_always_lock_free && std::atomic<int>::
 std::array<struct sigaction, kMaxSignal> old_actions;
 
 extern "C" void weft_on_signal(int signal) {
-  const int saved_errno = errno;
+  const int saved_errno = rt::last_errno();
   const SignalMask bit = signal_bit(signal);
   if ((forcing.load(std::memory_order_acquire) & bit) != 0 &&
       forcing_seen.fetch_add(1, std::memory_order_relaxed) > 0) {
@@ -41,7 +42,7 @@ extern "C" void weft_on_signal(int signal) {
   arrived.fetch_or(bit, std::memory_order_release);
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = ::write(event_fd.load(std::memory_order_acquire), &one, sizeof(one));
-  errno = saved_errno;
+  rt::set_errno(saved_errno);
 }
 
 extern "C" void weft_on_sigpipe(int) {}
@@ -68,7 +69,7 @@ std::string signal_name(int signal) {
 int signal_event_fd() {
   static const int fd = [] {
     const int made = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (made < 0) throw std::system_error(errno, std::system_category(), "signal: eventfd");
+    if (made < 0) throw std::system_error(rt::last_system_error(), "signal: eventfd");
     event_fd.store(made, std::memory_order_release);
     return made;
   }();
@@ -77,7 +78,7 @@ int signal_event_fd() {
 
 int duplicate_signal_event_fd() {
   const int fd = ::fcntl(signal_event_fd(), F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) throw std::system_error(errno, std::system_category(), "signal: eventfd");
+  if (fd < 0) throw std::system_error(rt::last_system_error(), "signal: eventfd");
   return fd;
 }
 
@@ -95,7 +96,8 @@ void hook_signal(int signal) {
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   ::sigemptyset(&action.sa_mask);
   if (::sigaction(signal, &action, &old_actions[static_cast<std::size_t>(signal - 1)]) != 0) {
-    throw std::system_error(errno, std::system_category(), "signal: sigaction " + signal_name(signal));
+    const std::error_code ec = rt::last_system_error();
+    throw std::system_error(ec, "signal: sigaction " + signal_name(signal));
   }
 }
 

@@ -1,9 +1,22 @@
 #include "http/src/debug/process.h"
 
+#include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <string_view>
 
 namespace weft::http::debug {
+namespace {
+
+// Returns the first number in the text; 0 when there is none.
+std::size_t first_number(std::string_view text) noexcept {
+  std::size_t number = 0;
+  const char* const digits = text.data() + std::min(text.find_first_of("0123456789"), text.size());
+  std::from_chars(digits, text.data() + text.size(), number);
+  return number;
+}
+
+}  // namespace
 
 ProcessStatus process_status() {
   ProcessStatus status;
@@ -11,8 +24,8 @@ ProcessStatus process_status() {
   for (std::string line; std::getline(file, line);) {
     const std::string_view text = line;
     // "Threads:\t4", "VmRSS:\t    5104 kB"
-    if (text.starts_with("Threads:")) status.threads = std::stoul(line.substr(line.find(':') + 1));
-    if (text.starts_with("VmRSS:")) status.rss_bytes = std::stoul(line.substr(line.find(':') + 1)) * 1024;
+    if (text.starts_with("Threads:")) status.threads = first_number(text);
+    if (text.starts_with("VmRSS:")) status.rss_bytes = first_number(text) * 1024;
   }
   return status;
 }

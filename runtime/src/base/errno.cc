@@ -9,4 +9,9 @@ int last_errno() noexcept {
   return errno;
 }
 
+void set_errno(int error) noexcept {
+  asm volatile("");
+  errno = error;
+}
+
 }  // namespace weft::rt

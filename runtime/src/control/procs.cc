@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/src/base/errno.h"
+
 namespace weft::rt {
 namespace {
 
@@ -32,7 +34,7 @@ std::string read_file(const std::string& path) {
   char chunk[4096];
   for (;;) {
     const ssize_t n = ::read(fd, chunk, sizeof(chunk));
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && last_errno() == EINTR) continue;
     if (n <= 0) break;
     text.append(chunk, static_cast<std::size_t>(n));
   }
@@ -216,7 +218,7 @@ int affinity_cpus() noexcept {
     }
     auto* const set = reinterpret_cast<cpu_set_t*>(words.data());
     if (::sched_getaffinity(0, bytes, set) == 0) return std::max(1, CPU_COUNT_S(bytes, set));
-    if (errno != EINVAL) return 1;
+    if (last_errno() != EINVAL) return 1;
   }
   return 1;
 }

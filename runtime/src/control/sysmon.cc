@@ -106,6 +106,7 @@ bool Sysmon::look_at(Processor& p, Watch& watch, Nanos t) noexcept {
   if (const std::uint64_t rounds = p.rounds.get(); rounds != watch.rounds) {
     watch.rounds = rounds;
     watch.rounds_since = t;
+    watch.warned = false;
     if (t - watch.slices_since >= kTimeSlice) p.slice_over.store(true, std::memory_order_relaxed);
   }
   Machine* const machine = p.machine.load(std::memory_order_acquire);
@@ -115,12 +116,18 @@ bool Sysmon::look_at(Processor& p, Watch& watch, Nanos t) noexcept {
 }
 
 // A blocking call keeps its processor while nobody else wants it, but no longer than a time slice. A goroutine that
-// computes keeps it for a time slice.
-bool Sysmon::retake(Processor& p, Machine& machine, const Watch& watch, Nanos t) noexcept {
+// computes keeps it for a time slice, and is asked to yield before.
+bool Sysmon::retake(Processor& p, Machine& machine, Watch& watch, Nanos t) noexcept {
   const Mode mode = machine.lease().observed_mode();
   if (mode == Mode::runtime || report_under_way()) return false;
   const Nanos since = t - watch.rounds_since;
-  if (mode == Mode::user && since < kTimeSlice) return false;
+  if (mode == Mode::user && (since < kTimeSlice || !watch.warned)) {
+    if (since >= kSliceWarning) {
+      p.slice_over.store(true, std::memory_order_relaxed);
+      watch.warned = true;
+    }
+    return false;
+  }
   if (mode == Mode::blocking && since < kTimeSlice) {
     if (since < kSysmonShortest) return false;
     const bool others_wait = !p.queue.empty() || p.runnext.load(std::memory_order_relaxed) != nullptr ||

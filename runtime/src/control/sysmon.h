@@ -62,12 +62,13 @@ class Sysmon final : public SystemMonitor {
   struct Watch {
     std::uint64_t rounds = 0, slices = 0;
     Nanos rounds_since = 0, slices_since = 0;
+    bool warned = false;  // in this round the goroutine was asked to yield
   };
 
   void run() noexcept;
   bool look(Nanos t) noexcept;
   bool look_at(Processor& processor, Watch& watch, Nanos t) noexcept;
-  bool retake(Processor& processor, Machine& machine, const Watch& watch, Nanos t) noexcept;
+  bool retake(Processor& processor, Machine& machine, Watch& watch, Nanos t) noexcept;
   bool all_idle() noexcept;
   void follow_default_procs(Nanos t) noexcept;
   void trim_stacks(Nanos t) noexcept;

@@ -22,6 +22,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/futex.h"
 #include "runtime/src/crash/thread_signals.h"
@@ -106,7 +107,7 @@ static_assert(std::atomic<Level>::is_always_lock_free && std::atomic<std::int64_
 void print(std::string_view text) noexcept {
   while (!text.empty()) {
     const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && last_errno() == EINTR) continue;
     if (n <= 0) return;
     text.remove_prefix(static_cast<std::size_t>(n));
   }
@@ -238,7 +239,7 @@ extern "C" void weft_on_fault(int signal, siginfo_t* info, void* context) {
 }
 
 extern "C" void weft_on_quit(int signal) {
-  const int saved_errno = errno;
+  const int saved_errno = last_errno();
   if (state.reporter.load(std::memory_order_acquire) == 0) {
     // Somebody had taken the signal after us, and has put our handler back after the end of run().
     default_action(signal);
@@ -252,7 +253,7 @@ extern "C" void weft_on_quit(int signal) {
       end_with_failure();
     }
   }
-  errno = saved_errno;
+  set_errno(saved_errno);
 }
 
 // --- the reporter ----------------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <ctime>
 #include <mutex>
 #include <thread>
 
+#include "runtime/src/base/errno.h"
 #include "runtime/src/base/futex.h"
 
 namespace weft::rt {
@@ -46,7 +48,7 @@ constinit std::atomic<bool> handler_installed{false};
 
 extern "C" void weft_on_capture(int, siginfo_t*, void* context) {
   if (target.load(std::memory_order_acquire) != this_thread()) return;
-  const int saved_errno = errno;
+  const int saved_errno = last_errno();
   if (Request* const r = offered.exchange(nullptr, std::memory_order_acq_rel)) {
     Snapshot& to = *r->to;
     to.registers = registers_of(*static_cast<const ucontext_t*>(context));
@@ -58,7 +60,7 @@ extern "C" void weft_on_capture(int, siginfo_t*, void* context) {
     r->done.store(n == 0 ? 1 : static_cast<std::uint32_t>(n), std::memory_order_release);
     futex_wake(&r->done, 1);
   }
-  errno = saved_errno;
+  set_errno(saved_errno);
 }
 
 // What with_thread_signals() does and undoes.
@@ -153,7 +155,8 @@ bool capture_running(pid_t thread, Snapshot& to, std::chrono::milliseconds limit
   std::unique_lock lock(requesting, std::try_to_lock);
   while (!lock.owns_lock()) {
     if (std::chrono::steady_clock::now() >= end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const timespec pause{0, 1'000'000};
+    ::nanosleep(&pause, nullptr);
     static_cast<void>(lock.try_lock());
   }
   to = Snapshot();

@@ -15,6 +15,7 @@
 #include "runtime/src/io/socket_calls.h"
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/scheduler.h"
+#include "runtime/src/sched/scheduling_point.h"
 
 namespace weft::rt {
 namespace {
@@ -76,6 +77,7 @@ void Descriptor::drop_owner() noexcept {
 
 std::error_code Descriptor::close() noexcept {
   if (in_forked_child()) return {};  // its copy of the number goes with exec or exit
+  scheduling_point();
   if (!fd_mutex_.close()) return Errc::closed;
   {
     const LockGuard lock(deadline_mutex_);
@@ -156,12 +158,12 @@ void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
 
 // --- operations ------------------------------------------------------------------------------------------------------
 
-// What is around every operation: the side's lock, and a look at the flags of closing and of the deadline before the
-// first try.
+// What is around every operation: a scheduling point, the side's lock, and a look at the flags of closing and of the
+// deadline before the first try.
 class Descriptor::Turn {
  public:
   Turn(Descriptor& descriptor, Side side)
-      : descriptor_(descriptor), side_(side), locked_(descriptor.fd_mutex_.lock(side)) {
+      : descriptor_(descriptor), side_(side), locked_((scheduling_point(), descriptor.fd_mutex_.lock(side))) {
     refusal_ = locked_ ? descriptor.interrupted(side) : make_error_code(Errc::closed);
   }
   Turn(const Turn&) = delete;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "runtime/src/base/errno.h"
@@ -289,10 +290,18 @@ int EpollSet::wait(epoll_event* events, Nanos timeout) noexcept {
   return ::epoll_wait(epoll_, events, kEventsPerWait, milliseconds);
 }
 
+// A signal ends a wait early. Any other failure is for good: no event would come any more, and every further wait would
+// return at once.
+void die_unless_interrupted(int error) noexcept {
+  if (error == EINTR) return;
+  fatal((Error(system_error(error), "epoll_wait").message() + ": no I/O can be done any more").c_str());
+}
+
 void EpollSet::poll(Nanos timeout) noexcept {
   free_retired();
   std::array<epoll_event, kEventsPerWait> events;
   const int n = wait(events.data(), timeout);
+  if (n < 0) die_unless_interrupted(last_errno());
   for (int i = 0; i < n; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr != nullptr) {

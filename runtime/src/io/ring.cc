@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "runtime/src/base/errno.h"
@@ -38,6 +39,12 @@ constexpr std::size_t kMappingBytes = kBufferRingBytes + kHeldBytes + kMostBuffe
 constexpr Nanos kDrainLimit = 1'000'000'000;
 constexpr Nanos kSubmitLimit = 1'000'000'000;
 
+[[noreturn]] void die_without_ring(int error) noexcept {
+  const std::string text = Error(system_error(error), "io_uring_enter").message() +
+                           ": no I/O can be done any more; where a sandbox forbids io_uring, set WEFT_POLLER=epoll";
+  fatal(text.c_str());
+}
+
 }  // namespace
 
 const std::shared_ptr<Ring>& ring_of(const Processor& processor) noexcept {
@@ -46,8 +53,8 @@ const std::shared_ptr<Ring>& ring_of(const Processor& processor) noexcept {
 
 // --- set-up ----------------------------------------------------------------------------------------------------------
 
-Result<std::shared_ptr<Ring>> Ring::make(Tier tier) {
-  auto ring = std::make_shared<Ring>();
+Result<std::shared_ptr<Ring>> Ring::make(Tier tier, Purpose purpose) {
+  auto ring = std::make_shared<Ring>(purpose);
   io_uring_params params{};
   params.flags = IORING_SETUP_CQSIZE;
   if (tier == Tier::full) params.flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
@@ -100,11 +107,22 @@ Ring::~Ring() {
 
 // --- submission ------------------------------------------------------------------------------------------------------
 
+// Looks at what a call of io_uring_enter(2) returned, and returns whether the call took place. Where it did not, but
+// the reason passes, the entries are still in the submission queue.
+bool Ring::entered(int result) noexcept {
+  if (result >= 0 || result == -ETIME) return true;  // the time of a wait was over
+  // Out of memory for a moment, the completion queue is full, or a signal came.
+  if (result == -EAGAIN || result == -EBUSY || result == -EINTR) return false;
+  if (purpose_ == Purpose::service) die_without_ring(-result);
+  if (!failure_) failure_ = Error(system_error(-result), "io_uring_enter");
+  return false;
+}
+
 io_uring_sqe* Ring::next_sqe() noexcept {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   // When the queue is full, it goes to the kernel, which may be short of memory for a moment.
   for (const Nanos end = now() + kSubmitLimit; sqe == nullptr; sqe = io_uring_get_sqe(&ring_)) {
-    if (io_uring_submit(&ring_) < 0) {
+    if (!entered(io_uring_submit(&ring_))) {
       WEFT_CHECK(now() < end, "io_uring takes no submissions");
       relax_thread();
     }
@@ -184,14 +202,15 @@ void Ring::poll(Nanos timeout) noexcept {
   const bool kernel_has_more = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
   if (timeout == 0 || io_uring_cq_ready(&ring_) > 0) {
     if (kernel_has_more) {
-      io_uring_submit_and_get_events(&ring_);
+      static_cast<void>(entered(io_uring_submit_and_get_events(&ring_)));
     } else if (io_uring_sq_ready(&ring_) > 0) {
       submit();
     }
   } else {
     io_uring_cqe* cqe = nullptr;
     __kernel_timespec limit{timeout / 1'000'000'000, timeout % 1'000'000'000};
-    io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, timeout == kNever ? nullptr : &limit, nullptr);
+    static_cast<void>(
+        entered(io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, timeout == kNever ? nullptr : &limit, nullptr)));
   }
   reap();
 }
@@ -233,10 +252,10 @@ void Ring::drain() noexcept {
   start(cancel_all, [](io_uring_sqe* sqe) {
     io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
   });
-  while (left() > 0 && !(cancel_all.refused && left() <= left_behind) && now() < end) {
+  while (left() > 0 && !(cancel_all.refused && left() <= left_behind) && !failure_ && now() < end) {
     io_uring_cqe* cqe = nullptr;
     __kernel_timespec limit{0, 10'000'000};
-    io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &limit, nullptr);
+    static_cast<void>(entered(io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &limit, nullptr)));
     reap();
   }
 }

@@ -18,6 +18,11 @@
 // can reap the completions while this one computes or sleeps. So the ring uses neither SINGLE_ISSUER nor DEFER_TASKRUN,
 // whose completions only their own thread can reap. While the thread is in an uninterruptible sleep nothing is posted,
 // so a thread that sleeps in the ring watches for wake-ups by a request of its own.
+//
+// When the kernel takes nothing. io_uring_enter(2) may fail for a moment: entries then stay in the submission queue,
+// and the next call takes them along. Every other failure is for good, as where a sandbox forbids the call: no request
+// would be answered any more. It ends the process, except on a ring that is on trial, which keeps it for its trial to
+// find.
 #pragma once
 
 #include <liburing.h>
@@ -59,9 +64,10 @@ class Ring {
  public:
   // The full tier has buffers for multishot receives.
   enum class Tier { plain, full };
+  enum class Purpose { service, trial };
 
-  static Result<std::shared_ptr<Ring>> make(Tier tier);
-  Ring() = default;
+  static Result<std::shared_ptr<Ring>> make(Tier tier, Purpose purpose);
+  explicit Ring(Purpose purpose) noexcept : purpose_(purpose) {}
   ~Ring();
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
@@ -76,13 +82,17 @@ class Ring {
     io_uring_sqe_set_data(sqe, &request);
     ++in_flight_;
   }
-  void submit() noexcept { io_uring_submit(&ring_); }
+  void submit() noexcept { static_cast<void>(entered(io_uring_submit(&ring_))); }
   void poll(Nanos timeout) noexcept;
   // Delivers what lies in the completion queue.
   void reap() noexcept;
   // Cancels every request and reaps until none is left, for a bounded time. It is called when the machines have
   // stopped.
   void drain() noexcept;
+  // Why a ring on trial is of no use, or none: what io_uring_enter(2) failed with for good.
+  const Error& failure() const noexcept { return failure_; }
+  // True from interrupt() until a completion has told this ring of it.
+  bool interrupt_pending() const noexcept { return wake_event_.raised(); }
 
   // Takes back a cancel() of the request that is still in the mailbox, for the request's memory may go now. The
   // request's last completion calls it under the lock that cancel() names, where it also sees to it that nobody calls
@@ -114,6 +124,7 @@ class Ring {
   void give_buffers_back() noexcept;
   bool review_buffers() noexcept;
   void forget_contents(std::uint32_t id) noexcept;
+  bool entered(int result) noexcept;
   bool belongs_to(const Pin& pin) const noexcept;
   io_uring_sqe* next_sqe() noexcept;
   void prepare_cancel(const Request* request) noexcept;
@@ -122,6 +133,8 @@ class Ring {
   void watch_wakeups();
   static void on_wakeup(Request& self, Ring& ring, const io_uring_cqe& cqe) noexcept;
 
+  const Purpose purpose_;
+  Error failure_;
   struct io_uring ring_ {};
   bool ready_ = false;
   std::size_t in_flight_ = 0;

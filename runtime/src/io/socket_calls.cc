@@ -8,6 +8,8 @@
 #include <csignal>
 #include <ctime>
 
+#include "runtime/src/base/errno.h"
+
 namespace weft::rt {
 namespace {
 
@@ -21,7 +23,7 @@ bool sigpipe_ends_process() noexcept {
 }
 
 // While this lives, a write of this thread to a broken pipe raises no SIGPIPE that anybody gets. The function that has
-// one is not inlined and does not park, so errno is one thread's throughout.
+// one does not park.
 class NoSigpipeHere {
  public:
   NoSigpipeHere() noexcept {
@@ -34,15 +36,15 @@ class NoSigpipeHere {
   NoSigpipeHere(const NoSigpipeHere&) = delete;
   NoSigpipeHere& operator=(const NoSigpipeHere&) = delete;
   ~NoSigpipeHere() {
-    const int saved_errno = errno;
+    const int saved_errno = last_errno();
     // A second pending SIGPIPE is none: one that was pending before stays for whom it is meant.
     if (may_have_raised_ && !pending_before_) {
       const timespec at_once{};
-      while (::sigtimedwait(&sigpipe_, nullptr, &at_once) < 0 && errno == EINTR) {
+      while (::sigtimedwait(&sigpipe_, nullptr, &at_once) < 0 && last_errno() == EINTR) {
       }
     }
     ::pthread_sigmask(SIG_SETMASK, &old_mask_, nullptr);
-    errno = saved_errno;
+    set_errno(saved_errno);
   }
   void set_may_have_raised() noexcept { may_have_raised_ = true; }
 
@@ -55,7 +57,7 @@ class NoSigpipeHere {
 
 }  // namespace
 
-[[gnu::noinline]] ssize_t socket_send_file(int fd, int file, off_t offset, std::size_t count) noexcept {
+ssize_t socket_send_file(int fd, int file, off_t offset, std::size_t count) noexcept {
   count = std::min(count, kMostPerCall);
   // sendfile(2) knows no MSG_NOSIGNAL. A program that ignores or handles SIGPIPE (weft::app does) needs no more.
   if (!sigpipe_ends_process()) return ::sendfile(fd, file, &offset, count);

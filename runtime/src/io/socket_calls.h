@@ -24,8 +24,7 @@ inline ssize_t socket_send_message(int fd, const msghdr& message, int flags) noe
 }
 
 // sendfile(2) from `offset` of `file`, which leaves the file's own position as it is and raises no SIGPIPE. One call
-// sends at most 1 MiB, however large `count` is. Returns -1 with errno. It is not inlined, because it uses errno more
-// than once and its callers park (base/errno.h).
-[[gnu::noinline]] ssize_t socket_send_file(int fd, int file, off_t offset, std::size_t count) noexcept;
+// sends at most 1 MiB, however large `count` is. Returns -1 with errno.
+ssize_t socket_send_file(int fd, int file, off_t offset, std::size_t count) noexcept;
 
 }  // namespace weft::rt

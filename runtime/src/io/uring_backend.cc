@@ -31,6 +31,20 @@ class FdGuard {
   int fd_;
 };
 
+// Polls until done() is true, for at most a second, and returns whether it is. A poll that returns says nothing: where
+// the kernel refuses to enter the ring, every poll returns at once.
+template <typename Done>
+bool poll_until(Ring& ring, Done done) noexcept {
+  const Nanos end = now() + 1'000'000'000;
+  while (!done() && !ring.failure() && now() < end) ring.poll(10'000'000);
+  return done();
+}
+
+// Why a trial has failed: the ring can't be used at all, or this.
+Error refusal(const Ring& ring, int error, const char* what) {
+  return ring.failure() ? ring.failure() : Error(system_error(error), what);
+}
+
 // A request that notes its completions, for a trial.
 struct Trial : Request {
   Trial() noexcept : Request(&Trial::done) {}
@@ -44,11 +58,9 @@ struct Trial : Request {
       ring.recycle(static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT));
     }
   }
-  // Polls until `n` completions have come, for at most a second. Returns false when they have not.
+  // Polls until `n` completions have come. Returns false when they don't come.
   bool await(Ring& ring, int n) noexcept {
-    const Nanos end = now() + 1'000'000'000;
-    while (completions < n && now() < end) ring.poll(10'000'000);
-    return completions >= n;
+    return poll_until(ring, [&] { return completions >= n; });
   }
   // At the end of a trial's scope, ends what is in flight, before the trial itself is destroyed.
   struct Drain {
@@ -78,12 +90,12 @@ Error try_multishot_receive(Ring& ring) {
   for (int i = 1; i <= 2; ++i) {
     static_cast<void>(::write(writer.get(), "x", 1));
     if (!trial.await(ring, i) || trial.result != 1 || !trial.more || !trial.with_buffer) {
-      return Error(system_error(trial.result < 0 ? -trial.result : EOPNOTSUPP), "io_uring: multishot receive");
+      return refusal(ring, trial.result < 0 ? -trial.result : EOPNOTSUPP, "io_uring: multishot receive");
     }
   }
   ::close(writer.get());
   writer.reset(-1);
-  return trial.await(ring, 3) ? Error() : Error(system_error(EIO), "io_uring: end of multishot receive");
+  return trial.await(ring, 3) ? Error() : refusal(ring, EIO, "io_uring: end of multishot receive");
 }
 
 Error try_multishot_accept(Ring& ring) {
@@ -108,16 +120,14 @@ Error try_multishot_accept(Ring& ring) {
   const bool came = trial.await(ring, 1);
   if (came && trial.result >= 0) ::close(trial.result);
   if (came && trial.result >= 0 && trial.more) return {};
-  return Error(system_error(trial.result < 0 ? -trial.result : EOPNOTSUPP), "io_uring: multishot accept");
+  return refusal(ring, trial.result < 0 ? -trial.result : EOPNOTSUPP, "io_uring: multishot accept");
 }
 
-// The least that a plain ring must do is to return from a wait when it is interrupted.
+// The least that a plain ring must do is to tell that a file is ready. It is told so of every interrupt.
 Error try_wake_up(Ring& ring) {
   ring.interrupt();
-  const Nanos before = now();
-  ring.poll(1'000'000'000);
-  if (now() - before < 900'000'000) return {};
-  return Error(system_error(EIO), "io_uring: no completion for a poll on an eventfd");
+  if (poll_until(ring, [&] { return !ring.interrupt_pending(); })) return {};
+  return refusal(ring, EIO, "io_uring: no completion for a poll on an eventfd");
 }
 
 template <Ring::Tier kTier>
@@ -126,7 +136,7 @@ class UringBackend final : public IoBackend {
   const char* name() const noexcept override { return kTier == Ring::Tier::full ? "io_uring" : "io_uring_plain"; }
 
   Result<std::unique_ptr<Poller>> make_poller() override {
-    Result<std::shared_ptr<Ring>> ring = Ring::make(kTier);
+    Result<std::shared_ptr<Ring>> ring = Ring::make(kTier, Ring::Purpose::service);
     if (!ring) return Unexpected(ring.error());
     return std::make_unique<RingPoller>(std::move(*ring));
   }
@@ -141,7 +151,7 @@ class UringBackend final : public IoBackend {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_uring_backend() {
-  Result<std::shared_ptr<Ring>> ring = Ring::make(Ring::Tier::full);
+  Result<std::shared_ptr<Ring>> ring = Ring::make(Ring::Tier::full, Ring::Purpose::trial);
   if (!ring) return Unexpected(ring.error());
   Error error = try_multishot_receive(**ring);
   if (!error) error = try_multishot_accept(**ring);
@@ -151,7 +161,7 @@ Result<std::unique_ptr<Backend>> make_uring_backend() {
 }
 
 Result<std::unique_ptr<Backend>> make_plain_uring_backend() {
-  Result<std::shared_ptr<Ring>> ring = Ring::make(Ring::Tier::plain);
+  Result<std::shared_ptr<Ring>> ring = Ring::make(Ring::Tier::plain, Ring::Purpose::trial);
   if (!ring) return Unexpected(ring.error());
   const Error error = try_wake_up(**ring);
   (*ring)->drain();

@@ -61,6 +61,8 @@ class BasicWakeEvent {
   std::error_code open() noexcept { return event_.open(); }
   // What the poller waits for. It is readable after raise() until take().
   int fd() const noexcept { return event_.fd(); }
+  // True from raise() until the take() that answers it. Any thread.
+  bool raised() const noexcept { return raised_.load(std::memory_order_relaxed); }
 
   // Any thread.
   void raise() noexcept {

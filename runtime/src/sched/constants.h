@@ -60,6 +60,10 @@ inline constexpr std::int64_t kTimeSlice = 10'000'000;
 // each other ready waits for 10 ms there, for each of those that are queued before it.
 inline constexpr std::uint32_t kSliceTurns = 64;
 
+// A goroutine that has run for so long yields at its next scheduling point. It is as long as sysmon may sleep, so that
+// a goroutine which comes to such points is told before its slice is over.
+inline constexpr std::int64_t kSliceWarning = kSysmonLongest;
+
 // Timers that are overdue by this much on a busy processor are worth waking another processor for.
 inline constexpr std::int64_t kTimerLate = 1'000'000;
 

@@ -16,6 +16,7 @@
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/held_mutexes.h"
 #include "runtime/src/sched/scheduler.h"
+#include "runtime/src/sched/scheduling_point.h"
 #include "runtime/src/sched/system_monitor.h"
 
 namespace weft::rt {
@@ -28,6 +29,7 @@ constexpr Nanos kPollAtLeastEvery = 1'000'000;
 
 // Rounds between two looks at the clock while goroutines keep coming: what is due is at most this many turns late.
 constexpr std::uint32_t kClockTick = 8;
+static_assert((kClockTick & (kClockTick - 1)) == 0, "end_slice() sets the bits below it");
 
 // Each goroutine's memory is a page of its own, which is cold when a million goroutines take turns. So it is fetched
 // while the goroutines before it run.
@@ -276,6 +278,25 @@ void yield_global() noexcept {
     return machine->leave();
   }
   machine->yield(Machine::YieldTo::global_queue);
+}
+
+void scheduling_point() noexcept {
+  Machine* const machine = current_machine();
+  if (machine == nullptr || machine->lease().mode() != Mode::user) return;
+  const Processor* const p = machine->lease().observed_processor();
+  if (p != nullptr && !p->slice_over.load(std::memory_order_relaxed)) [[likely]] {
+    return;
+  }
+  Machine& here = Machine::enter();
+  if (p == nullptr) return here.leave();
+  here.end_slice();
+}
+
+// Other goroutines run first, also those in the global queue, and the scheduler looks at the clock, the timers and the
+// poller: after so long a round it would get to them too late.
+void Machine::end_slice() noexcept {
+  processor()->tick |= kClockTick - 1;
+  yield(YieldTo::global_queue);
 }
 
 #ifndef NDEBUG

@@ -74,6 +74,7 @@ class Machine {
   // From here on, the machine has a processor.
   enum class YieldTo { local_queue, global_queue };
   void yield(YieldTo where) noexcept;
+  void end_slice() noexcept;
   [[noreturn]] void exit_goroutine() noexcept;
   // Checks for what a goroutine must not leave its thread with; in debug builds only.
 #ifdef NDEBUG

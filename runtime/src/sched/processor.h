@@ -53,8 +53,9 @@ struct alignas(64) Processor {
   // The machine that the processor belongs with. The field is the holder's.
   Machine* home = nullptr;
 
-  // Sysmon sets this when one time slice lasts too long: goroutines that wake each other share a slice, which also ends
-  // after kSliceTurns turns, and then others have their turn.
+  // Sysmon sets this when one time slice lasts too long, because goroutines wake each other and share it, or because
+  // one goroutine does not come back (sched/scheduling_point.h). Such a slice also ends after kSliceTurns turns. Then
+  // others have their turn.
   std::atomic<bool> slice_over{false};
   // True while this is the only processor that there ever was. Nobody steals from it, so its holder spares itself the
   // locked instructions against thieves, which are a third of what a hand-over takes. The holder ends that (release) at

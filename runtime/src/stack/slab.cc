@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <new>
 
+#include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
 
 // The kernel has it since 6.13; Debian 12's headers are older.
@@ -85,7 +86,7 @@ void install_guard(char* page) {
     [[maybe_unused]] static const bool once = (keep_mappings(), true);
     return;
   }
-  if (errno != ENOMEM) throw std::bad_alloc();
+  if (last_errno() != ENOMEM) throw std::bad_alloc();
   release_mappings();
   no_more_mappings();
 }

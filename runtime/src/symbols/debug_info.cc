@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
+#include <ctime>
 #include <mutex>
-#include <thread>
 
 namespace weft::rt {
 
@@ -32,7 +32,8 @@ DebugInfo::Use::Use(std::chrono::milliseconds limit) {
   const auto end = std::chrono::steady_clock::now() + limit;
   while (!in_use.try_lock()) {
     if (std::chrono::steady_clock::now() >= end) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const timespec pause{0, 1'000'000};
+    ::nanosleep(&pause, nullptr);
   }
   enter_locked();
 }

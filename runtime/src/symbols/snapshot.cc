@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 
+#include "runtime/src/base/errno.h"
 #include "runtime/src/sched/goroutine.h"
 
 // For functions that read what another thread may be writing, and what ASan has poisoned. They do so by design, and
@@ -103,7 +105,7 @@ std::size_t read_memory(std::uint64_t address, void* to, std::size_t size) noexc
   iovec remote{reinterpret_cast<void*>(address), size};
   const long n = ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1, &remote, 1, 0);
   if (n >= 0) return static_cast<std::size_t>(n);
-  return errno == EFAULT ? 0 : read_proc_mem(address, to, size);
+  return last_errno() == EFAULT ? 0 : read_proc_mem(address, to, size);
 }
 
 bool capture_parked(const G& g, Snapshot& to) {

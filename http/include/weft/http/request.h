@@ -98,8 +98,8 @@ class Request {
   std::string_view path_value(std::string_view name) const noexcept;
 
   // The ends of the connection. Each is none for a request that did not come over one, for a connection whose stream
-  // does not tell its addresses, and when it is asked for too late: when the connection is closed, or, for the remote
-  // address, when the client has reset it (Conn::remote_address()).
+  // does not tell its addresses, and when it is asked for only after the connection was closed
+  // (Conn::remote_address()).
   net::Address remote_address() const;
   net::Address local_address() const;
 

@@ -103,9 +103,8 @@ class Conn {
   void set_write_deadline(TimePoint deadline) const { stream_->set_write_deadline(deadline); }
 
   // An address of a TCP connection is asked from the kernel when somebody wants it for the first time, and kept. It is
-  // none when that comes too late: when the connection is closed, or, for the remote address, when the peer has reset
-  // it. dial() knows the remote address beforehand, and so does accept() on the epoll poller. A program that must know
-  // the peer of every connection asks right after accept().
+  // none when the connection is closed before that. A peer that has reset the connection, even before it was accepted,
+  // is still known. dial() knows the remote address beforehand, and so does accept() on the epoll poller.
   Address local_address() const { return stream_->local_address(); }
   Address remote_address() const { return stream_->remote_address(); }
 
