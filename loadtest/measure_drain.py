@@ -13,7 +13,7 @@ def measure(run, server, _number):
     command = [run.client, "--address", f"127.0.0.1:{server.port}", "--pid", str(server.process.pid), "--path",
                run.scenario.exchange.path, "--body", run.hello.decode(), "--connections", str(run.connections),
                "--load", str(round(run.seconds * 1000)), "--deadline", str(round(run.args.deadline * 1000)),
-               "--resets", run.args.resets, "--clients", "connecting" if run.scenario.connecting else "keep-alive"]
+               "--lost", run.args.lost, "--clients", "connecting" if run.scenario.connecting else "keep-alive"]
     limit = run.seconds + run.args.deadline + 20
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit,

@@ -4,9 +4,9 @@
 //   before the signal   Every reply is whole and 200; nothing is closed or refused.
 //   after the signal    A reply that began is whole and 200; otherwise it is a violation ("torn").
 //                       The server may end a connection between replies, with a clean end (FIN). If a request is then
-//                       under way and has got not one byte of its reply, it counts as "unanswered".
-//                       A reset (RST) there is a violation, unless --resets is "count": the server closed its socket
-//                       while the request lay unread in it.
+//                       under way and has got not one byte of its reply, it counts as "unanswered", or as a reset (RST)
+//                       when the server closed its socket while the request lay unread in it. Both are violations,
+//                       unless --lost is "count".
 //                       A connection opened after the signal may be refused, ended or reset before its reply begins.
 //
 // When the clients make a connection for each request (--clients connecting), they go on until the process is gone.
@@ -55,7 +55,7 @@ struct Options {
   int connections = 64;
   milliseconds load{1000};
   milliseconds deadline{10000};
-  bool resets_violate = true;
+  bool losses_violate = true;
   bool connecting = false;
 };
 
@@ -257,13 +257,13 @@ class Drain {
       ++(!c.connected ? refused_ : c.sent ? unanswered_ : late_ended_);
     } else if (c.late) {
       ++(c.connected ? late_ended_ : refused_);
-    } else if (error == 0) {
-      ++(c.asked ? unanswered_ : clean_);
-    } else if (c.asked && !options_.resets_violate) {
-      ++resets_;
+    } else if (error == 0 && !c.asked) {
+      ++clean_;
+    } else if (c.asked && !options_.losses_violate) {
+      ++(error == 0 ? unanswered_ : resets_);
     } else {
-      ++resets_;
-      violation(std::string("reset: ") + (c.asked ? "a request without an answer: " : "between requests: ") + how);
+      ++(error == 0 ? unanswered_ : resets_);
+      violation(std::string(error == 0 ? "end: " : "reset: ") + (c.asked ? "a request without an answer: " : "between requests: ") + how);
     }
     close_connection(c);
   }
@@ -319,7 +319,7 @@ Options parse(int argc, char** argv) {
   auto usage = [&] {
     std::fprintf(stderr,
                  "usage: %s --address IP:PORT --pid PID [--path PATH] [--body TEXT] [--connections N]\n"
-                 "  [--load MS] [--deadline MS] [--resets fail|count] [--clients keep-alive|connecting]\n",
+                 "  [--load MS] [--deadline MS] [--lost fail|count] [--clients keep-alive|connecting]\n",
                  argv[0]);
     std::exit(2);
   };
@@ -339,8 +339,8 @@ Options parse(int argc, char** argv) {
       options.load = milliseconds(std::atoi(value.c_str()));
     } else if (flag == "--deadline") {
       options.deadline = milliseconds(std::atoi(value.c_str()));
-    } else if (flag == "--resets") {
-      options.resets_violate = value != "count";
+    } else if (flag == "--lost") {
+      options.losses_violate = value != "count";
     } else if (flag == "--clients") {
       options.connecting = value == "connecting";
     } else {

@@ -5,15 +5,19 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "net/src/handshakes.h"
 #include "net/src/resolve.h"
 #include "net/src/sockaddr.h"
 #include "net/src/socket.h"
 #include "runtime/src/base/clock.h"
 #include "runtime/src/base/errno.h"
+#include "runtime/src/base/spin_mutex.h"
 #include "runtime/src/sched/scheduling_point.h"
+#include "weft/go.h"
 #include "weft/time.h"
 
 namespace weft::net {
@@ -61,6 +65,18 @@ Result<int> open_listener_patiently(const Address& address, bool dual_stack, con
   }
 }
 
+// What drain() goes by; the listener's header promises the numbers.
+constexpr std::chrono::milliseconds kDrainStep{10};
+constexpr std::chrono::milliseconds kHandshakeGrace{1500};
+constexpr std::chrono::milliseconds kBlindGrace{250};
+
+// A deadline that has always passed.
+constexpr rt::Nanos kPast = 0;
+
+// drain() and accept(). drain() bars new handshakes, stores draining_ under mutex_, and then lets the descriptor's
+// deadline pass, which ends the accepts in flight and to come. An accept that ends by the deadline looks at draining_
+// under mutex_, and if it is set goes on by accept_rest(). While draining_ is set, nobody moves the descriptor's
+// deadline, and the caller's own is in deadline_ alone.
 class TcpAcceptor final : public Acceptor {
  public:
   TcpAcceptor(DescriptorHandle descriptor, std::string_view network, const Address& local)
@@ -68,7 +84,8 @@ class TcpAcceptor final : public Acceptor {
 
   Result<Conn> accept() override {
     SocketAddress peer;
-    const rt::AcceptResult accepted = descriptor_->accept(peer.data(), SocketAddress::capacity());
+    rt::AcceptResult accepted = descriptor_->accept(peer.data(), SocketAddress::capacity());
+    if (accepted.ec == Errc::timeout && draining()) accepted = accept_rest(peer);
     if (accepted.ec) {
       return Unexpected(Error(accepted.ec, "accept " + std::string(network_) + " " + to_string(local_)));
     }
@@ -76,19 +93,92 @@ class TcpAcceptor final : public Acceptor {
     peer.resize(accepted.peer_size);
     return make_tcp_conn(std::move(descriptor), network_, peer.address());
   }
+
   std::error_code close() override { return descriptor_->close(); }
-  void set_deadline(TimePoint deadline) override { descriptor_->set_deadline(rt::Side::read, rt::to_nanos(deadline)); }
+
+  void set_deadline(TimePoint deadline) override {
+    const LockGuard lock(mutex_);
+    deadline_ = deadline;
+    if (!draining_) descriptor_->set_deadline(rt::Side::read, rt::to_nanos(deadline));
+  }
+
+  std::error_code drain() override {
+    bool barred = false;
+    const std::error_code closed = descriptor_->with_fd([&](int fd) {
+      barred = bar_new_handshakes(fd);
+      return std::error_code();
+    });
+    if (closed) return closed;
+    const LockGuard lock(mutex_);
+    if (draining_) return {};
+    draining_ = true;
+    barred_ = barred;
+    drain_start_ = now();
+    descriptor_->set_deadline(rt::Side::read, kPast);
+    return {};
+  }
+
   Address address() const override { return local_; }
   std::string_view network() const override { return network_; }
 
  private:
+  bool draining() {
+    const LockGuard lock(mutex_);
+    return draining_;
+  }
+
+  // Returns one of those who are left, or closes the listener.
+  rt::AcceptResult accept_rest(SocketAddress& peer) {
+    bool all_have_come = false;
+    while (true) {
+      if (deadline_has_passed()) return {-1, Errc::timeout};
+      const rt::AcceptResult accepted = descriptor_->accept_now(peer.data(), SocketAddress::capacity());
+      const bool none = accepted.ec == std::errc::resource_unavailable_try_again;
+      if (!none && accepted.ec != std::errc::operation_in_progress) return accepted;
+      if (none && all_have_come) {
+        static_cast<void>(descriptor_->close());
+        return {-1, Errc::closed};
+      }
+      // Also lets the kernel finish with a segment that passed before the filter was there.
+      sleep(kDrainStep);
+      // It is asked before the next look into the queue, which therefore finds what has come until now.
+      all_have_come = !handshakes_may_end();
+    }
+  }
+
+  bool deadline_has_passed() {
+    const LockGuard lock(mutex_);
+    return deadline_ <= now();
+  }
+
+  // Whether a handshake may be under way that is worth waiting for.
+  bool handshakes_may_end() {
+    TimePoint start;
+    {
+      const LockGuard lock(mutex_);
+      if (!barred_) return false;  // others would follow for ever
+      start = drain_start_;
+    }
+    const auto waited = now() - start;
+    if (waited >= kHandshakeGrace) return false;
+    const std::optional<bool> told =
+        blocking([this] { return handshakes_under_way(local_.port(), local_.ip().is_v6()); });
+    return told.value_or(waited < kBlindGrace);
+  }
+
   const DescriptorHandle descriptor_;
   const std::string_view network_;
   const Address local_;
+  rt::SpinMutex mutex_;
+  TimePoint deadline_ WEFT_GUARDED_BY(mutex_) = kNoDeadline;
+  bool draining_ WEFT_GUARDED_BY(mutex_) = false;
+  bool barred_ WEFT_GUARDED_BY(mutex_) = false;  // new handshakes are
+  TimePoint drain_start_ WEFT_GUARDED_BY(mutex_){};
 };
 
 }  // namespace
 
+std::error_code Acceptor::drain() { return close(); }
 Address Acceptor::address() const { return {}; }
 std::string_view Acceptor::network() const { return {}; }
 

@@ -36,6 +36,7 @@ class StarvingAcceptor final : public net::Acceptor {
     return conn;
   }
   std::error_code close() override { return below_.close(); }
+  std::error_code drain() override { return below_.drain(); }
   void set_deadline(TimePoint deadline) override { below_.set_deadline(deadline); }
 
  private:

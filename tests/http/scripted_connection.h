@@ -1,6 +1,7 @@
 // ScriptedConnection: a connection of a server that isn't there, on a stream whose input is written down.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "http/src/server/protocol.h"
 #include "weft/http/server.h"
 #include "weft/net/conn.h"
+#include "weft/time.h"
 
 namespace weft::http::test {
 
@@ -32,7 +34,7 @@ class ScriptedConnection final : private detail::ConnectionHost {
   ScriptedStream& stream() const noexcept { return *stream_; }
   const std::vector<std::string>& log() const noexcept { return log_; }
   bool forgotten() const noexcept { return forgotten_; }
-  void begin_shutdown() noexcept { shutting_down_.store(true, std::memory_order_seq_cst); }
+  void begin_shutdown() noexcept { set_shutting_down(now(), std::chrono::seconds(1)); }
 
  private:
   ServerOptions with_log(ServerOptions options) {

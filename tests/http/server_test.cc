@@ -8,8 +8,11 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -254,28 +257,260 @@ WEFT_MATRIX_TEST(HttpServer, ShutdownGivesUpAtItsDeadline) {
   EXPECT_FALSE(running.server.shutdown(background()));
 }
 
-WEFT_MATRIX_TEST(HttpServer, ShutdownWaitsALittleForSilentConnections) {
-  constexpr auto kGrace = 500ms;  // the server's
+// A shutdown in a goroutine of its own.
+class Shutdown {
+ public:
+  explicit Shutdown(const Running& running, const Context& ctx = background()) {
+    const auto begun = make_chan<int>(1);
+    running.server.on_shutdown([begun] { begun.send(1); });
+    go([server = running.server, ctx, done = done_] { done.send(server.shutdown(ctx)); });
+    begun.recv();
+  }
+  Error wait() { return *done_.recv(); }
+  Clock::duration age() const { return Clock::now() - start_; }
+
+  // So long the server waits for requests.
+  static constexpr std::chrono::milliseconds kGrace{500};
+
+ private:
+  const Clock::time_point start_ = Clock::now();
+  Chan<Error> done_ = make_chan<Error>(1);
+};
+
+// Connections that are new, idle or in the middle of a head have half a second. What comes in time is served.
+WEFT_MATRIX_TEST(HttpServer, ShutdownWaitsALittleForRequests) {
   Running running({.handler = echo_path, .read_header_timeout = 1h});
-  Client silent(running.address);
-  Client late(running.address);
-  while (running.server.stats().open < 2) sleep(1ms);
-  const auto begun = make_chan<int>(1);
-  running.server.on_shutdown([begun] { begun.send(1); });
-  const auto done = make_chan<Error>(1);
-  const auto start = Clock::now();
-  go([server = running.server, done] { done.send(server.shutdown(background())); });
-  begun.recv();
+  Client fresh(running.address);
+  Client idle(running.address);
+  Client half(running.address);
+  Client second_half(running.address);
+  EXPECT_EQ(body_of(idle.ask("/1")), "/1");
+  EXPECT_EQ(body_of(second_half.ask("/1")), "/1");
+  half.send("GET /late HT");
+  second_half.send("GET /late HT");
+  while (running.server.stats().open < 4 || running.server.stats().idle > 1) sleep(1ms);
+  Shutdown shutdown(running);
   sleep(20ms);
-  static_cast<void>(late.conn.write("GET /late HTTP/1.1\r\nHost: h\r\n\r\n"));
-  const std::string response = late.response();
-  if (!response.empty() || Clock::now() - start < kGrace) {  // a machine may be too slow to use the grace
+  fresh.send("GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
+  idle.send("GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
+  half.send("TP/1.1\r\nHost: h\r\n\r\n");
+  second_half.send("TP/1.1\r\nHost: h\r\n\r\n");
+  for (Client* const client : {&fresh, &idle, &half, &second_half}) {
+    const std::string response = client->response();
+    if (response.empty() && shutdown.age() >= Shutdown::kGrace) continue;  // a machine may be too slow to use the grace
     EXPECT_EQ(body_of(response), "/late");
     EXPECT_TRUE(says_close(response));
+    EXPECT_TRUE(client->ends());
   }
+  EXPECT_FALSE(shutdown.wait());
+}
+
+WEFT_MATRIX_TEST(HttpServer, ShutdownEndsWhoSendsNoRequest) {
+  Running running({.handler = echo_path, .read_header_timeout = 1h, .idle_timeout = 1h});
+  Client silent(running.address);
+  Client half(running.address);
+  Client second_half(running.address);
+  Client dripping(running.address);
+  Client idle(running.address);
+  EXPECT_EQ(body_of(idle.ask("/1")), "/1");
+  EXPECT_EQ(body_of(second_half.ask("/1")), "/1");
+  for (Client* const client : {&half, &second_half, &dripping}) client->send("GET / HTTP/1.1\r\nHost: h\r\n");
+  while (running.server.stats().open < 5) sleep(1ms);
+  Shutdown shutdown(running);
+  WaitGroup group;
+  group.go([&] {
+    while (!dripping.ends(20ms)) static_cast<void>(dripping.conn.write("X: 1\r\n"));
+  });
+  for (Client* const client : {&silent, &half, &second_half, &idle}) {
+    EXPECT_TRUE(client->ends());
+    EXPECT_GE(shutdown.age(), Shutdown::kGrace);
+    static_cast<void>(client->conn.close());
+  }
+  group.wait();
+  EXPECT_LE(shutdown.age(), kPatience);
+  EXPECT_FALSE(shutdown.wait());
+}
+
+// The grace is half of the context's time when that is short, and the connections end, too, when it is up.
+WEFT_MATRIX_TEST(HttpServer, ShutdownWithLittleTimeEndsWhoSendsNoRequest) {
+  for (const auto time : {-1ms, 1ms, 4000ms}) {
+    Running running({.handler = echo_path, .read_header_timeout = 1h, .idle_timeout = 1h});
+    Client idle(running.address);
+    Client half(running.address);
+    EXPECT_EQ(body_of(idle.ask("/1")), "/1");
+    half.send("GET / HTTP/1.1\r\n");
+    while (running.server.stats().open < 2 || running.server.stats().idle > 1) sleep(1ms);
+    const auto [ctx, cancel] = with_timeout(background(), time);
+    const Error error = running.server.shutdown(ctx);
+    cancel();
+    EXPECT_TRUE(!error || error == Condition::deadline_exceeded);
+    EXPECT_TRUE(idle.ends());
+    EXPECT_TRUE(half.ends());
+    static_cast<void>(idle.conn.close());
+    EXPECT_EQ(running.wait().code(), Errc::server_closed);
+    EXPECT_FALSE(running.server.shutdown(background()));
+  }
+}
+
+// A body may take longer than the grace, also when it had not begun before.
+WEFT_MATRIX_TEST(HttpServer, ShutdownWaitsForBodies) {
+  Running running({.handler = [](ResponseWriter& w, Request& r) { static_cast<void>(w.write(*r.read_body(100))); }});
+  Client early(running.address);
+  Client late(running.address);
+  early.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc");
+  late.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Le");
+  while (running.server.stats().requests < 1 || running.server.stats().open < 2) sleep(1ms);
+  Shutdown shutdown(running);
+  late.send("ngth: 6\r\n\r\nabc");
+  sleep(Shutdown::kGrace + 100ms);
+  for (Client* const client : {&early, &late}) {
+    client->send("def");
+    const std::string response = client->response();
+    EXPECT_EQ(body_of(response), "abcdef");
+    EXPECT_TRUE(says_close(response));
+  }
+  EXPECT_FALSE(shutdown.wait());
+}
+
+// The requests of a pipeline that are here are all answered, and the last response announces the end.
+WEFT_MATRIX_TEST(HttpServer, ShutdownAnswersThePipeline) {
+  const auto entered = make_chan<int>(1);
+  const auto release = make_chan<int>();
+  Running running({.handler = [=](ResponseWriter& w, Request& r) {
+    if (r.path() == "/1") {
+      entered.send(1);
+      release.recv();
+    }
+    echo_path(w, r);
+  }});
+  Client client(running.address);
+  std::string burst;
+  for (const std::string path : {"/1", "/2", "/3"}) burst += "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n";
+  client.send(burst);
+  entered.recv();
+  Shutdown shutdown(running);
+  release.close();
+  for (const std::string path : {"/1", "/2", "/3"}) {
+    const std::string response = client.response();
+    EXPECT_EQ(body_of(response), path);
+    EXPECT_TRUE(says_close(response) == (path == "/3") || shutdown.age() >= Shutdown::kGrace) << response;
+  }
+  EXPECT_TRUE(client.ends());
+  EXPECT_FALSE(shutdown.wait());
+}
+
+// A response whose head was written before the shutdown can't announce the end. So the next request is served, too.
+WEFT_MATRIX_TEST(HttpServer, ShutdownServesWhoCouldNotKnow) {
+  const auto entered = make_chan<int>(1);
+  const auto release = make_chan<int>();
+  Running running({.handler = [=](ResponseWriter& w, Request& r) {
+    if (r.path() == "/1") {
+      w.header().set("Content-Length", "2");
+      EXPECT_FALSE(w.flush());
+      entered.send(1);
+      release.recv();
+    }
+    echo_path(w, r);
+  }});
+  Client client(running.address);
+  client.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
+  entered.recv();
+  Shutdown shutdown(running);
+  sleep(Shutdown::kGrace + 100ms);  // the grace begins when the response ends
+  release.close();
+  const std::string first = client.response();
+  EXPECT_EQ(body_of(first), "/1");
+  EXPECT_FALSE(says_close(first));
+  const auto asked = Clock::now();
+  static_cast<void>(client.conn.write("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n"));
+  const std::string second = client.response();
+  EXPECT_TRUE((body_of(second) == "/2" && says_close(second)) || Clock::now() - asked >= Shutdown::kGrace) << second;
+  EXPECT_FALSE(shutdown.wait());
+}
+
+// Who has connected is served, though nobody has accepted him when the shutdown begins.
+WEFT_MATRIX_TEST(HttpServer, ShutdownBeforeServeServesTheBacklog) {
+  auto listener = net::listen("tcp", "127.0.0.1:0");
+  ASSERT_TRUE(listener.has_value());
+  Client client(net::to_string(listener->address()));
+  client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  const Server server({.handler = echo_path});
+  EXPECT_FALSE(server.shutdown(background()));
+  EXPECT_EQ(server.serve(*listener).code(), Errc::server_closed);
+  const std::string response = client.response();
+  EXPECT_EQ(body_of(response), "/x");
+  EXPECT_TRUE(says_close(response));
+  EXPECT_EQ(listener->close(), make_error_code(weft::Errc::closed));
+}
+
+// Several shutdowns at the same time are one.
+WEFT_MATRIX_TEST(HttpServer, ShutdownsMeet) {
+  const auto entered = make_chan<int>(1);
+  const auto release = make_chan<int>();
+  Running running({.handler = [=](ResponseWriter& w, Request& r) {
+    entered.send(1);
+    release.recv();
+    echo_path(w, r);
+  }});
+  Client busy(running.address);
+  busy.send("GET /busy HTTP/1.1\r\nHost: h\r\n\r\n");
+  entered.recv();
+  Shutdown one(running);
+  Shutdown two(running);
+  const auto [ctx, cancel] = with_timeout(background(), 10ms);
+  EXPECT_TRUE(running.server.shutdown(ctx) == Condition::deadline_exceeded);
+  release.close();
+  EXPECT_EQ(body_of(busy.rest()), "/busy");
+  EXPECT_FALSE(one.wait());
+  EXPECT_FALSE(two.wait());
+}
+
+// A stream and an acceptor that offer no more than they must.
+class PlainStream final : public net::Stream {
+ public:
+  explicit PlainStream(net::Conn below) : below_(std::move(below)) {}
+  IoResult read(std::span<char> buffer) override { return below_.read(buffer); }
+  IoResult writev(std::span<const std::string_view> parts) override { return below_.writev(parts); }
+  std::error_code close() override { return below_.close(); }
+  void set_read_deadline(TimePoint deadline) override { below_.set_read_deadline(deadline); }
+  void set_write_deadline(TimePoint deadline) override { below_.set_write_deadline(deadline); }
+
+ private:
+  const net::Conn below_;
+};
+
+class PlainAcceptor final : public net::Acceptor {
+ public:
+  explicit PlainAcceptor(net::Listener below) : below_(std::move(below)) {}
+  Result<net::Conn> accept() override {
+    Result<net::Conn> conn = below_.accept();
+    if (!conn) return conn;
+    return net::Conn(std::make_shared<PlainStream>(*conn));
+  }
+  std::error_code close() override { return below_.close(); }
+  void set_deadline(TimePoint deadline) override { below_.set_deadline(deadline); }
+
+ private:
+  const net::Listener below_;
+};
+
+// A stream that can't wait without a buffer is ended like the others.
+WEFT_MATRIX_TEST(HttpServer, ShutdownEndsPlainStreams) {
+  auto listener = net::listen("tcp", "127.0.0.1:0");
+  ASSERT_TRUE(listener.has_value());
+  const Server server({.handler = echo_path, .read_header_timeout = 1h, .idle_timeout = 1h});
+  const auto result = make_chan<Error>(1);
+  go([server, listener = net::Listener(std::make_shared<PlainAcceptor>(*listener)), result] {
+    result.send(server.serve(listener));
+  });
+  Client silent(net::to_string(listener->address()));
+  Client idle(net::to_string(listener->address()));
+  EXPECT_EQ(body_of(idle.ask("/1")), "/1");
+  while (server.stats().open < 2) sleep(1ms);
+  EXPECT_FALSE(server.shutdown(with_timeout(background(), kPatience).first));
   EXPECT_TRUE(silent.ends());
-  EXPECT_GE(Clock::now() - start, kGrace);
-  EXPECT_FALSE(*done.recv());
+  EXPECT_TRUE(idle.ends());
+  EXPECT_EQ(result.recv()->code(), Errc::server_closed);
 }
 
 WEFT_MATRIX_TEST(HttpServer, CloseDropsEverything) {
@@ -491,6 +726,30 @@ WEFT_MATRIX_TEST(HttpServer, ReportsWhatEndsAListener) {
   EXPECT_TRUE(taken.listen_and_serve());
 }
 
+// The process has no descriptor left until give_back(), or the end of the scope.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &old_), 0);
+    rlimit low = old_;
+    low.rlim_cur = 256;
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+    for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0; fd = ::dup(fd)) hoard_.push_back(fd);
+  }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  ~NoDescriptors() { give_back(); }
+
+  void give_back() {
+    for (const int fd : std::exchange(hoard_, {})) ::close(fd);
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &old_), 0);
+  }
+
+ private:
+  rlimit old_{};
+  std::vector<int> hoard_;
+};
+
 // Without descriptors left, accept fails and is tried again.
 WEFT_MATRIX_TEST(HttpServer, SurvivesRunningOutOfDescriptors) {
   auto listener = net::listen("tcp", "127.0.0.1:0");
@@ -502,14 +761,7 @@ WEFT_MATRIX_TEST(HttpServer, SurvivesRunningOutOfDescriptors) {
   Client client(net::to_string(listener->address()));
   client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
 
-  rlimit old{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old), 0);
-  rlimit low = old;
-  low.rlim_cur = 256;
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
-  std::vector<int> hoard;
-  for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0; fd = ::dup(fd)) hoard.push_back(fd);
-
+  NoDescriptors hoard;
   const auto result = make_chan<Error>(1);
   go([server, listener = *listener, result] { result.send(server.serve(listener)); });
   const std::string line = *lines.recv();
@@ -517,11 +769,57 @@ WEFT_MATRIX_TEST(HttpServer, SurvivesRunningOutOfDescriptors) {
   EXPECT_TRUE(line.ends_with("too many open files; retrying in 5ms")) << line;
   EXPECT_TRUE(lines.recv()->ends_with("retrying in 10ms"));
 
-  for (const int fd : hoard) ::close(fd);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &old), 0);
+  hoard.give_back();
   EXPECT_EQ(body_of(client.response()), "/x");
   server.close();
   EXPECT_EQ(result.recv()->code(), Errc::server_closed);
+}
+
+// A shutdown while there are none: the accept loop does not sleep on, and who has connected is served when there are.
+WEFT_MATRIX_TEST(HttpServer, ShutdownWithoutDescriptors) {
+  auto listener = net::listen("tcp", "127.0.0.1:0");
+  ASSERT_TRUE(listener.has_value());
+  const auto lines = make_chan<std::string>(1000);
+  const Server server({.handler = echo_path, .log = [lines](LogLevel, std::string_view line) {
+                         static_cast<void>(lines.try_send(std::string(line)));
+                       }});
+  Client client(net::to_string(listener->address()));
+  client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  NoDescriptors hoard;
+  const auto result = make_chan<Error>(1);
+  go([server, listener = *listener, result] { result.send(server.serve(listener)); });
+  while (!lines.recv()->ends_with("retrying in 80ms")) {
+  }
+  const auto [end, cancel_end] = with_timeout(background(), kPatience);
+  const auto done = make_chan<Error>(1);
+  go([server, done, end = end] { done.send(server.shutdown(end)); });
+  EXPECT_TRUE(lines.recv()->ends_with("retrying in 160ms"));
+  hoard.give_back();
+  const std::string response = client.response();
+  EXPECT_EQ(body_of(response), "/x");
+  EXPECT_TRUE(says_close(response));
+  EXPECT_FALSE(*done.recv());
+  EXPECT_EQ(result.recv()->code(), Errc::server_closed);
+  cancel_end();
+}
+
+// Without descriptors to the end, the listeners are closed when the time is up.
+WEFT_MATRIX_TEST(HttpServer, ShutdownGivesUpWithoutDescriptors) {
+  auto listener = net::listen("tcp", "127.0.0.1:0");
+  ASSERT_TRUE(listener.has_value());
+  const auto lines = make_chan<std::string>(1000);
+  const Server server({.handler = echo_path, .log = [lines](LogLevel, std::string_view line) {
+                         static_cast<void>(lines.try_send(std::string(line)));
+                       }});
+  Client client(net::to_string(listener->address()));
+  const NoDescriptors hoard;
+  const auto result = make_chan<Error>(1);
+  go([server, listener = *listener, result] { result.send(server.serve(listener)); });
+  lines.recv();
+  const auto [ctx, cancel] = with_timeout(background(), 50ms);
+  EXPECT_TRUE(server.shutdown(ctx) == Condition::deadline_exceeded);
+  EXPECT_EQ(result.recv()->code(), Errc::server_closed);
+  EXPECT_TRUE(client.ends());
 }
 
 WEFT_MATRIX_TEST(HttpServer, RoutesByMux) {

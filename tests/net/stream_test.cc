@@ -163,6 +163,7 @@ class UpperAcceptor final : public weft::net::Acceptor {
     return Conn(std::make_shared<Upper>(conn->stream()));
   }
   std::error_code close() override { return below_->close(); }
+  std::error_code drain() override { return below_->drain(); }
   void set_deadline(TimePoint deadline) override { below_->set_deadline(deadline); }
   weft::net::Address address() const override { return below_->address(); }
 
@@ -199,15 +200,23 @@ WEFT_MATRIX_TEST(Stream, IsWrappedAndAsked) {
 class MemoryAcceptor final : public weft::net::Acceptor {
  public:
   weft::Result<Conn> accept() override { return Conn(std::make_shared<Memory>()); }
-  std::error_code close() override { return {}; }
+  std::error_code close() override {
+    closed = true;
+    return {};
+  }
   void set_deadline(TimePoint) override {}
+
+  bool closed = false;
 };
 
 TEST(Acceptor, HasDefaults) {
-  weft::net::Listener listener(std::make_shared<MemoryAcceptor>());
+  const auto acceptor = std::make_shared<MemoryAcceptor>();
+  weft::net::Listener listener(acceptor);
   EXPECT_TRUE(listener.address().is_none());
   EXPECT_EQ(listener.network(), "");
   EXPECT_TRUE(listener.accept().has_value());
+  EXPECT_FALSE(listener.drain());
+  EXPECT_TRUE(acceptor->closed);
 }
 
 WEFT_MATRIX_TEST(Stream, NetworkIsTheOneThatWasAskedFor) {

@@ -26,9 +26,6 @@ using std::chrono::nanoseconds;
 // yet.
 constexpr std::chrono::milliseconds kLinger{500};
 
-// A deadline that has always passed.
-constexpr TimePoint kPast{};
-
 // Timeouts from here on may be up to a second early.
 constexpr std::chrono::seconds kLongTimeout{30};
 
@@ -82,31 +79,30 @@ void Connection::serve() {
   if (!hijacked_) close();
 }
 
-// The goroutine waits for its client, or is about to.
-void Connection::wake() { conn_.set_read_deadline(kPast); }
-
 void Connection::serve_bursts() {
   arm_head_deadline();
-  if (await_request(ConnectionState::fresh)) {
-    do {
-      if (serve_burst() == Next::close) return;
-      arm_idle_deadline();
-    } while (become_idle() && await_request(ConnectionState::idle));
+  mind_shutdown(head_start_);
+  ConnectionState wait = ConnectionState::fresh;
+  // Parks without a buffer until the client sends something.
+  while (!conn_.wait_readable()) {
+    if (serve_burst(wait) == Next::close) return;
+    arm_idle_deadline();
+    wait = ConnectionState::idle;
+    begin_wait(wait);
+    mind_shutdown({});
   }
   // The connection ended between two requests, by a timeout or a shutdown. A request that is on its way finds the end
   // of the stream, not a reset.
   linger();
 }
 
-// Parks without a buffer until the client sends something. False when the connection is to be closed instead. The
-// deadline was armed before this looks at the state. end_if() sets the state and then, in wake(), a deadline in the
-// past. So either the deadline in the past stands, or the state is seen here.
-bool Connection::await_request(ConnectionState from) {
-  return state() == from && !conn_.wait_readable() && become_active(from);
+// Called when the wait's state and deadline are set. `since`: when the wait began; TimePoint(): now.
+void Connection::mind_shutdown(TimePoint since) {
+  if (host().shutting_down()) set_read_deadline(host().wait_limit(since != TimePoint() ? since : now()));
 }
 
 // Serves what the client sends until it pauses between two requests.
-Connection::Next Connection::serve_burst() {
+Connection::Next Connection::serve_burst(ConnectionState wait) {
   WorkspacePool::Loan loan(workspaces_);
   Workspace& ws = *loan;
   workspace_ = &ws;
@@ -115,14 +111,14 @@ Connection::Next Connection::serve_burst() {
   ws.watch.attach(conn_);
   ws.response.attach(*this);
   RequestAccess::attach(ws.request, *this, host().context());
-  const Next next = serve_requests(ws);
+  const Next next = serve_requests(ws, wait);
   workspace_ = nullptr;
   loan.give_back();
   return next;
 }
 
-Connection::Next Connection::serve_requests(Workspace& ws) {
-  if (ws.in.fill(conn_).n == 0) return Next::close;
+Connection::Next Connection::serve_requests(Workspace& ws, ConnectionState wait) {
+  if (!receive(ws, wait)) return Next::close;
   while (true) {
     const std::string_view unread = ws.in.unread();
     switch (ws.parser.parse(unread)) {
@@ -137,10 +133,20 @@ Connection::Next Connection::serve_requests(Workspace& ws) {
         if (ws.out.flush()) return Next::close;
         if (only_line_ends(unread)) return Next::wait;
         arm_head_deadline();
-        if (ws.in.fill(conn_).n == 0) return Next::close;
+        begin_wait(ConnectionState::partial);
+        mind_shutdown(head_start_);
+        if (!receive(ws, ConnectionState::partial)) return Next::close;
         break;
     }
   }
+}
+
+// Reads once. False when nothing came. A stream whose wait_readable() returns at once waits here for its client, so the
+// state stays what it was until then.
+bool Connection::receive(Workspace& ws, ConnectionState wait) {
+  const std::size_t n = ws.in.fill(conn_).n;
+  become_active(wait);
+  return n > 0;
 }
 
 // Serves the request whose head was parsed. False when the connection is to be closed.
@@ -232,6 +238,14 @@ bool Connection::call_handler(Workspace& ws) {
     host().log(LogLevel::error, "http: panic serving " + peer() + ": " + current_exception_text());
     return false;
   }
+}
+
+// A server that shuts down says so in the response to the last request that is here: the requests of a pipeline came
+// before anybody could know. For one that goes on and on, that ends when waiting for requests does.
+bool Connection::last_response() const noexcept {
+  if (!host().shutting_down()) return false;
+  const bool another_is_here = workspace_->body.finished() && !only_line_ends(workspace_->in.unread());
+  return !another_is_here || now() >= host().wait_limit({});
 }
 
 // While a watch reads, the request's body has ended, and there is nothing left that a read deadline could rule.

@@ -33,7 +33,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   enum class Next : std::uint8_t { wait, close };
 
   // For the server.
-  void wake() override;
+  void limit_wait(TimePoint limit) override { conn_.set_read_deadline(limit); }
 
   // For the request.
   void on_context(const CancelFunc& cancel) override { workspace_->watch.on_context(cancel); }
@@ -42,16 +42,17 @@ class Connection final : public detail::Connection, private RequestHost, private
   std::string_view scheme() const noexcept override { return encrypted_ ? "https" : "http"; }
 
   // For the response.
-  bool shutting_down() const noexcept override { return host().shutting_down(); }
+  bool last_response() const noexcept override;
   void log(std::string_view line) const override { host().log(LogLevel::warning, line); }
   void set_handlers_read_deadline(TimePoint deadline) override;
   std::error_code set_handlers_write_deadline(TimePoint deadline) override;
   Hijacked hijack() override;
 
   void serve_bursts();
-  bool await_request(ConnectionState from);
-  Next serve_burst();
-  Next serve_requests(Workspace& ws);
+  void mind_shutdown(TimePoint since);
+  Next serve_burst(ConnectionState wait);
+  Next serve_requests(Workspace& ws, ConnectionState wait);
+  bool receive(Workspace& ws, ConnectionState wait);
   bool serve_request(Workspace& ws);
   bool end_request(Workspace& ws);
   bool answer(Workspace& ws, Expectation expectation);

@@ -289,7 +289,7 @@ void Response::commit(Last last, std::string_view sample) {
   } else if (http10_ || framing_ == Framing::until_close) {
     close_ = true;
   }
-  if (host_->shutting_down()) close_ = true;
+  if (host_->last_response()) close_ = true;
   // The server reads all of this request before the next one. A client that goes on sending for too long loses its
   // connection instead. In full duplex the rest is read after the response.
   if (!close_ && !full_duplex_ && !body_.drain()) close_ = true;

@@ -12,7 +12,8 @@ namespace weft::http::detail::http1 {
 // Thread safety: none. The goroutine that serves the connection calls it.
 class ResponseHost {
  public:
-  virtual bool shutting_down() const noexcept = 0;
+  // Whether the connection ends after this response, because the server shuts down.
+  virtual bool last_response() const noexcept = 0;
   virtual void log(std::string_view line) const = 0;
 
   // Deadlines that last until the end of the present request. The one for writes rules the present response alone: the

@@ -1,19 +1,31 @@
 #include "http/src/server/connection.h"
 
+#include "weft/go.h"
+
 namespace weft::http::detail {
 
-void Connection::end_if(ConnectionState expected) {
-  // Also the load of an exchange that fails is a half of the pair; see the opening comment of the header.
-  if (state_.compare_exchange_strong(expected, ConnectionState::closing, std::memory_order_seq_cst,
+void Connection::begin_shutdown() {
+  // A load, and the load of an exchange that fails: each is a half of the pair; see the opening comment of the header.
+  ConnectionState wait = state_.load(std::memory_order_seq_cst);
+  while (wait != ConnectionState::active) {
+    if (state_.compare_exchange_weak(wait, ConnectionState::held, std::memory_order_seq_cst,
                                      std::memory_order_seq_cst)) {
-    wake();
+      limit_wait(host_.wait_limit({}));
+      state_.store(wait, std::memory_order_release);
+      return;
+    }
   }
 }
 
-bool Connection::become_idle() noexcept {
-  // The other half is Server::Impl::begin_shutdown(); see the opening comment of the header.
-  state_.store(ConnectionState::idle, std::memory_order_seq_cst);
-  return !host_.shutting_down();
+// Shutdown holds the connection for some instructions. What the goroutine does next may set the deadline, and must come
+// after shutdown has set its own.
+void Connection::become_active_late(ConnectionState wait) {
+  ConnectionState expected = ConnectionState::held;
+  do {
+    yield();
+    expected = wait;
+  } while (!state_.compare_exchange_strong(expected, ConnectionState::active, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed));
 }
 
 }  // namespace weft::http::detail

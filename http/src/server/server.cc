@@ -25,8 +25,11 @@ namespace {
 
 constexpr std::chrono::milliseconds kFirstBackoff{5};
 constexpr std::chrono::milliseconds kLastBackoff{1000};
-// For connections that were accepted but have sent nothing when shutdown begins.
-constexpr std::chrono::milliseconds kFreshGrace{500};
+// So long a shutdown lets connections without a request wait for one. It is longer than the pause between two requests
+// of a busy client, and than the way of a request that was sent before the client could know.
+constexpr std::chrono::milliseconds kStopGrace{500};
+// At least so long, also when the shutdown's context leaves less: the poller finds out within this time what has come.
+constexpr std::chrono::milliseconds kLeastStopGrace{20};
 constexpr std::size_t kDefaultMaxHeaderBytes = 1024 * 1024;
 
 void log_to_stderr(LogLevel, std::string_view line) {
@@ -71,11 +74,14 @@ Error Server::Impl::serve(net::Listener listener) {
   std::list<net::Listener>::iterator place;
   {
     const LockGuard lock(mutex_);
-    if (shutting_down()) {
+    if (closed_.load(std::memory_order_relaxed)) {
       static_cast<void>(listener.close());
       return make_error_code(Errc::server_closed);
     }
     place = listeners_.insert(listeners_.end(), listener);
+    left_.fetch_add(1, std::memory_order_relaxed);
+    // A shutdown was faster than this call. Who has connected meanwhile is served all the same.
+    if (shutting_down()) static_cast<void>(listener.drain());
   }
   Error error = accept_until_closed(listener);
   static_cast<void>(listener.close());
@@ -83,8 +89,9 @@ Error Server::Impl::serve(net::Listener listener) {
     const LockGuard lock(mutex_);
     listeners_.erase(place);
   }
+  one_less();
   if (!shutting_down()) return error;
-  connections_left_.wait();
+  wait_drained(background());
   return make_error_code(Errc::server_closed);
 }
 
@@ -95,14 +102,25 @@ Error Server::Impl::accept_until_closed(net::Listener& listener) {
     if (conn) {
       backoff = kFirstBackoff;
       start_connection(*std::move(conn));
-    } else if (!shutting_down() && is_temporary(conn.error())) {
+    } else if (is_temporary(conn.error())) {
       log(LogLevel::warning,
           "http: Accept error: " + conn.error().message() + "; retrying in " + std::to_string(backoff.count()) + "ms");
-      sleep(backoff);
+      wait_to_accept(backoff);
       backoff = std::min(2 * backoff, kLastBackoff);
     } else {
       return conn.error();
     }
+  }
+}
+
+// A shutdown or a close ends the wait soon: clients who have connected wait, too. It needs no memory, which may be what
+// is missing.
+void Server::Impl::wait_to_accept(std::chrono::milliseconds time) const {
+  constexpr std::chrono::milliseconds kLook{20};
+  const bool was_shutting_down = shutting_down();
+  while (time.count() > 0 && shutting_down() == was_shutting_down && !closed_.load(std::memory_order_relaxed)) {
+    sleep(std::min(time, kLook));
+    time -= kLook;
   }
 }
 
@@ -126,13 +144,13 @@ void Server::Impl::start_connection(net::Conn conn) {
 Connection* Server::Impl::enter(net::Conn conn) {
   std::unique_ptr<Connection> connection = protocol_->make_connection(*this, {.conn = std::move(conn)});
   const LockGuard lock(mutex_);
-  if (shutting_down()) {
+  if (closed_.load(std::memory_order_relaxed)) {
     connection->close();
     return nullptr;
   }
   connection->place = connections_.insert(connections_.end(), connection.get());
   connection->listed = true;
-  connections_left_.add(1);
+  left_.fetch_add(1, std::memory_order_relaxed);
   ++accepted_;
   return connection.release();
 }
@@ -144,7 +162,7 @@ void Server::Impl::run(Connection* connection) {
     ~LeaveAtEnd() {
       const bool was_listed = server.unlist(*connection);
       delete connection;
-      if (was_listed) server.connections_left_.done();
+      if (was_listed) server.one_less();
     }
   };
   const LeaveAtEnd end{*this, connection};  // also when the handler calls exit_goroutine()
@@ -152,22 +170,29 @@ void Server::Impl::run(Connection* connection) {
 }
 
 void Server::Impl::forget(Connection& connection) {
-  if (unlist(connection)) connections_left_.done();
+  if (unlist(connection)) one_less();
 }
 
-// True when the connection was on the list; then the caller counts it off connections_left_.
+// True when the connection was on the list; then the caller counts it off left_.
 bool Server::Impl::unlist(Connection& connection) {
+  const LockGuard lock(mutex_);
+  if (!connection.listed) return false;
+  connection.listed = false;
+  past_requests_ += connection.requests();
+  connections_.erase(connection.place);
+  return true;
+}
+
+// The last one takes mutex_ after it has counted. So it finds whoever waits, or that one sees zero in wait_drained().
+// While a listener is accepted from, nobody is the last.
+void Server::Impl::one_less() {
+  if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   std::vector<CancelFunc> waiters;
   {
     const LockGuard lock(mutex_);
-    if (!connection.listed) return false;
-    connection.listed = false;
-    past_requests_ += connection.requests();
-    connections_.erase(connection.place);
-    if (connections_.empty() && shutting_down()) waiters.swap(drain_waiters_);
+    waiters.swap(drain_waiters_);
   }
   for (const CancelFunc& drained : waiters) drained();
-  return true;
 }
 
 void Server::Impl::on_shutdown(std::function<void()> fn) {
@@ -175,13 +200,17 @@ void Server::Impl::on_shutdown(std::function<void()> fn) {
   shutdown_functions_.push_back(std::move(fn));
 }
 
-void Server::Impl::begin_shutdown() {
+void Server::Impl::begin_shutdown(const Context& ctx) {
   std::vector<std::function<void()>> functions;
   {
     const LockGuard lock(mutex_);
-    // The other half is Connection::become_idle(), which stores its state and then loads the flag; see connection.h.
-    shutting_down_.store(true, std::memory_order_seq_cst);
-    close_listeners_locked();
+    if (!shutting_down()) {
+      std::chrono::nanoseconds grace = kStopGrace;
+      if (const auto end = ctx.deadline()) grace = std::min(grace, (*end - now()) / 2);
+      // The other half is what follows Connection::begin_wait(); see connection.h.
+      set_shutting_down(now(), std::max<std::chrono::nanoseconds>(grace, kLeastStopGrace));
+    }
+    for (net::Listener& listener : listeners_) static_cast<void>(listener.drain());
     functions.swap(shutdown_functions_);
   }
   for (auto& fn : functions) go(std::move(fn));
@@ -193,52 +222,46 @@ void Server::Impl::close_listeners_locked() {
   for (net::Listener& listener : listeners_) static_cast<void>(listener.close());
 }
 
-void Server::Impl::end_fresh_connections() {
-  const LockGuard lock(mutex_);
-  for (Connection* const connection : connections_) connection->end_if(ConnectionState::fresh);
-}
-
-// True once no connection is left, false when `ctx` is done before.
+// True once nothing is left, false when `ctx` is done before. It lists itself, and then looks whether something is left,
+// both under mutex_; the other half is one_less().
 bool Server::Impl::wait_drained(const Context& ctx) {
-  const auto [drained, cancel] = with_cancel(ctx);
-  {
-    const LockGuard lock(mutex_);
-    if (connections_.empty()) return true;
-    drain_waiters_.push_back(cancel);
+  while (true) {
+    const auto [drained, cancel] = with_cancel(ctx);
+    {
+      const LockGuard lock(mutex_);
+      if (left_.load(std::memory_order_acquire) == 0) return true;
+      drain_waiters_.push_back(cancel);
+    }
+    static_cast<void>(drained.done().recv());
+    if (ctx.err()) return left_.load(std::memory_order_acquire) == 0;
   }
-  static_cast<void>(drained.done().recv());
-  const LockGuard lock(mutex_);
-  return connections_.empty();
 }
 
 // The graceful end:
-//   1. begin_shutdown() sets shutting_down_, closes the listeners and starts the on_shutdown functions. Responses from
-//      here on say "Connection: close".
-//   2. It tells every connection. An idle one ends: its goroutine ends the stream to its client, hears out what is
-//      under way, and closes.
-//   3. An active one finishes the request that it is at. A fresh one has kFreshGrace to begin; then it is ended like an
-//      idle one.
-//   4. The last connection to leave the list wakes who waits in wait_drained(), and serve() returns.
-// When ctx is done first, shutdown() returns, and step 3 goes on without it.
+//   1. begin_shutdown() sets the flag, drains the listeners and starts the on_shutdown functions. Listeners let nobody
+//      new connect, but the accept loops go on until they have who is connected or connecting.
+//   2. It tells every connection. One that has no request, or a part of a request's head, waits for kStopGrace: from the
+//      begin of the shutdown or, where that is later, from the accept, from the end of a response that did not say
+//      "Connection: close", or from the first bytes of the head. What comes in time is served. When the time is up, the
+//      connection's goroutine ends the stream to its client, hears out what is under way, and closes. Half a head is
+//      closed without a word.
+//   3. One with a whole head finishes its request. Responses whose head is written from here on say "Connection: close",
+//      except for those after which the client's next request is here already.
+//   4. The last listener or connection to go wakes who waits in wait_drained(): shutdown() and serve() return.
+// When ctx is done first, the listeners are closed, shutdown() returns, and steps 2 and 3 go on without it.
 Error Server::Impl::shutdown(const Context& ctx) {
-  begin_shutdown();
-  {
-    const auto [grace, cancel] = with_timeout(ctx, kFreshGrace);
-    const bool drained = wait_drained(grace);
-    cancel();
-    if (drained) return {};
-  }
-  if (!ctx.err()) {
-    end_fresh_connections();
-    if (wait_drained(ctx)) return {};
-  }
+  begin_shutdown(ctx);
+  if (wait_drained(ctx)) return {};
+  const LockGuard lock(mutex_);
+  close_listeners_locked();
   return ctx.err();
 }
 
 void Server::Impl::close() {
   {
     const LockGuard lock(mutex_);
-    shutting_down_.store(true, std::memory_order_seq_cst);
+    if (!shutting_down()) set_shutting_down(now(), kLeastStopGrace);
+    closed_.store(true, std::memory_order_relaxed);
     close_listeners_locked();
     for (Connection* const connection : connections_) connection->close();
   }

@@ -1,6 +1,9 @@
 // Server::Impl: what the handles of a server, its accept loops and its connections share.
 #pragma once
 
+#include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -14,11 +17,10 @@
 #include "weft/mutex.h"
 #include "weft/net/listener.h"
 #include "weft/thread_annotations.h"
-#include "weft/wait_group.h"
 
 namespace weft::http {
 
-// Thread safety: any goroutine. mutex_ guards what is annotated so, and writes to shutting_down_.
+// Thread safety: any goroutine. mutex_ guards what is annotated so, and the call of set_shutting_down().
 class Server::Impl final : public detail::ConnectionHost, public std::enable_shared_from_this<Server::Impl> {
  public:
   explicit Impl(ServerOptions options);
@@ -38,20 +40,24 @@ class Server::Impl final : public detail::ConnectionHost, public std::enable_sha
   detail::Connection* enter(net::Conn conn);
   void run(detail::Connection* connection);
   bool unlist(detail::Connection& connection);
-  void begin_shutdown();
+  void wait_to_accept(std::chrono::milliseconds time) const;
+  void begin_shutdown(const Context& ctx);
   void close_listeners_locked() WEFT_REQUIRES(mutex_);
-  void end_fresh_connections();
+  void one_less();
   bool wait_drained(const Context& ctx);
 
   const std::unique_ptr<detail::Protocol> protocol_;
   CancelFunc cancel_;
-  WaitGroup connections_left_;  // one for each connection on the list
+  std::atomic<bool> closed_{false};
+  // Listeners that are being accepted from, and connections: each that is listed, and each that was and is not destroyed
+  // yet. The other half of a wait for zero is in wait_drained().
+  std::atomic<std::size_t> left_{0};
 
   mutable Mutex mutex_;
   std::list<net::Listener> listeners_ WEFT_GUARDED_BY(mutex_);
   std::list<detail::Connection*> connections_ WEFT_GUARDED_BY(mutex_);
   std::vector<std::function<void()>> shutdown_functions_ WEFT_GUARDED_BY(mutex_);
-  std::vector<CancelFunc> drain_waiters_ WEFT_GUARDED_BY(mutex_);  // called when the last connection leaves the list
+  std::vector<CancelFunc> drain_waiters_ WEFT_GUARDED_BY(mutex_);  // called when nothing is left
   std::uint64_t accepted_ WEFT_GUARDED_BY(mutex_) = 0;
   std::uint64_t past_requests_ WEFT_GUARDED_BY(mutex_) = 0;  // of connections that have left the list
 };

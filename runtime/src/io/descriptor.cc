@@ -336,6 +336,18 @@ AcceptResult Descriptor::do_accept(sockaddr* peer, socklen_t room) {
   return {static_cast<int>(accepted.n), accepted.ec, peer_size};
 }
 
+AcceptResult Descriptor::accept_now(sockaddr* peer, socklen_t room) {
+  const Turn turn(*this, Side::read);
+  return turn.refusal() == Errc::closed ? AcceptResult{-1, turn.refusal()} : do_accept_now(peer, room);
+}
+
+AcceptResult Descriptor::do_accept_now(sockaddr* peer, socklen_t room) {
+  socklen_t peer_size = 0;
+  const Outcome accepted =
+      operate([&] { return try_accept(fd_, peer, room, peer_size); }, [] { return system_error(EAGAIN); });
+  return {static_cast<int>(accepted.n), accepted.ec, peer_size};
+}
+
 Attempt try_accept(int fd, sockaddr* peer, socklen_t room, socklen_t& peer_size) noexcept {
   peer_size = room;
   Attempt attempt = Attempt::of(::accept4(fd, peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC));

@@ -60,6 +60,10 @@ class Descriptor {
   // Accepts a non-blocking, close-on-exec socket. The peer's address is put into `peer`, which has room for `room`
   // bytes, where accept4(2) makes the connection; a multishot request does not tell it.
   AcceptResult accept(sockaddr* peer, socklen_t room);
+  // Takes a connection that has come already. It does not wait, and so a deadline that has passed does not matter.
+  // EAGAIN: none has come. EINPROGRESS: none is at hand, but a request that accepts ahead of the callers may have taken
+  // some. The call ends that request, and only another accept() makes a new one.
+  AcceptResult accept_now(sockaddr* peer, socklen_t room);
   std::error_code connect(const sockaddr* address, socklen_t length);
   // Sends all of it, or n bytes with an error: Errc::eof where the file ends, EINVAL for a file that the kernel can't
   // copy from.
@@ -112,6 +116,7 @@ class Descriptor {
   // --- operations, with the side's lock held; a backend may replace them ---
   virtual IoResult do_read(std::span<char> buffer);
   virtual AcceptResult do_accept(sockaddr* peer, socklen_t room);
+  virtual AcceptResult do_accept_now(sockaddr* peer, socklen_t room);
   virtual std::error_code do_wait_readable();
 
   // Returns Errc::closed when the descriptor was made in an earlier runtime with another backend.

@@ -234,16 +234,20 @@ std::error_code StreamDescriptor::do_wait_readable() {
   return operate(attempt, [&] { return wait_for_arrival(Kind::receive); }).ec;
 }
 
+int StreamDescriptor::take_socket_locked() noexcept {
+  const int accepted = arrived_[first_++].id;
+  forget_taken_locked();
+  return accepted;
+}
+
 AcceptResult StreamDescriptor::do_accept(sockaddr* peer, socklen_t room) {
   socklen_t peer_size = 0;
   const auto attempt = [&]() noexcept {
     {
       const LockGuard lock(mutex_);
       if (first_ < arrived_.size()) {
-        const int accepted = arrived_[first_++].id;
-        forget_taken_locked();
         peer_size = 0;
-        return Attempt{accepted, 0};
+        return Attempt{take_socket_locked(), 0};
       }
       const int failure = std::exchange(failure_, 0);
       if (failure != 0 && failure != ECONNABORTED) return Attempt::failed(failure);
@@ -254,6 +258,21 @@ AcceptResult StreamDescriptor::do_accept(sockaddr* peer, socklen_t room) {
   };
   const Outcome accepted = operate(attempt, [&] { return wait_for_arrival(Kind::accept); });
   return {static_cast<int>(accepted.n), accepted.ec, peer_size};
+}
+
+// The request's last completion comes after all that it has accepted. So while the request is not armed, what it took is
+// in arrived_, and the rest is in the kernel's queue.
+AcceptResult StreamDescriptor::do_accept_now(sockaddr* peer, socklen_t room) {
+  bool armed = false;
+  {
+    const LockGuard lock(mutex_);
+    if (first_ < arrived_.size()) return {take_socket_locked(), {}};
+    failure_ = 0;  // the call below says what the matter is
+    armed = armed_;
+  }
+  if (!armed) return Descriptor::do_accept_now(peer, room);
+  cancel_requests();
+  return {-1, system_error(EINPROGRESS)};
 }
 
 void StreamDescriptor::interrupt(Side side) noexcept {

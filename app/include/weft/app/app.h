@@ -15,7 +15,8 @@
 //   5. runs the after_start hooks; ready() is true
 //   6. waits for a signal, stop(), or a server that ends by itself
 //   7. ready() is false; waits AppOptions::drain_delay; runs the before_stop hooks
-//   8. stops all servers at the same time: they take no new connections, and finish what is in flight
+//   8. stops all servers at the same time: nobody new connects, and whoever has connected and sent a request gets a
+//      response. An HTTP server ends a connection without a request after half a second (http::Server::shutdown)
 //   9. runs the after_stop hooks
 // A start that fails (a hook's error, a port in use) continues with step 7 for what was started. Such a run leaves out
 // the before_stop hooks if it did not reach step 4. A hook's error during the stop is logged, and the stop continues.

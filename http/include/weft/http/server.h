@@ -85,15 +85,19 @@ class Server {
   Error listen_and_serve() const;
 
   // Accepts and serves connections until shutdown() or close(), then waits until the last connection is done, and
-  // returns Errc::server_closed. May run for several listeners at the same time; closes the listener at the end. When
+  // returns Errc::server_closed. After a shutdown() that came before, it still serves who has connected already, and
+  // after close() nobody. May run for several listeners at the same time; closes the listener at the end. When
   // accept fails for good, returns its error at once and leaves the connections alone; when it fails for want of files
   // or memory, waits 5 ms, doubling to 1 s, and tries again. Goroutines only.
   Error serve(net::Listener listener) const;
 
-  // The graceful end: closes the listeners, runs the on_shutdown functions, closes idle connections, and lets the
-  // others finish the request they are at, whose response says "Connection: close". A connection that has sent nothing
-  // yet gets half a second to begin. Returns no error when all connections are done; when `ctx` is done first, returns
-  // its error, and connections go on until they end or close() is called.
+  // The graceful end: drains the listeners (Listener::drain), runs the on_shutdown functions, and lets connections finish
+  // the request they are at, whose response says "Connection: close". No client that has connected and sent its request
+  // goes without its response. So connections that have no request, or half of a head, wait half a second for the rest;
+  // then they are ended. An idle connection therefore holds a shutdown for that long. Where `ctx` leaves less than a
+  // second, they wait for half of its time, but 20 ms at the least. Returns no error when all connections are done; when
+  // `ctx` is done first, closes the listeners, returns the context's error, and connections go on until they end or
+  // close() is called.
   Error shutdown(const Context& ctx) const;
 
   // The hard end: closes listeners and connections and cancels the contexts of all requests. Doesn't wait for handlers.

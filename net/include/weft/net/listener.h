@@ -2,7 +2,8 @@
 //
 // Thread safety: a Listener is a handle, so its methods are const. Copies name the same socket, and several goroutines
 // may call any method at the same time.
-// Lifetime: close() ends it; the last handle that goes closes one that is still open.
+// Lifetime: close() ends it, and drain() with the accepts that follow; the last handle that goes closes one that is
+// still open.
 // Blocking: accept parks the calling goroutine. Cancellation: close() or a deadline wakes it.
 #pragma once
 
@@ -34,6 +35,8 @@ class Acceptor {
   virtual std::error_code close() = 0;
   virtual void set_deadline(TimePoint deadline) = 0;
 
+  // close() by default. An acceptor that wraps another one passes it on.
+  virtual std::error_code drain();
   // None by default.
   virtual Address address() const;
   // The name of the network for the texts of errors. Empty by default. The text lives as long as the acceptor.
@@ -50,8 +53,21 @@ class Listener {
   // deadline_exceeded, or the system's. EMFILE and the like are temporary: the caller waits a moment and tries again.
   Result<Conn> accept() const { return acceptor_->accept(); }
 
-  // Wakes every accept in flight. A second close returns Errc::closed.
+  // Wakes every accept in flight. A second close returns Errc::closed. Clients that were not accepted yet are reset.
   std::error_code close() const { return acceptor_->close(); }
+
+  // Ends listening without losing a client: lets nobody new connect, and returns at once. accept() goes on to return
+  // connections, and closes the listener when the last one is out: Condition::closed. So whoever accepts in a loop goes
+  // on until that error. If nobody accepts, the listener stays open until close(). A second call does nothing; after
+  // close() it returns Errc::closed.
+  //
+  // net's listeners of TCP drop the first segment of every further handshake, by a filter on the socket, and wait for
+  // the handshakes that are under way: for 1.5 s at the most, which is enough for a slow client whose packets are lost
+  // once. The kernel of a client whose first segment was dropped tries again after a second. By then the connection is
+  // refused, or reaches another listener of the address (ListenOptions::reuse_port, or the next process). Where the
+  // kernel takes no filter (some sandboxes), accept() returns what is there, and who connects just before the close is
+  // reset. Where the kernel doesn't tell of handshakes, accept() waits for them for 250 ms.
+  std::error_code drain() const { return acceptor_->drain(); }
   // The deadline is absolute, on the monotonic clock, and holds for accepts in flight and to come; kNoDeadline clears
   // it.
   void set_deadline(TimePoint deadline) const { acceptor_->set_deadline(deadline); }
