@@ -77,6 +77,8 @@ class Ring {
   // Cancels every request and reaps until none is left, for a bounded time. It is called when the machines have
   // stopped.
   void drain() noexcept;
+  // True from drain() on: a request that the kernel has cancelled is not made again.
+  bool draining() const noexcept { return draining_; }
 
   // Takes back a cancel() of the request that is still in the mailbox, for the request's memory may go now. The
   // request's last completion calls it under the lock that cancel() names, where it also sees to it that nobody calls
@@ -110,6 +112,7 @@ class Ring {
   struct io_uring ring_ {};
   bool ready_ = false;
   std::size_t in_flight_ = 0;
+  bool draining_ = false;
 
   WakeEvent wake_event_;
   std::list<Request> watches_;  // polls of wake_event_ in flight; all but the last are being cancelled
