@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -25,6 +24,9 @@ using std::chrono::nanoseconds;
 // Closing over bytes that were not read resets the connection, and the client could lose a reply that it has not read
 // yet.
 constexpr std::chrono::milliseconds kLinger{500};
+
+// How long the server reads a body that the handler has left, for the sake of the next request.
+constexpr std::chrono::seconds kDrainTime{2};
 
 // A deadline that has always passed.
 constexpr TimePoint kPast{};
@@ -112,7 +114,6 @@ Connection::Next Connection::serve_burst() {
   workspace_ = &ws;
   ws.out.attach(conn_);
   ws.body.attach(conn_);
-  ws.watch.attach(conn_);
   ws.response.attach(*this);
   RequestAccess::attach(ws.request, *this, host().context());
   const Next next = serve_requests(ws);
@@ -166,7 +167,7 @@ bool Connection::serve_request(Workspace& ws) {
   {
     const ContextEnd end{ws.request};
     answered = answer(ws, control.expectation);
-    if (ws.watch.running()) stop_watch(ws);
+    end_watch();
   }
   RequestAccess::clear(ws.request);
   if (hijacked_) return false;
@@ -182,7 +183,7 @@ bool Connection::serve_request(Workspace& ws) {
 bool Connection::end_request(Workspace& ws) {
   ws.in.unpin();
   head_start_ = {};
-  if (ws.response.closes()) {
+  if (ws.response.closes() || !drain_body(ws)) {
     const bool heard_out = ws.body.finished() && ws.in.unread().empty();
     if (!ws.out.flush() && !heard_out) linger();
     return false;
@@ -197,10 +198,26 @@ bool Connection::end_request(Workspace& ws) {
   return ws.out.size() < kFlushAt ? !ws.out.error() : !ws.out.flush();
 }
 
-// A byte that the watch caught belongs to the next request. Whoever reads next sets a deadline of its own.
-void Connection::stop_watch(Workspace& ws) {
-  if (const std::optional<char> byte = ws.watch.stop()) ws.in.push(*byte);
-  idle_armed_at_ = 0;
+// Reads what the handler left of the body, so that the next request can follow. The response goes out before that
+// waits for the client, who may want to see it before it sends the rest, or instead. False when the client has more to
+// send, or takes longer, than another request is worth.
+bool Connection::drain_body(Workspace& ws) {
+  if (!ws.body.is_drainable()) return false;
+  if (ws.body.skip_buffered()) return true;
+  if (host().shutting_down()) return false;
+  set_read_deadline(deadline_after(now(), kDrainTime));
+  return ws.body.drain();
+}
+
+// Only handlers that ask for their context pay for it. A client that has ended its side is taken for one that went
+// away, as Go does, and so is one that reset the connection. Streams that can't tell, and a kernel without memory,
+// leave the context as it is; then a write that fails ends it.
+void Connection::on_context(const CancelFunc& cancel) { watched_ = !hijacked_ && !conn_.on_hang_up(cancel); }
+
+void Connection::end_watch() noexcept {
+  if (!watched_) return;
+  watched_ = false;
+  static_cast<void>(conn_.on_hang_up({}));
 }
 
 // False when the handler threw.
@@ -234,11 +251,6 @@ bool Connection::call_handler(Workspace& ws) {
   }
 }
 
-// While a watch reads, the request's body has ended, and there is nothing left that a read deadline could rule.
-void Connection::set_handlers_read_deadline(TimePoint deadline) {
-  if (!workspace_->watch.running()) set_read_deadline(deadline);
-}
-
 // The earlier responses of the burst leave first, under the server's deadline.
 std::error_code Connection::set_handlers_write_deadline(TimePoint deadline) {
   const std::error_code ec = workspace_->out.flush_sealed();
@@ -250,8 +262,7 @@ std::error_code Connection::set_handlers_write_deadline(TimePoint deadline) {
 // From here on nothing in this class reads from the connection, writes to it or closes it.
 Hijacked Connection::hijack() {
   Workspace& ws = *workspace_;
-  if (ws.watch.running()) stop_watch(ws);
-  ws.watch.begin();  // and no other starts in this request
+  end_watch();
   Hijacked hijacked{.conn = conn_, .buffered = std::string(ws.in.unread())};
   conn_.set_deadline(kNoDeadline);
   hijacked_ = true;

@@ -36,7 +36,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   void wake() override;
 
   // For the request.
-  void on_context(const CancelFunc& cancel) override { workspace_->watch.on_context(cancel); }
+  void on_context(const CancelFunc& cancel) override;
   net::Address local_address() const override { return conn_.local_address(); }
   net::Address remote_address() const override { return conn_.remote_address(); }
   std::string_view scheme() const noexcept override { return encrypted_ ? "https" : "http"; }
@@ -44,7 +44,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   // For the response.
   bool shutting_down() const noexcept override { return host().shutting_down(); }
   void log(std::string_view line) const override { host().log(LogLevel::warning, line); }
-  void set_handlers_read_deadline(TimePoint deadline) override;
+  void set_handlers_read_deadline(TimePoint deadline) override { set_read_deadline(deadline); }
   std::error_code set_handlers_write_deadline(TimePoint deadline) override;
   Hijacked hijack() override;
 
@@ -54,9 +54,10 @@ class Connection final : public detail::Connection, private RequestHost, private
   Next serve_requests(Workspace& ws);
   bool serve_request(Workspace& ws);
   bool end_request(Workspace& ws);
+  bool drain_body(Workspace& ws);
   bool answer(Workspace& ws, Expectation expectation);
   bool call_handler(Workspace& ws);
-  void stop_watch(Workspace& ws);
+  void end_watch() noexcept;
   void set_read_deadline(TimePoint deadline);
   void arm_idle_deadline();
   void arm_head_deadline();
@@ -67,6 +68,7 @@ class Connection final : public detail::Connection, private RequestHost, private
 
   const bool encrypted_;
   bool handler_set_write_deadline_ = false;  // in the present request
+  bool watched_ = false;                     // the request's context ends when the client hangs up
   bool hijacked_ = false;
   WorkspacePool& workspaces_;
   net::Conn conn_;

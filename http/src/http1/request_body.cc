@@ -22,8 +22,10 @@ void RequestBody::begin(const RequestHead& head, Expectation expectation, std::u
   closed_ = false;
   error_ = {};
   continue_ = Continue::unasked;
-  watch_.begin();
-  if (head.content_length == 0) return finish();
+  if (head.content_length == 0) {
+    finished_ = true;
+    return;
+  }
   chunked_ = head.content_length < 0;
   left_ = chunked_ ? 0 : static_cast<std::uint64_t>(head.content_length);
   received_ = 0;
@@ -34,11 +36,6 @@ void RequestBody::begin(const RequestHead& head, Expectation expectation, std::u
 
 void RequestBody::forbid_continue() noexcept {
   if (continue_ == Continue::wanted) continue_ = Continue::refused;
-}
-
-void RequestBody::finish() {
-  finished_ = true;
-  watch_.body_ended();
 }
 
 // The decoder has judged the lines. Fields that may not come this late are dropped; the rest are kept, whether the
@@ -70,7 +67,12 @@ IoResult RequestBody::read(std::span<char> buffer) {
     continue_ = Continue::unasked;
     if (const std::error_code ec = out_.flush_sealed(kContinue)) return fail(ec);
   }
-  return chunked_ ? read_chunked(buffer) : read_sized(buffer);
+  return read_more(buffer, Wait::yes);
+}
+
+// Wait::no is for a time when something is buffered. It may come to nothing, without an error.
+IoResult RequestBody::read_more(std::span<char> buffer, Wait wait) {
+  return chunked_ ? read_chunked(buffer, wait) : read_sized(buffer);
 }
 
 IoResult RequestBody::take_buffered(std::span<char> buffer) {
@@ -104,14 +106,15 @@ IoResult RequestBody::read_sized(std::span<char> buffer) {
     got = take_buffered(buffer);
   }
   left_ -= got.n;
-  if (left_ == 0) finish();
+  if (left_ == 0) finished_ = true;
   return got;
 }
 
-IoResult RequestBody::read_chunked(std::span<char> buffer) {
+IoResult RequestBody::read_chunked(std::span<char> buffer, Wait wait) {
   while (true) {
     const std::string_view unread = in_.unread();
     if (unread.empty()) {
+      if (wait == Wait::no) return {};
       // Long chunks are read straight into the caller's buffer.
       if (const std::uint64_t ahead = decoder_.data_left(); ahead >= kDirectRead && buffer.size() >= kDirectRead) {
         if (const std::error_code ec = out_.flush_sealed()) return fail(ec);
@@ -137,24 +140,28 @@ IoResult RequestBody::read_chunked(std::span<char> buffer) {
     }
     if (decoder_.done()) {
       keep_trailer();
-      finish();
+      finished_ = true;
       return {0, weft::Errc::eof};
     }
   }
 }
 
-bool RequestBody::drain() {
-  if (finished_) return true;
-  // A client that wasn't asked for the body may send it or not. The next request can't be told from it.
-  if (error_ || continue_ != Continue::unasked || (!chunked_ && left_ > kMaxDrain)) return false;
+bool RequestBody::skip_buffered() {
   std::array<char, 1024> sink;
-  std::uint64_t drained = 0;
-  while (!finished_ && drained <= kMaxDrain) {
-    const IoResult got = chunked_ ? read_chunked(sink) : read_sized(sink);
+  // A client that wasn't asked for the body may send it or not. The next request can't be told from it.
+  while (!finished_ && !error_ && continue_ == Continue::unasked && !in_.unread().empty()) {
+    static_cast<void>(read_more(sink, Wait::no));
+  }
+  return finished_;
+}
+
+bool RequestBody::drain() {
+  std::array<char, 1024> sink;
+  for (std::uint64_t drained = 0; !finished_ && drained <= kMaxDrain;) {
+    const IoResult got = read_more(sink, Wait::yes);
     if (got.n == 0 && !finished_) return false;
     drained += got.n;
   }
-  closed_ = true;
   return finished_;
 }
 

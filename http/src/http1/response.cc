@@ -224,14 +224,12 @@ std::error_code Response::set_write_deadline(TimePoint deadline) {
 
 std::error_code Response::enable_full_duplex() {
   if (state_ == State::hijacked) return Errc::hijacked;
-  // The commit has decided what becomes of the body.
-  if (state_ == State::committed && !full_duplex_) return Errc::body_closed;
   full_duplex_ = true;
   return {};
 }
 
 // What the handler has written so far goes out first, and so do the whole responses of the burst. The unread body
-// belongs to the one who takes the connection, so the commit leaves it where it is, as in full duplex.
+// belongs to the one who takes the connection, so the commit does not judge it, as in full duplex.
 Result<Hijacked> Response::hijack() {
   if (state_ == State::hijacked) return Unexpected(Error(make_error_code(Errc::hijacked)));
   body_.forbid_continue();
@@ -254,8 +252,6 @@ void Response::finish() {
   // A client whose response is shorter than declared waits for the rest. Only the connection's end tells it.
   if (framing_ == Framing::length && written_ != static_cast<std::uint64_t>(declared_)) close_ = true;
   out_.seal();
-  // The body sends what is sealed before it waits for the client.
-  if (full_duplex_ && !close_ && !body_.drain()) close_ = true;
 }
 
 // The trailer fields go with it: those whose names have kTrailerPrefix, and those that a Trailer field announced.
@@ -290,9 +286,10 @@ void Response::commit(Last last, std::string_view sample) {
     close_ = true;
   }
   if (host_->shutting_down()) close_ = true;
-  // The server reads all of this request before the next one. A client that goes on sending for too long loses its
-  // connection instead. In full duplex the rest is read after the response.
-  if (!close_ && !full_duplex_ && !body_.drain()) close_ = true;
+  // What the handler leaves of the body is read after the response (Connection::drain_body). If it is known already
+  // that the connection can't go on after it, the response says so. In full duplex the handler is expected to read on.
+  if (last == Last::yes || !full_duplex_) close_ = close_ || !body_.is_drainable();
+  if (last == Last::yes && !close_) close_ = !body_.skip_buffered() && !body_.is_drainable();
 
   ByteBuffer& out = out_.text();
   if (!has_type_ && !has_encoding_ && !transfer_encoding_ && !sample.empty() && body_allowed_for_status(status_)) {
