@@ -41,6 +41,7 @@ FLOORS = {
 # What a higher module may use of a lower one's private headers: path prefixes.
 SEAMS = {
     "net": ["runtime/src/base/", "runtime/src/io/", "runtime/src/context/hook.h"],
+    "http": ["runtime/src/base/fatal.h", "runtime/src/crash/throw_watch.h"],
 }
 
 # The room of each public header of a module with floors, by its name without "weft/" and ".h".

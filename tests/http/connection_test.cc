@@ -370,7 +370,11 @@ TEST(Connection, GuessesTheContentType) {
   EXPECT_EQ(type_of("", ""), "");
 }
 
-TEST(Connection, ExceptionsDropTheirResponseAlone) {
+TEST(Connection, ExceptionsBecomeA500) {
+  const std::string failed =
+      "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
+      "X-Content-Type-Options: nosniff\r\nDATE\r\nContent-Length: 22\r\nConnection: close\r\n\r\n";
+  const std::string sorry = "Internal Server Error\n";
   const std::string burst =
       "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /throw HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\nHost: h\r\n\r\n";
   const Handler handler = [](ResponseWriter& w, Request& r) {
@@ -378,27 +382,54 @@ TEST(Connection, ExceptionsDropTheirResponseAlone) {
     if (r.path() == "/throw") throw std::runtime_error("bad luck");
   };
   const Outcome outcome = serve(handler, {burst});
-  EXPECT_EQ(outcome.output, ok("GET /1 []"));
+  EXPECT_EQ(outcome.output, ok("GET /1 []") + failed + sorry);
+  EXPECT_EQ(outcome.writes.size(), 1U);
+  EXPECT_TRUE(outcome.write_closed);
   ASSERT_EQ(outcome.log.size(), 1U);
-  EXPECT_EQ(outcome.log[0], "http: panic serving 127.0.0.1:4711: bad luck");
+  EXPECT_EQ(outcome.log[0], "http: panic serving 127.0.0.1:4711: GET \"/throw\": \"std::runtime_error: bad luck\"");
 
   const Outcome odd = serve([](ResponseWriter&, Request&) { throw 7; }, {burst});
-  EXPECT_EQ(odd.output, "");
+  EXPECT_EQ(odd.output, failed + sorry);
   ASSERT_EQ(odd.log.size(), 1U);
-  EXPECT_TRUE(odd.log[0].starts_with("http: panic serving 127.0.0.1:4711: an exception of type i")) << odd.log[0];
+  EXPECT_TRUE(odd.log[0].ends_with(": \"exception of type int\"")) << odd.log[0];
 
   const Outcome silent = serve([](ResponseWriter&, Request&) { throw AbortHandler(); }, {burst});
   EXPECT_EQ(silent.output, "");
   EXPECT_TRUE(silent.log.empty());
 
   const Outcome bad_code = serve([](ResponseWriter& w, Request&) { w.write_header(42); }, {burst});
-  EXPECT_EQ(bad_code.output, "");
-  EXPECT_EQ(bad_code.log.at(0), "http: panic serving 127.0.0.1:4711: invalid write_header code 42");
+  EXPECT_EQ(bad_code.output, failed + sorry);
+  EXPECT_TRUE(bad_code.log.at(0).ends_with(": \"weft::Panic: invalid write_header code 42\"")) << bad_code.log[0];
 
   ScriptedConnection nameless({.handler = handler}, {burst});
   nameless.stream().remote = {};
   nameless.serve();
-  EXPECT_EQ(nameless.log().at(0), "http: panic serving a client whose address is not known: bad luck");
+  EXPECT_TRUE(nameless.log().at(0).starts_with("http: panic serving a client whose address is not known: GET "));
+
+  // Nothing that the handler said of its response stays: not its fields, its framing, its status or its body.
+  for (const std::string method : {"GET", "HEAD"}) {
+    const Outcome begun = serve(
+        [](ResponseWriter& w, Request&) {
+          w.header().set("Content-Length", "100");
+          w.header().set("Trailer", "X");
+          w.header().set("Content-Encoding", "gzip");
+          w.write_header(103);
+          w.write_header(204);
+          throw std::runtime_error("bad luck");
+        },
+        {method + " / HTTP/1.1\r\nHost: h\r\n\r\n"});
+    const std::string hints = "HTTP/1.1 103 Early Hints\r\nTrailer: X\r\nContent-Encoding: gzip\r\n\r\n";
+    EXPECT_EQ(begun.output, hints + failed + (method == "GET" ? sorry : ""));
+  }
+  // Not a byte of this one has left, though it has been written.
+  EXPECT_EQ(serve(
+                [](ResponseWriter& w, Request&) {
+                  for (int i = 0; i < 10; ++i) static_cast<void>(w.write(std::string(1000, 'x')));
+                  throw std::runtime_error("bad luck");
+                },
+                {burst})
+                .output,
+            failed + sorry);
 
   // What was flushed is out; the end without a last chunk tells the client.
   const Outcome late = serve(
@@ -411,6 +442,42 @@ TEST(Connection, ExceptionsDropTheirResponseAlone) {
       },
       {burst});
   EXPECT_EQ(late.output, "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+}
+
+// A response that has begun to leave is cut off, so that nobody takes it for a whole one.
+TEST(Connection, ExceptionsCutOffWhatHasBegun) {
+  for (const bool large : {false, true}) {
+    const Outcome cut = serve(
+        [large](ResponseWriter& w, Request&) {
+          w.header().set("Content-Type", "t");
+          static_cast<void>(w.write(std::string(large ? 20'000 : 1, 'x')));
+          if (!large) static_cast<void>(w.flush());
+          static_cast<void>(w.write("y"));
+          throw std::runtime_error("bad luck");
+        },
+        {"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n"});
+    EXPECT_EQ(cut.output, "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                              (large ? "4e20\r\n" + std::string(20'000, 'x') : "1\r\nx") + "\r\n");
+    EXPECT_EQ(cut.log.size(), 1U);
+  }
+}
+
+// What comes from outside can't make a line of its own in the log, nor end its quotes.
+TEST(Connection, LogLinesQuoteTextFromOutside) {
+  const std::string evil = "a\nhttp: all is well\r\x1b[2J\x7f\"\\ \xff";
+  const std::string shown = R"(a\nhttp: all is well\r\x1b[2J\x7f\"\\ \xff)";
+  const std::string get = "GET /%0a\"x HTTP/1.1\r\nHost: h\r\n\r\n";
+  const Outcome thrown = serve([&](ResponseWriter&, Request&) { throw std::runtime_error(evil); }, {get});
+  ASSERT_EQ(thrown.log.size(), 1U);
+  EXPECT_EQ(thrown.log[0],
+            R"(http: panic serving 127.0.0.1:4711: GET "/%0a\"x": "std::runtime_error: )" + shown + "\"");
+  EXPECT_EQ(serve([&](ResponseWriter&, Request&) { throw std::string(evil); }, {get}).log.at(0),
+            R"(http: panic serving 127.0.0.1:4711: GET "/%0a\"x": ")" + shown + "\"");
+  const Outcome field = serve([&](ResponseWriter& w, Request&) { w.header().set("Content-Length", evil); }, {get});
+  EXPECT_EQ(field.log.at(0), "http: invalid Content-Length of \"" + shown + "\"");
+  EXPECT_EQ(serve([](ResponseWriter&, Request&) { throw std::runtime_error("\u00fc"); }, {get}).log.at(0).find("\\"),
+            std::string("http: panic serving 127.0.0.1:4711: GET \"/%0a").size())
+      << "letters stay as they are";
 }
 
 TEST(Connection, DrainsAtMostAQuarterMegabyte) {

@@ -37,6 +37,11 @@ class Peer {
   void send(std::string_view text) const {
     EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
   }
+  // Sends what the kernel takes at once, and returns how much that was.
+  std::size_t send_some(std::string_view text) const {
+    const ssize_t n = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
   // Sends until the other side's window is full.
   void fill() const {
     const std::string text(16'384, 'x');

@@ -19,6 +19,10 @@
 #include "weft/net/conn.h"
 #include "weft/time_point.h"
 
+namespace weft::rt {
+class ThrowWatch;
+}
+
 namespace weft::http::detail::http1 {
 
 // Thread safety: see the base class. All members belong to the goroutine that serves.
@@ -44,7 +48,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   // For the response.
   bool shutting_down() const noexcept override { return host().shutting_down(); }
   void log(std::string_view line) const override { host().log(LogLevel::warning, line); }
-  void set_handlers_read_deadline(TimePoint deadline) override { set_read_deadline(deadline); }
+  void set_handlers_read_deadline(TimePoint deadline) override;
   std::error_code set_handlers_write_deadline(TimePoint deadline) override;
   Hijacked hijack() override;
 
@@ -58,6 +62,9 @@ class Connection final : public detail::Connection, private RequestHost, private
   bool answer(Workspace& ws, Expectation expectation);
   bool call_handler(Workspace& ws);
   void end_watch() noexcept;
+  void log_panic(const Request& request, const rt::ThrowWatch& watch) const;
+  void set_write_stall_timeout();
+  void note_stall(const Workspace& ws);
   void set_read_deadline(TimePoint deadline);
   void arm_idle_deadline();
   void arm_head_deadline();

@@ -7,6 +7,7 @@
 #include "http/src/message/trailers.h"
 #include "http/src/parser/field_line.h"
 #include "weft/http/errc.h"
+#include "weft/time_point.h"
 
 namespace weft::http::detail::http1 {
 namespace {
@@ -17,10 +18,13 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
 
-void RequestBody::begin(const RequestHead& head, Expectation expectation, std::uint64_t max_bytes) {
+void RequestBody::begin(const RequestHead& head, Expectation expectation, std::uint64_t max_bytes,
+                        std::chrono::nanoseconds stall_timeout) {
   finished_ = false;
   closed_ = false;
   error_ = {};
+  stall_timeout_ = stall_timeout;
+  stalled_ = false;
   continue_ = Continue::unasked;
   if (head.content_length == 0) {
     finished_ = true;
@@ -85,20 +89,40 @@ std::error_code RequestBody::receive_error(std::error_code ec) {
   return ec == Condition::eof ? make_error_code(Errc::unexpected_eof) : ec;
 }
 
+// The client has this long to send the next bytes. What is in the buffer already needs no clock.
+void RequestBody::arm_stall_timeout() const {
+  if (stall_timeout_ > std::chrono::nanoseconds::zero()) conn_->set_read_deadline(now() + stall_timeout_);
+}
+
+void RequestBody::note_stall(std::error_code ec) noexcept {
+  if (stall_timeout_ > std::chrono::nanoseconds::zero() && ec == Condition::deadline_exceeded) stalled_ = true;
+}
+
 std::error_code RequestBody::fill() {
   if (const std::error_code ec = out_.flush_sealed()) return ec;
+  arm_stall_timeout();
   const IoResult got = in_.fill(*conn_);
-  return got.n > 0 ? std::error_code() : receive_error(got.ec);
+  if (got.n > 0) return {};
+  note_stall(got.ec);
+  return receive_error(got.ec);
+}
+
+// Straight into the caller's buffer.
+IoResult RequestBody::receive(std::span<char> buffer) {
+  if (const std::error_code ec = out_.flush_sealed()) return fail(ec);
+  arm_stall_timeout();
+  const IoResult got = conn_->read(buffer);
+  if (got.n > 0) return {got.n, {}};
+  note_stall(got.ec);
+  return fail(receive_error(got.ec));
 }
 
 IoResult RequestBody::read_sized(std::span<char> buffer) {
   buffer = buffer.first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), left_)));
   IoResult got;
   if (in_.unread().empty() && (buffer.size() >= kDirectRead || buffer.size() == left_)) {
-    if (const std::error_code ec = out_.flush_sealed()) return fail(ec);
-    got = conn_->read(buffer);
-    if (got.n == 0) return fail(receive_error(got.ec));
-    got.ec = {};
+    got = receive(buffer);
+    if (got.ec) return got;
   } else {
     if (in_.unread().empty()) {
       if (const std::error_code ec = fill()) return fail(ec);
@@ -117,10 +141,9 @@ IoResult RequestBody::read_chunked(std::span<char> buffer, Wait wait) {
       if (wait == Wait::no) return {};
       // Long chunks are read straight into the caller's buffer.
       if (const std::uint64_t ahead = decoder_.data_left(); ahead >= kDirectRead && buffer.size() >= kDirectRead) {
-        if (const std::error_code ec = out_.flush_sealed()) return fail(ec);
         const IoResult got =
-            conn_->read(buffer.first(static_cast<std::size_t>(std::min<std::uint64_t>(ahead, buffer.size()))));
-        if (got.n == 0) return fail(receive_error(got.ec));
+            receive(buffer.first(static_cast<std::size_t>(std::min<std::uint64_t>(ahead, buffer.size()))));
+        if (got.ec) return got;
         decoder_.skip_data(got.n);
         received_ += got.n;
         if (max_bytes_ != 0 && received_ > max_bytes_) return fail(Errc::body_too_large);
@@ -156,6 +179,7 @@ bool RequestBody::skip_buffered() {
 }
 
 bool RequestBody::drain() {
+  drop_stall_timeout();  // the connection's deadline is for all of it
   std::array<char, 1024> sink;
   for (std::uint64_t drained = 0; !finished_ && drained <= kMaxDrain;) {
     const IoResult got = read_more(sink, Wait::yes);

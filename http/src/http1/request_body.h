@@ -1,6 +1,7 @@
 // RequestBody: the content of a request, out of the connection's buffer and then out of the connection.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,8 +30,15 @@ class RequestBody final : public Body {
 
   void attach(net::Conn& conn) noexcept { conn_ = &conn; }
 
-  // `max_bytes` 0: no limit. Declared lengths are the caller's to check.
-  void begin(const RequestHead& head, Expectation expectation, std::uint64_t max_bytes);
+  // `max_bytes` 0: no limit. Declared lengths are the caller's to check. `stall_timeout` is how long a read may wait
+  // for the client; where it is not positive, the connection's read deadline alone counts.
+  void begin(const RequestHead& head, Expectation expectation, std::uint64_t max_bytes,
+             std::chrono::nanoseconds stall_timeout);
+
+  // The handler has set a read deadline of its own, which holds instead.
+  void drop_stall_timeout() noexcept { stall_timeout_ = std::chrono::nanoseconds::zero(); }
+  // A read has failed because the client sent nothing for too long.
+  bool stalled() const noexcept { return stalled_; }
 
   IoResult read(std::span<char> buffer) override;
 
@@ -61,6 +69,9 @@ class RequestBody final : public Body {
   IoResult read_chunked(std::span<char> buffer, Wait wait);
   IoResult take_buffered(std::span<char> buffer);
   std::error_code fill();
+  IoResult receive(std::span<char> buffer);
+  void arm_stall_timeout() const;
+  void note_stall(std::error_code ec) noexcept;
   void keep_trailer();
   std::error_code receive_error(std::error_code ec);
   IoResult fail(std::error_code ec);
@@ -76,6 +87,8 @@ class RequestBody final : public Body {
   std::uint64_t left_ = 0;
   std::uint64_t received_ = 0;
   std::uint64_t max_bytes_ = 0;
+  std::chrono::nanoseconds stall_timeout_{0};
+  bool stalled_ = false;
   std::error_code error_;
   ChunkedDecoder decoder_;
 };

@@ -3,10 +3,12 @@
 #include <charconv>
 
 #include "http/src/message/chars.h"
+#include "http/src/message/quoted.h"
 #include "http/src/message/request_access.h"
 #include "http/src/message/trailers.h"
 #include "http/src/parser/chunked.h"
 #include "weft/http/errc.h"
+#include "weft/http/helpers.h"
 #include "weft/http/sniff.h"
 #include "weft/http/status.h"
 #include "weft/panic.h"
@@ -31,6 +33,15 @@ bool has_trailer_prefix(std::string_view name) {
 }  // namespace
 
 void Response::begin(const RequestHead& head, const RequestControl& control) {
+  start_over();
+  is_head_ = head.method == "HEAD";
+  http10_ = head.version.minor == 0;
+  keep_alive_10_ = control.keep_alive_10;
+  close_ = control.close;
+}
+
+// Forgets all that the handler has said.
+void Response::start_over() noexcept {
   header_.clear();
   pending_.clear();
   if (!connection_.empty()) connection_.clear();
@@ -38,10 +49,6 @@ void Response::begin(const RequestHead& head, const RequestControl& control) {
   state_ = State::open;
   framing_ = Framing::none;
   status_ = 0;
-  is_head_ = head.method == "HEAD";
-  http10_ = head.version.minor == 0;
-  keep_alive_10_ = control.keep_alive_10;
-  close_ = control.close;
   full_duplex_ = false;
   has_date_ = has_type_ = has_encoding_ = has_trailers_ = transfer_encoding_ = identity_ = false;
   declared_ = -1;
@@ -74,6 +81,7 @@ void Response::write_interim() {
     if (!framing) append_field(field.name, field.value);
   }
   out_.text().append(kLineEnd);
+  out_.seal();
   static_cast<void>(sent(out_.flush()));
 }
 
@@ -153,7 +161,7 @@ void Response::note_length(std::string_view value) {
                     std::from_chars(digits.data(), digits.data() + digits.size(), declared_).ec == std::errc();
   if (good) return;
   declared_ = -1;
-  host_->log("http: invalid Content-Length of \"" + std::string(value) + "\"");
+  host_->log("http: invalid Content-Length of " + quoted(value));
 }
 
 // A name that is no token isn't sent. One with kTrailerPrefix belongs to the trailer section.
@@ -240,6 +248,15 @@ Result<Hijacked> Response::hijack() {
   body_.close();
   state_ = State::hijacked;
   return hijacked;
+}
+
+bool Response::replace_by_error() {
+  if (state_ == State::hijacked || out_.in_progress_sent() || out_.error()) return false;
+  out_.drop_unsealed();
+  start_over();
+  close_ = true;
+  http::error(*this, status_text(kStatusInternalServerError), kStatusInternalServerError);
+  return true;
 }
 
 void Response::finish() {

@@ -40,6 +40,7 @@ class ConnectionHost {
   const Context& context() const noexcept { return context_; }
   bool shutting_down() const noexcept { return shutting_down_.load(std::memory_order_seq_cst); }
   void log(LogLevel level, std::string_view line) const { options_.log(level, line); }
+  void count_stall() noexcept { stalled_.fetch_add(1, std::memory_order_relaxed); }
 
   // The server no longer lists, counts or waits for `connection`, whose client is now somebody else's.
   virtual void forget(Connection& connection) = 0;
@@ -51,6 +52,7 @@ class ConnectionHost {
   const ServerOptions options_;  // complete: the handler and the log are never empty
   Context context_;
   std::atomic<bool> shutting_down_{false};
+  std::atomic<std::uint64_t> stalled_{0};  // connections that were ended because their clients had stopped
 };
 
 enum class ConnectionState : std::uint8_t { fresh, active, idle, closing };

@@ -100,11 +100,14 @@ class ResponseWriter {
   virtual Result<Hijacked> hijack();
 };
 
-// Answers one request. May be called for many requests at the same time. An exception that leaves it is logged, and
-// ends its connection without a reply that the client could take for a whole one; AbortHandler does so silently.
+// Answers one request. May be called for many requests at the same time. An exception that leaves it is logged, with
+// the client, the request, the pattern, and the stack of where it was thrown, and ends its connection. If nothing of
+// the response was sent, the client gets a 500 in its place. Otherwise the response is cut off, so that the client
+// doesn't take it for a whole one. AbortHandler cuts off in any case, and silently.
 using Handler = std::function<void(ResponseWriter&, Request&)>;
 
-// Thrown by a handler to drop the connection and say nothing (Go's http.ErrAbortHandler).
+// Thrown by a handler to drop the connection and say nothing, neither to the client nor to the log (Go's
+// http.ErrAbortHandler).
 struct AbortHandler {};
 
 }  // namespace weft::http
