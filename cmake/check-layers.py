@@ -43,6 +43,7 @@ SEAMS = {
     "net": ["runtime/src/base/", "runtime/src/io/", "runtime/src/context/hook.h",
             "runtime/src/sched/scheduling_point.h"],
     "app": ["runtime/src/base/errno.h"],
+    "http": ["runtime/src/base/fatal.h", "runtime/src/crash/throw_watch.h"],
 }
 
 # The room of each public header of a module with floors, by its name without "weft/" and ".h".

@@ -263,7 +263,8 @@ class Drain {
       ++(error == 0 ? unanswered_ : resets_);
     } else {
       ++(error == 0 ? unanswered_ : resets_);
-      violation(std::string(error == 0 ? "end: " : "reset: ") + (c.asked ? "a request without an answer: " : "between requests: ") + how);
+      violation(std::string(error == 0 ? "end: " : "reset: ") +
+                (c.asked ? "a request without an answer: " : "between requests: ") + how);
     }
     close_connection(c);
   }

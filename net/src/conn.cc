@@ -23,6 +23,8 @@ std::error_code not_supported() noexcept { return std::make_error_code(std::errc
 std::error_code Stream::wait_readable() { return {}; }
 std::error_code Stream::close_read() { return not_supported(); }
 std::error_code Stream::close_write() { return not_supported(); }
+std::error_code Stream::on_hang_up(std::function<void()>) { return not_supported(); }
+std::error_code Stream::set_write_stall_timeout(std::chrono::nanoseconds) { return not_supported(); }
 Address Stream::local_address() const { return {}; }
 Address Stream::remote_address() const { return {}; }
 std::string_view Stream::network() const { return {}; }

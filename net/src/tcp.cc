@@ -50,6 +50,11 @@ class TcpStream final : public Stream {
   std::error_code close() override { return descriptor_->close(); }
   std::error_code close_read() override { return half_close(SHUT_RD); }
   std::error_code close_write() override { return half_close(SHUT_WR); }
+  std::error_code on_hang_up(std::function<void()> fn) override { return descriptor_->on_hang_up(std::move(fn)); }
+  std::error_code set_write_stall_timeout(std::chrono::nanoseconds timeout) override {
+    descriptor_->set_write_stall_timeout(timeout.count() > 0 ? timeout.count() : rt::kNever);
+    return {};
+  }
   void set_read_deadline(TimePoint deadline) override { set_deadline(rt::Side::read, deadline); }
   void set_write_deadline(TimePoint deadline) override { set_deadline(rt::Side::write, deadline); }
   Address local_address() const override { return ask(&Addresses::local, &::getsockname); }

@@ -370,7 +370,11 @@ TEST(Connection, GuessesTheContentType) {
   EXPECT_EQ(type_of("", ""), "");
 }
 
-TEST(Connection, ExceptionsDropTheirResponseAlone) {
+TEST(Connection, ExceptionsBecomeA500) {
+  const std::string failed =
+      "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
+      "X-Content-Type-Options: nosniff\r\nDATE\r\nContent-Length: 22\r\nConnection: close\r\n\r\n";
+  const std::string sorry = "Internal Server Error\n";
   const std::string burst =
       "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /throw HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\nHost: h\r\n\r\n";
   const Handler handler = [](ResponseWriter& w, Request& r) {
@@ -378,27 +382,54 @@ TEST(Connection, ExceptionsDropTheirResponseAlone) {
     if (r.path() == "/throw") throw std::runtime_error("bad luck");
   };
   const Outcome outcome = serve(handler, {burst});
-  EXPECT_EQ(outcome.output, ok("GET /1 []"));
+  EXPECT_EQ(outcome.output, ok("GET /1 []") + failed + sorry);
+  EXPECT_EQ(outcome.writes.size(), 1U);
+  EXPECT_TRUE(outcome.write_closed);
   ASSERT_EQ(outcome.log.size(), 1U);
-  EXPECT_EQ(outcome.log[0], "http: panic serving 127.0.0.1:4711: bad luck");
+  EXPECT_EQ(outcome.log[0], "http: panic serving 127.0.0.1:4711: GET \"/throw\": \"std::runtime_error: bad luck\"");
 
   const Outcome odd = serve([](ResponseWriter&, Request&) { throw 7; }, {burst});
-  EXPECT_EQ(odd.output, "");
+  EXPECT_EQ(odd.output, failed + sorry);
   ASSERT_EQ(odd.log.size(), 1U);
-  EXPECT_TRUE(odd.log[0].starts_with("http: panic serving 127.0.0.1:4711: an exception of type i")) << odd.log[0];
+  EXPECT_TRUE(odd.log[0].ends_with(": \"exception of type int\"")) << odd.log[0];
 
   const Outcome silent = serve([](ResponseWriter&, Request&) { throw AbortHandler(); }, {burst});
   EXPECT_EQ(silent.output, "");
   EXPECT_TRUE(silent.log.empty());
 
   const Outcome bad_code = serve([](ResponseWriter& w, Request&) { w.write_header(42); }, {burst});
-  EXPECT_EQ(bad_code.output, "");
-  EXPECT_EQ(bad_code.log.at(0), "http: panic serving 127.0.0.1:4711: invalid write_header code 42");
+  EXPECT_EQ(bad_code.output, failed + sorry);
+  EXPECT_TRUE(bad_code.log.at(0).ends_with(": \"weft::Panic: invalid write_header code 42\"")) << bad_code.log[0];
 
   ScriptedConnection nameless({.handler = handler}, {burst});
   nameless.stream().remote = {};
   nameless.serve();
-  EXPECT_EQ(nameless.log().at(0), "http: panic serving a client whose address is not known: bad luck");
+  EXPECT_TRUE(nameless.log().at(0).starts_with("http: panic serving a client whose address is not known: GET "));
+
+  // Nothing that the handler said of its response stays: not its fields, its framing, its status or its body.
+  for (const std::string method : {"GET", "HEAD"}) {
+    const Outcome begun = serve(
+        [](ResponseWriter& w, Request&) {
+          w.header().set("Content-Length", "100");
+          w.header().set("Trailer", "X");
+          w.header().set("Content-Encoding", "gzip");
+          w.write_header(103);
+          w.write_header(204);
+          throw std::runtime_error("bad luck");
+        },
+        {method + " / HTTP/1.1\r\nHost: h\r\n\r\n"});
+    const std::string hints = "HTTP/1.1 103 Early Hints\r\nTrailer: X\r\nContent-Encoding: gzip\r\n\r\n";
+    EXPECT_EQ(begun.output, hints + failed + (method == "GET" ? sorry : ""));
+  }
+  // Not a byte of this one has left, though it has been written.
+  EXPECT_EQ(serve(
+                [](ResponseWriter& w, Request&) {
+                  for (int i = 0; i < 10; ++i) static_cast<void>(w.write(std::string(1000, 'x')));
+                  throw std::runtime_error("bad luck");
+                },
+                {burst})
+                .output,
+            failed + sorry);
 
   // What was flushed is out; the end without a last chunk tells the client.
   const Outcome late = serve(
@@ -411,6 +442,42 @@ TEST(Connection, ExceptionsDropTheirResponseAlone) {
       },
       {burst});
   EXPECT_EQ(late.output, "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+}
+
+// A response that has begun to leave is cut off, so that nobody takes it for a whole one.
+TEST(Connection, ExceptionsCutOffWhatHasBegun) {
+  for (const bool large : {false, true}) {
+    const Outcome cut = serve(
+        [large](ResponseWriter& w, Request&) {
+          w.header().set("Content-Type", "t");
+          static_cast<void>(w.write(std::string(large ? 20'000 : 1, 'x')));
+          if (!large) static_cast<void>(w.flush());
+          static_cast<void>(w.write("y"));
+          throw std::runtime_error("bad luck");
+        },
+        {"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n"});
+    EXPECT_EQ(cut.output, "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                              (large ? "4e20\r\n" + std::string(20'000, 'x') : "1\r\nx") + "\r\n");
+    EXPECT_EQ(cut.log.size(), 1U);
+  }
+}
+
+// What comes from outside can't make a line of its own in the log, nor end its quotes.
+TEST(Connection, LogLinesQuoteTextFromOutside) {
+  const std::string evil = "a\nhttp: all is well\r\x1b[2J\x7f\"\\ \xff";
+  const std::string shown = R"(a\nhttp: all is well\r\x1b[2J\x7f\"\\ \xff)";
+  const std::string get = "GET /%0a\"x HTTP/1.1\r\nHost: h\r\n\r\n";
+  const Outcome thrown = serve([&](ResponseWriter&, Request&) { throw std::runtime_error(evil); }, {get});
+  ASSERT_EQ(thrown.log.size(), 1U);
+  EXPECT_EQ(thrown.log[0],
+            R"(http: panic serving 127.0.0.1:4711: GET "/%0a\"x": "std::runtime_error: )" + shown + "\"");
+  EXPECT_EQ(serve([&](ResponseWriter&, Request&) { throw std::string(evil); }, {get}).log.at(0),
+            R"(http: panic serving 127.0.0.1:4711: GET "/%0a\"x": ")" + shown + "\"");
+  const Outcome field = serve([&](ResponseWriter& w, Request&) { w.header().set("Content-Length", evil); }, {get});
+  EXPECT_EQ(field.log.at(0), "http: invalid Content-Length of \"" + shown + "\"");
+  EXPECT_EQ(serve([](ResponseWriter&, Request&) { throw std::runtime_error("\u00fc"); }, {get}).log.at(0).find("\\"),
+            std::string("http: panic serving 127.0.0.1:4711: GET \"/%0a").size())
+      << "letters stay as they are";
 }
 
 TEST(Connection, DrainsAtMostAQuarterMegabyte) {
@@ -427,11 +494,13 @@ TEST(Connection, DrainsAtMostAQuarterMegabyte) {
   EXPECT_EQ(large.output,
             "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
   EXPECT_TRUE(large.write_closed);
-  // This body has no declared length, and its end doesn't come within the bound.
+  // This body has no declared length, and its end doesn't come within the bound. The response can't tell.
   std::string chunks = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 300; ++i) chunks += "400\r\n" + std::string(1024, 'x') + "\r\n";
   chunks += "0\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";
-  EXPECT_EQ(serve(ignore, {chunks}).output, large.output);
+  const Outcome chunked = serve(ignore, {chunks});
+  EXPECT_EQ(chunked.output, ok("x"));
+  EXPECT_TRUE(chunked.write_closed);
 }
 
 TEST(Connection, LargeHeadsAndBodiesStayInPlace) {
@@ -497,8 +566,8 @@ TEST(Connection, TellsStatusAndBytesWritten) {
   EXPECT_TRUE(outcome.log.empty());
 }
 
-// The body can be read after the response has begun only in full duplex.
-TEST(Connection, FullDuplexReadsAfterTheResponseBegan) {
+// The body stays with the handler until it returns, with full duplex and without.
+TEST(Connection, TheBodyCanBeReadAfterTheResponseBegan) {
   const auto with = [](bool full_duplex) {
     return [=](ResponseWriter& w, Request& r) {
       if (full_duplex) {
@@ -512,17 +581,16 @@ TEST(Connection, FullDuplexReadsAfterTheResponseBegan) {
   };
   const std::string post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n";
   const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nTransfer-Encoding: chunked\r\n\r\n";
-  const std::string half = head + "21\r\nhttp: invalid Read on closed Body\r\n0\r\n\r\n";
   const std::string full = head + "3\r\nabc\r\n0\r\n\r\n";
-  EXPECT_EQ(serve(with(false), {post + "abc" + post + "abc"}).output, half + half);
-  EXPECT_EQ(serve(with(true), {post + "abc" + post + "abc"}).output, full + full);
-  EXPECT_EQ(serve(with(true), {post, "a", "bc"}).output, full);
+  for (const bool full_duplex : {false, true}) {
+    EXPECT_EQ(serve(with(full_duplex), {post + "abc" + post + "abc"}).output, full + full);
+    EXPECT_EQ(serve(with(full_duplex), {post, "a", "bc"}).output, full);
+  }
 }
 
-// What a handler leaves of the body in full duplex is read after the response, and ends the connection when it is long.
-TEST(Connection, FullDuplexHearsTheClientOut) {
+// What a handler leaves of the body is read after the response, and ends the connection when it is long.
+TEST(Connection, TheResponseDoesntWaitForTheBody) {
   const Handler handler = [](ResponseWriter& w, Request&) {
-    EXPECT_FALSE(w.enable_full_duplex());
     w.header().set("Content-Type", "t");
     static_cast<void>(w.write("x"));
   };
@@ -534,7 +602,20 @@ TEST(Connection, FullDuplexHearsTheClientOut) {
   EXPECT_EQ(late.output, ok("x") + ok("x"));
   ASSERT_EQ(late.writes.size(), 2U);
   EXPECT_EQ(mask_dates(late.writes[0]), ok("x")) << "the response doesn't wait for the body";
-  EXPECT_EQ(serve(handler, {post(1 << 20), std::string(1 << 20, 'x'), get}).output, ok("x"));
+  const Outcome chunked =
+      serve(handler, {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na", "b\r\n0\r\n\r\n", get});
+  EXPECT_EQ(chunked.output, ok("x") + ok("x"));
+  ASSERT_EQ(chunked.writes.size(), 2U);
+  EXPECT_EQ(mask_dates(chunked.writes[0]), ok("x"));
+  // A body that is here makes no more writes of a burst.
+  EXPECT_EQ(serve(handler, {post(3) + "abc" + post(3) + "abc" + get}).writes.size(), 1U);
+  const std::string closing =
+      "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
+  EXPECT_EQ(serve(handler, {post(1 << 20), std::string(1 << 20, 'x'), get}).output, closing);
+  EXPECT_EQ(serve(handler, {post(3) + "ab"}).output, ok("x"));
+  // What is here is broken.
+  EXPECT_EQ(serve(handler, {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n" + get}).output,
+            closing);
 }
 
 // The body that a handler puts in place lives on its stack.
@@ -598,16 +679,24 @@ TEST(Connection, CountsTheBytesThatWereTaken) {
   EXPECT_EQ(written, 100'003U);
 }
 
-TEST(Connection, FullDuplexIsForTheTimeBeforeTheCommit) {
-  const Handler handler = [](ResponseWriter& w, Request& r) {
-    EXPECT_TRUE(r.path() != "/early" || !w.enable_full_duplex());
-    EXPECT_EQ(w.write("x").n, 1U);
-    EXPECT_TRUE(r.path() != "/begun" || !w.enable_full_duplex());
-    EXPECT_FALSE(w.flush());
-    EXPECT_EQ(w.enable_full_duplex(), r.path() == "/late" ? make_error_code(Errc::body_closed) : std::error_code());
-  };
-  for (const std::string path : {"/early", "/begun", "/late"}) {
-    serve(handler, {"POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na"});
+// A long body that the handler hasn't read when the response begins will hardly be read, unless the handler says so.
+TEST(Connection, FullDuplexLeavesTheJudgementToTheEnd) {
+  for (const bool full_duplex : {false, true}) {
+    const Handler handler = [full_duplex](ResponseWriter& w, Request& r) {
+      EXPECT_TRUE(!full_duplex || !w.enable_full_duplex());
+      w.header().set("Content-Type", "t");
+      w.header().set("Content-Length", "1");
+      EXPECT_FALSE(w.flush());
+      EXPECT_EQ(r.read_body(1 << 20).value_or("").size(), static_cast<std::size_t>(r.content_length()));
+      EXPECT_EQ(w.write("x").n, 1U);
+      EXPECT_FALSE(w.enable_full_duplex()) << "at any time";
+    };
+    const std::string next = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    const std::string post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
+    const std::string output = serve(handler, {post + std::string(1'000'000, 'b') + next}).output;
+    EXPECT_EQ(output, full_duplex ? ok("x") + ok("x")
+                                  : "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 1\r\n"
+                                    "Connection: close\r\n\r\nx");
   }
 }
 

@@ -72,10 +72,11 @@ TEST(Debug, TextThatIsNoUtf8DoesNotBreakTheJson) {
 }
 
 TEST(Debug, VarsShowTheServersOfTheOptions) {
-  const Handler handler = debug::handler(
-      {.server_stats = [] { return ServerStats{.connections = 7, .requests = 9, .open = 3, .active = 1, .idle = 2}; }});
+  const Handler handler = debug::handler({.server_stats = [] {
+    return ServerStats{.connections = 7, .requests = 9, .stalled = 4, .open = 3, .active = 1, .idle = 2};
+  }});
   const nlohmann::json vars = nlohmann::json::parse(ask(handler, "GET", "/debug/vars").body);
-  EXPECT_EQ(vars["connections"], (nlohmann::json{{"total", 7}, {"active", 1}, {"idle", 2}}));
+  EXPECT_EQ(vars["connections"], (nlohmann::json{{"total", 7}, {"active", 1}, {"idle", 2}, {"stalled", 4}}));
   EXPECT_EQ(vars["requests"], 9);
 }
 

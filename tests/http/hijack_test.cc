@@ -138,8 +138,8 @@ WEFT_MATRIX_TEST(Hijack, WhatWasWrittenGoesOutFirst) {
   EXPECT_EQ(client.rest(), "hello");
 }
 
-// A handler that asked for its context has a watch on the connection, which reads a byte.
-WEFT_MATRIX_TEST(Hijack, TakesTheByteThatTheWatchRead) {
+// A handler that asked for its context has a watch on the connection, which takes nothing from it.
+WEFT_MATRIX_TEST(Hijack, GetsWhatCameUnderTheWatch) {
   const auto watched = make_chan<int>(1);
   const auto sent = make_chan<int>();
   Running running({.handler = [=](ResponseWriter& w, Request& r) {
@@ -310,7 +310,7 @@ WEFT_MATRIX_TEST(Hijack, EndsWithItsLastHandle) {
     client.send("GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
     EXPECT_TRUE(client.ends()) << path;
   }
-  EXPECT_TRUE(running.log().ends_with(": bad luck\n")) << running.log();
+  EXPECT_NE(running.log().find("\"std::runtime_error: bad luck\""), std::string::npos) << running.log();
 }
 
 WEFT_MATRIX_TEST(Deadline, OfAHandlerLastsForItsRequest) {
@@ -389,7 +389,7 @@ WEFT_MATRIX_TEST(Deadline, OfWritesSparesEarlierResponses) {
   EXPECT_EQ(client.rest(), "");
 }
 
-// A read deadline that passes while a watch reads is no reason to cancel the request.
+// A read deadline is no concern of the watch.
 WEFT_MATRIX_TEST(Deadline, DoesntDisturbTheWatch) {
   const auto cancelled = make_chan<bool>(2);
   Running running({.handler = [cancelled](ResponseWriter& w, Request& r) {

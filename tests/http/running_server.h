@@ -98,6 +98,13 @@ class Client {
     return response;
   }
 
+  // Reads up to the end of a response's head; may have some of its body, too.
+  std::string response_head() {
+    while (buffer_.find("\r\n\r\n") == std::string::npos && more()) {
+    }
+    return std::exchange(buffer_, "");
+  }
+
   // Reads everything up to the end of the stream.
   std::string rest() {
     while (more()) {

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -116,22 +117,30 @@ WEFT_MATRIX_TEST(HttpServer, MalformedRequestsHurtOnlyThemselves) {
   EXPECT_EQ(body_of(neighbour.ask("/after")), "/after");
 }
 
-WEFT_MATRIX_TEST(HttpServer, ExceptionsDropTheirConnectionAlone) {
+[[gnu::noinline]] void throw_bad_luck() { throw std::runtime_error("bad\nluck"); }
+
+WEFT_MATRIX_TEST(HttpServer, ExceptionsEndTheirConnectionAlone) {
   Running running({.handler = [](ResponseWriter& w, Request& r) {
-    if (r.path() == "/throw") throw std::runtime_error("bad luck");
+    if (r.path() == "/throw") throw_bad_luck();
     if (r.path() == "/abort") throw AbortHandler();
     echo_path(w, r);
   }});
   Client neighbour(running.address);
   EXPECT_EQ(body_of(neighbour.ask("/1")), "/1");
   Client thrower(running.address);
-  EXPECT_EQ(thrower.ask("/throw"), "");
+  const std::string failed = thrower.ask("/throw");
+  EXPECT_TRUE(failed.starts_with("HTTP/1.1 500 Internal Server Error\r\n")) << failed;
+  EXPECT_TRUE(says_close(failed));
+  EXPECT_EQ(thrower.rest(), "");
   Client aborter(running.address);
   EXPECT_EQ(aborter.ask("/abort"), "");
   EXPECT_EQ(body_of(neighbour.ask("/2")), "/2");
   const std::string log = running.log();
   EXPECT_TRUE(log.starts_with("http: panic serving 127.0.0.1:")) << log;
-  EXPECT_TRUE(log.ends_with(": bad luck\n")) << log;
+  EXPECT_NE(log.find(": GET \"/throw\": \"std::runtime_error: bad\\nluck\", thrown in goroutine "), std::string::npos)
+      << log;
+  EXPECT_NE(log.find("throw_bad_luck"), std::string::npos) << log;
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
 }
 
 WEFT_MATRIX_TEST(HttpServer, ExitGoroutineEndsItsConnectionAlone) {

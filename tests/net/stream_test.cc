@@ -102,6 +102,8 @@ TEST(Stream, HasDefaults) {
   EXPECT_FALSE(conn.wait_readable());
   EXPECT_EQ(conn.close_read(), std::errc::operation_not_supported);
   EXPECT_EQ(conn.close_write(), std::errc::operation_not_supported);
+  EXPECT_EQ(conn.on_hang_up([] {}), std::errc::operation_not_supported);
+  EXPECT_EQ(conn.set_write_stall_timeout(1s), std::errc::operation_not_supported);
   EXPECT_TRUE(conn.local_address().is_none());
   EXPECT_TRUE(conn.remote_address().is_none());
   EXPECT_EQ(conn.network(), "");

@@ -28,6 +28,7 @@ Server& App::serve_debug(DebugServerOptions options) {
       const http::ServerStats stats = server.stats();
       sum.connections += stats.connections;
       sum.requests += stats.requests;
+      sum.stalled += stats.stalled;
       sum.open += stats.open;
       sum.active += stats.active;
       sum.idle += stats.idle;

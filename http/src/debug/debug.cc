@@ -50,7 +50,11 @@ nlohmann::json variables(const Options& options, Clock::time_point start) {
   const ServerStats servers = options.server_stats ? options.server_stats() : ServerStats();
   return {
       {"cmdline", command_line()},
-      {"connections", {{"active", servers.active}, {"idle", servers.idle}, {"total", servers.connections}}},
+      {"connections",
+       {{"active", servers.active},
+        {"idle", servers.idle},
+        {"stalled", servers.stalled},
+        {"total", servers.connections}}},
       {"descriptors", runtime.descriptors},
       {"goroutines", runtime.goroutines},
       {"hogs", runtime.hogs},

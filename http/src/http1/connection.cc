@@ -1,17 +1,17 @@
 #include "http/src/http1/connection.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <chrono>
-#include <exception>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <typeinfo>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "http/src/message/quoted.h"
 #include "http/src/message/request_access.h"
+#include "runtime/src/base/fatal.h"
+#include "runtime/src/crash/throw_watch.h"
 #include "weft/go.h"
 #include "weft/http/status.h"
 #include "weft/net/address.h"
@@ -25,6 +25,9 @@ using std::chrono::nanoseconds;
 // Closing over bytes that were not read resets the connection, and the client could lose a reply that it has not read
 // yet.
 constexpr std::chrono::milliseconds kLinger{500};
+
+// How long the server reads a body that the handler has left, for the sake of the next request.
+constexpr std::chrono::seconds kDrainTime{2};
 
 // Timeouts from here on may be up to a second early.
 constexpr std::chrono::seconds kLongTimeout{30};
@@ -42,16 +45,36 @@ nanoseconds effective(nanoseconds timeout, nanoseconds fallback) {
 // Nothing, or the line ends that may stand before a request.
 bool only_line_ends(std::string_view text) { return text.find_first_not_of("\r\n") == std::string_view::npos; }
 
-std::string current_exception_text() {
-  try {
-    throw;
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (...) {
-    const std::type_info* const type = abi::__cxa_current_exception_type();
-    return std::string("an exception of type ") + (type != nullptr ? type->name() : "unknown");
-  }
+// "1.5s"
+std::string seconds_text(nanoseconds duration) {
+  return fmt::format("{}s", std::chrono::duration<double>(duration).count());
 }
+
+// A traceback on one line, the innermost frame first: "goroutine 7: f() a.cc:12 < main() b.cc:3".
+std::string on_one_line(std::string_view traceback) {
+  std::string line(traceback.substr(0, traceback.find(" [")));
+  std::string_view rest = traceback.substr(std::min(traceback.find('\n'), traceback.size()));
+  for (std::string_view separator = ": "; rest.size() > 1;) {
+    rest.remove_prefix(1);
+    const std::string_view text = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(text.size());
+    const bool is_place = text.starts_with('\t');
+    line.append(is_place ? " " : separator).append(is_place ? text.substr(1) : text);
+    separator = " < ";
+  }
+  return line;
+}
+
+// The call of a handler, for a ThrowWatch.
+struct HandlerCall {
+  const Handler& handler;
+  ResponseWriter& w;
+  Request& r;
+  static void run(void* self) {
+    const HandlerCall& call = *static_cast<HandlerCall*>(self);
+    call.handler(call.w, call.r);
+  }
+};
 
 // Ends the request's context with the scope, also when the handler calls exit_goroutine().
 struct ContextEnd {
@@ -74,12 +97,13 @@ void Connection::serve() {
     if (!hijacked_) close();
     throw;
   } catch (...) {
-    host().log(LogLevel::error, "http: error serving " + peer() + ": " + current_exception_text());
+    host().log(LogLevel::error, "http: error serving " + peer() + ": " + quoted(rt::current_exception_text()));
   }
   if (!hijacked_) close();
 }
 
 void Connection::serve_bursts() {
+  set_write_stall_timeout();
   arm_head_deadline();
   mind_shutdown(head_start_);
   ConnectionState wait = ConnectionState::fresh;
@@ -108,10 +132,10 @@ Connection::Next Connection::serve_burst(ConnectionState wait) {
   workspace_ = &ws;
   ws.out.attach(conn_);
   ws.body.attach(conn_);
-  ws.watch.attach(conn_);
   ws.response.attach(*this);
   RequestAccess::attach(ws.request, *this, host().context());
   const Next next = serve_requests(ws, wait);
+  if (next == Next::close && !hijacked_) note_stall(ws);
   workspace_ = nullptr;
   loan.give_back();
   return next;
@@ -165,14 +189,15 @@ bool Connection::serve_request(Workspace& ws) {
     return false;
   }
   arm_request_deadlines(head.content_length, ws.in.unread().size());
-  ws.body.begin(head, control.expectation, options.max_body_bytes);
+  ws.body.begin(head, control.expectation, options.max_body_bytes,
+                options.read_timeout == nanoseconds::zero() ? options.stall_timeout : nanoseconds::zero());
   ws.response.begin(head, control);
   ws.request.set_body(ws.body);  // the handler of the last request may have put another one in place
   bool answered = false;
   {
     const ContextEnd end{ws.request};
     answered = answer(ws, control.expectation);
-    if (ws.watch.running()) stop_watch(ws);
+    end_watch();
   }
   RequestAccess::clear(ws.request);
   if (hijacked_) return false;
@@ -188,7 +213,7 @@ bool Connection::serve_request(Workspace& ws) {
 bool Connection::end_request(Workspace& ws) {
   ws.in.unpin();
   head_start_ = {};
-  if (ws.response.closes()) {
+  if (ws.response.closes() || !drain_body(ws)) {
     const bool heard_out = ws.body.finished() && ws.in.unread().empty();
     if (!ws.out.flush() && !heard_out) linger();
     return false;
@@ -198,18 +223,35 @@ bool Connection::end_request(Workspace& ws) {
     handler_set_write_deadline_ = false;
     const std::error_code ec = ws.out.flush();
     conn_.set_write_deadline(kNoDeadline);
+    set_write_stall_timeout();
     return !ec;
   }
   return ws.out.size() < kFlushAt ? !ws.out.error() : !ws.out.flush();
 }
 
-// A byte that the watch caught belongs to the next request. Whoever reads next sets a deadline of its own.
-void Connection::stop_watch(Workspace& ws) {
-  if (const std::optional<char> byte = ws.watch.stop()) ws.in.push(*byte);
-  idle_armed_at_ = 0;
+// Reads what the handler left of the body, so that the next request can follow. The response goes out before that
+// waits for the client, who may want to see it before it sends the rest, or instead. False when the client has more to
+// send, or takes longer, than another request is worth.
+bool Connection::drain_body(Workspace& ws) {
+  if (!ws.body.is_drainable()) return false;
+  if (ws.body.skip_buffered()) return true;
+  if (host().shutting_down()) return false;
+  set_read_deadline(deadline_after(now(), kDrainTime));
+  return ws.body.drain();
 }
 
-// False when the handler threw.
+// Only handlers that ask for their context pay for it. A client that has ended its side is taken for one that went
+// away, as Go does, and so is one that reset the connection. Streams that can't tell, and a kernel without memory,
+// leave the context as it is; then a write that fails ends it.
+void Connection::on_context(const CancelFunc& cancel) { watched_ = !hijacked_ && !conn_.on_hang_up(cancel); }
+
+void Connection::end_watch() noexcept {
+  if (!watched_) return;
+  watched_ = false;
+  static_cast<void>(conn_.on_hang_up({}));
+}
+
+// False when the handler threw, and its response can't be replaced.
 bool Connection::answer(Workspace& ws, Expectation expectation) {
   const RequestHead& head = RequestAccess::head(ws.request);
   if (expectation == Expectation::unknown) {
@@ -227,16 +269,18 @@ bool Connection::answer(Workspace& ws, Expectation expectation) {
 
 bool Connection::call_handler(Workspace& ws) {
   const Handler& handler = host().options().handler;
+  rt::ThrowWatch watch;
+  HandlerCall call{handler, ws.response, ws.request};
   try {
-    handler(ws.response, ws.request);
+    watch.call(&HandlerCall::run, &call);
     return true;
   } catch (const AbortHandler&) {
     return false;
   } catch (const weft::detail::GoroutineExit&) {
     throw;
   } catch (...) {
-    host().log(LogLevel::error, "http: panic serving " + peer() + ": " + current_exception_text());
-    return false;
+    log_panic(ws.request, watch);
+    return ws.response.replace_by_error();
   }
 }
 
@@ -248,15 +292,47 @@ bool Connection::last_response() const noexcept {
   return !another_is_here || now() >= host().wait_limit({});
 }
 
-// While a watch reads, the request's body has ended, and there is nothing left that a read deadline could rule.
+// In the handler of the exception. The stack's text may take long, because debug information is loaded for it.
+[[gnu::noinline]] void Connection::log_panic(const Request& request, const rt::ThrowWatch& watch) const {
+  std::string line =
+      "http: panic serving " + peer() + ": " + std::string(request.method()) + " " + quoted(request.target());
+  if (!request.pattern().empty()) line += " (" + quoted(request.pattern()) + ")";
+  line += ": " + quoted(rt::current_exception_text());
+  const std::string stack = blocking([&watch] { return watch.stack(); });
+  if (!stack.empty()) line += ", thrown in " + on_one_line(stack);
+  host().log(LogLevel::error, line);
+}
+
+// The write deadline that a handler sets replaces it.
+void Connection::set_write_stall_timeout() {
+  const ServerOptions& options = host().options();
+  if (options.write_timeout != nanoseconds::zero() || options.stall_timeout <= nanoseconds::zero()) return;
+  static_cast<void>(conn_.set_write_stall_timeout(options.stall_timeout));
+}
+
+// The connection is to be closed. Tells if the reason is that the client has stopped.
+void Connection::note_stall(const Workspace& ws) {
+  const ServerOptions& options = host().options();
+  const bool took_nothing = ws.out.error() == Condition::deadline_exceeded && !handler_set_write_deadline_ &&
+                            options.write_timeout == nanoseconds::zero();
+  if (!took_nothing && !ws.body.stalled()) return;
+  host().count_stall();
+  host().log(LogLevel::info,
+             "http: client " + peer() + " has " +
+                 (took_nothing ? "taken nothing of its response" : "sent nothing of its request's body") + " for " +
+                 seconds_text(options.stall_timeout));
+}
+
 void Connection::set_handlers_read_deadline(TimePoint deadline) {
-  if (!workspace_->watch.running()) set_read_deadline(deadline);
+  workspace_->body.drop_stall_timeout();
+  set_read_deadline(deadline);
 }
 
 // The earlier responses of the burst leave first, under the server's deadline.
 std::error_code Connection::set_handlers_write_deadline(TimePoint deadline) {
   const std::error_code ec = workspace_->out.flush_sealed();
   handler_set_write_deadline_ = true;
+  static_cast<void>(conn_.set_write_stall_timeout(nanoseconds::zero()));
   conn_.set_write_deadline(deadline);
   return ec;
 }
@@ -264,10 +340,10 @@ std::error_code Connection::set_handlers_write_deadline(TimePoint deadline) {
 // From here on nothing in this class reads from the connection, writes to it or closes it.
 Hijacked Connection::hijack() {
   Workspace& ws = *workspace_;
-  if (ws.watch.running()) stop_watch(ws);
-  ws.watch.begin();  // and no other starts in this request
+  end_watch();
   Hijacked hijacked{.conn = conn_, .buffered = std::string(ws.in.unread())};
   conn_.set_deadline(kNoDeadline);
+  static_cast<void>(conn_.set_write_stall_timeout(nanoseconds::zero()));
   hijacked_ = true;
   host().forget(*this);
   return hijacked;

@@ -19,6 +19,10 @@
 #include "weft/net/conn.h"
 #include "weft/time_point.h"
 
+namespace weft::rt {
+class ThrowWatch;
+}
+
 namespace weft::http::detail::http1 {
 
 // Thread safety: see the base class. All members belong to the goroutine that serves.
@@ -36,7 +40,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   void limit_wait(TimePoint limit) override { conn_.set_read_deadline(limit); }
 
   // For the request.
-  void on_context(const CancelFunc& cancel) override { workspace_->watch.on_context(cancel); }
+  void on_context(const CancelFunc& cancel) override;
   net::Address local_address() const override { return conn_.local_address(); }
   net::Address remote_address() const override { return conn_.remote_address(); }
   std::string_view scheme() const noexcept override { return encrypted_ ? "https" : "http"; }
@@ -55,9 +59,13 @@ class Connection final : public detail::Connection, private RequestHost, private
   bool receive(Workspace& ws, ConnectionState wait);
   bool serve_request(Workspace& ws);
   bool end_request(Workspace& ws);
+  bool drain_body(Workspace& ws);
   bool answer(Workspace& ws, Expectation expectation);
   bool call_handler(Workspace& ws);
-  void stop_watch(Workspace& ws);
+  void end_watch() noexcept;
+  void log_panic(const Request& request, const rt::ThrowWatch& watch) const;
+  void set_write_stall_timeout();
+  void note_stall(const Workspace& ws);
   void set_read_deadline(TimePoint deadline);
   void arm_idle_deadline();
   void arm_head_deadline();
@@ -68,6 +76,7 @@ class Connection final : public detail::Connection, private RequestHost, private
 
   const bool encrypted_;
   bool handler_set_write_deadline_ = false;  // in the present request
+  bool watched_ = false;                     // the request's context ends when the client hangs up
   bool hijacked_ = false;
   WorkspacePool& workspaces_;
   net::Conn conn_;

@@ -20,11 +20,6 @@ IoResult InputBuffer::fill(net::Conn& conn) {
   return got;
 }
 
-void InputBuffer::push(char byte) {
-  if (end_ == capacity_) make_room();
-  block_[end_++] = byte;
-}
-
 void InputBuffer::make_room() {
   const std::size_t unread_size = end_ - begin_;
   if (begin_ > pin_) {

@@ -39,9 +39,6 @@ class InputBuffer {
   // Reads once from `conn`; returns what Conn::read does. Grows as needed.
   IoResult fill(net::Conn& conn);
 
-  // Adds a byte that was read past the buffer.
-  void push(char byte);
-
   // Forgets everything; keeps a block of the usual size.
   void reset() noexcept;
 

@@ -14,6 +14,7 @@ std::error_code OutputBuffer::flush_sealed(std::string_view tail) {
 }
 
 std::error_code OutputBuffer::send(std::string_view a, std::string_view b, std::string_view c) {
+  if (text_.size() > sealed_ || a.size() + b.size() + c.size() > 0) in_progress_sent_ = true;
   if (!error_) {
     const std::array<std::string_view, 4> parts{text_.view(), a, b, c};
     error_ = a.empty() && b.empty() && c.empty() ? conn_->write(text_.view()).ec : conn_->writev(parts).ec;
@@ -27,6 +28,7 @@ void OutputBuffer::reset() noexcept {
   text_.clear();
   text_.shrink(2 * kFlushAt);
   sealed_ = 0;
+  in_progress_sent_ = false;
   error_ = {};
 }
 

@@ -29,7 +29,12 @@ class OutputBuffer {
   std::error_code error() const noexcept { return error_; }
 
   // All responses that are there are whole.
-  void seal() noexcept { sealed_ = text_.size(); }
+  void seal() noexcept {
+    sealed_ = text_.size();
+    in_progress_sent_ = false;
+  }
+  // A part of the response in progress is out, and can't be taken back.
+  bool in_progress_sent() const noexcept { return in_progress_sent_; }
   void drop_unsealed() noexcept { text_.truncate(sealed_); }
 
   std::error_code flush() { return text_.empty() ? error_ : send({}, {}); }
@@ -44,6 +49,7 @@ class OutputBuffer {
   net::Conn* conn_ = nullptr;
   ByteBuffer text_;
   std::size_t sealed_ = 0;
+  bool in_progress_sent_ = false;
   std::error_code error_;
 };
 

@@ -3,10 +3,12 @@
 #include <charconv>
 
 #include "http/src/message/chars.h"
+#include "http/src/message/quoted.h"
 #include "http/src/message/request_access.h"
 #include "http/src/message/trailers.h"
 #include "http/src/parser/chunked.h"
 #include "weft/http/errc.h"
+#include "weft/http/helpers.h"
 #include "weft/http/sniff.h"
 #include "weft/http/status.h"
 #include "weft/panic.h"
@@ -31,6 +33,15 @@ bool has_trailer_prefix(std::string_view name) {
 }  // namespace
 
 void Response::begin(const RequestHead& head, const RequestControl& control) {
+  start_over();
+  is_head_ = head.method == "HEAD";
+  http10_ = head.version.minor == 0;
+  keep_alive_10_ = control.keep_alive_10;
+  close_ = control.close;
+}
+
+// Forgets all that the handler has said.
+void Response::start_over() noexcept {
   header_.clear();
   pending_.clear();
   if (!connection_.empty()) connection_.clear();
@@ -38,10 +49,6 @@ void Response::begin(const RequestHead& head, const RequestControl& control) {
   state_ = State::open;
   framing_ = Framing::none;
   status_ = 0;
-  is_head_ = head.method == "HEAD";
-  http10_ = head.version.minor == 0;
-  keep_alive_10_ = control.keep_alive_10;
-  close_ = control.close;
   full_duplex_ = false;
   has_date_ = has_type_ = has_encoding_ = has_trailers_ = transfer_encoding_ = identity_ = false;
   declared_ = -1;
@@ -74,6 +81,7 @@ void Response::write_interim() {
     if (!framing) append_field(field.name, field.value);
   }
   out_.text().append(kLineEnd);
+  out_.seal();
   static_cast<void>(sent(out_.flush()));
 }
 
@@ -153,7 +161,7 @@ void Response::note_length(std::string_view value) {
                     std::from_chars(digits.data(), digits.data() + digits.size(), declared_).ec == std::errc();
   if (good) return;
   declared_ = -1;
-  host_->log("http: invalid Content-Length of \"" + std::string(value) + "\"");
+  host_->log("http: invalid Content-Length of " + quoted(value));
 }
 
 // A name that is no token isn't sent. One with kTrailerPrefix belongs to the trailer section.
@@ -224,14 +232,12 @@ std::error_code Response::set_write_deadline(TimePoint deadline) {
 
 std::error_code Response::enable_full_duplex() {
   if (state_ == State::hijacked) return Errc::hijacked;
-  // The commit has decided what becomes of the body.
-  if (state_ == State::committed && !full_duplex_) return Errc::body_closed;
   full_duplex_ = true;
   return {};
 }
 
 // What the handler has written so far goes out first, and so do the whole responses of the burst. The unread body
-// belongs to the one who takes the connection, so the commit leaves it where it is, as in full duplex.
+// belongs to the one who takes the connection, so the commit does not judge it, as in full duplex.
 Result<Hijacked> Response::hijack() {
   if (state_ == State::hijacked) return Unexpected(Error(make_error_code(Errc::hijacked)));
   body_.forbid_continue();
@@ -244,6 +250,15 @@ Result<Hijacked> Response::hijack() {
   return hijacked;
 }
 
+bool Response::replace_by_error() {
+  if (state_ == State::hijacked || out_.in_progress_sent() || out_.error()) return false;
+  out_.drop_unsealed();
+  start_over();
+  close_ = true;
+  http::error(*this, status_text(kStatusInternalServerError), kStatusInternalServerError);
+  return true;
+}
+
 void Response::finish() {
   if (state_ == State::hijacked) return;
   if (state_ == State::open) write_header(kStatusOk);
@@ -254,8 +269,6 @@ void Response::finish() {
   // A client whose response is shorter than declared waits for the rest. Only the connection's end tells it.
   if (framing_ == Framing::length && written_ != static_cast<std::uint64_t>(declared_)) close_ = true;
   out_.seal();
-  // The body sends what is sealed before it waits for the client.
-  if (full_duplex_ && !close_ && !body_.drain()) close_ = true;
 }
 
 // The trailer fields go with it: those whose names have kTrailerPrefix, and those that a Trailer field announced.
@@ -290,9 +303,10 @@ void Response::commit(Last last, std::string_view sample) {
     close_ = true;
   }
   if (host_->last_response()) close_ = true;
-  // The server reads all of this request before the next one. A client that goes on sending for too long loses its
-  // connection instead. In full duplex the rest is read after the response.
-  if (!close_ && !full_duplex_ && !body_.drain()) close_ = true;
+  // What the handler leaves of the body is read after the response (Connection::drain_body). If it is known already
+  // that the connection can't go on after it, the response says so. In full duplex the handler is expected to read on.
+  if (last == Last::yes || !full_duplex_) close_ = close_ || !body_.is_drainable();
+  if (last == Last::yes && !close_) close_ = !body_.skip_buffered() && !body_.is_drainable();
 
   ByteBuffer& out = out_.text();
   if (!has_type_ && !has_encoding_ && !transfer_encoding_ && !sample.empty() && body_allowed_for_status(status_)) {

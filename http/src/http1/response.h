@@ -52,6 +52,10 @@ class Response final : public ResponseWriter {
   std::error_code enable_full_duplex() override;
   Result<Hijacked> hijack() override;
 
+  // The handler has failed. Takes back what it has written and begins a 500 instead, after which the connection ends.
+  // False when a part of its response is out already, or the connection is no longer the server's.
+  bool replace_by_error();
+
   // The handler has returned: completes the response and seals it in the output buffer.
   void finish();
 
@@ -65,6 +69,7 @@ class Response final : public ResponseWriter {
   enum class Use : std::uint8_t { consumed, sent };
   enum class Last : bool { no, yes };
 
+  void start_over() noexcept;
   void append_status_line();
   void append_handler_fields();
   Use note_field(std::string_view name, std::string_view value);

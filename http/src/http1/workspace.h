@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 
-#include "http/src/http1/disconnect_watch.h"
 #include "http/src/http1/input_buffer.h"
 #include "http/src/http1/output_buffer.h"
 #include "http/src/http1/request_body.h"
@@ -21,7 +20,7 @@ namespace weft::http::detail::http1 {
 // other, so a Workspace stays where it is.
 struct Workspace {
   explicit Workspace(std::size_t max_head_bytes)
-      : parser(max_head_bytes), body(in, out, watch, RequestAccess::trailer(request)), response(out, body, request) {}
+      : parser(max_head_bytes), body(in, out, RequestAccess::trailer(request)), response(out, body, request) {}
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
@@ -32,7 +31,6 @@ struct Workspace {
   OutputBuffer out;
   RequestParser parser;
   Request request;
-  DisconnectWatch watch;
   RequestBody body;
   Response response;
 };

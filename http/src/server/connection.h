@@ -50,6 +50,7 @@ class ConnectionHost {
   // waited since `start`.
   TimePoint wait_limit(TimePoint start) const noexcept { return std::max(start, stop_start_) + stop_grace_; }
   void log(LogLevel level, std::string_view line) const { options_.log(level, line); }
+  void count_stall() noexcept { stalled_.fetch_add(1, std::memory_order_relaxed); }
 
   // The server no longer lists, counts or waits for `connection`, whose client is now somebody else's.
   virtual void forget(Connection& connection) = 0;
@@ -73,6 +74,7 @@ class ConnectionHost {
   // Written before the flag is set, and read after it was seen.
   TimePoint stop_start_{};
   std::chrono::nanoseconds stop_grace_{0};
+  std::atomic<std::uint64_t> stalled_{0};  // connections that were ended because their clients had stopped
 };
 
 enum class ConnectionState : std::uint8_t { fresh, active, partial, idle, held };

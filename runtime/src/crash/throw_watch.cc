@@ -28,9 +28,9 @@ void ThrowWatch::call(void (*function)(void* argument), void* argument) {
 // The stack ends where G lies. read_memory() makes the copy, because a sanitizer would object to a copy of its red
 // zones.
 void ThrowWatch::on_throw(void* self) noexcept {
-  Snapshot& thrown = static_cast<ThrowWatch*>(self)->thrown_;
   const G* const g = current_goroutine();
   if (g == nullptr) return;
+  Snapshot& thrown = static_cast<ThrowWatch*>(self)->thrown_.emplace();
   WEFT_CAPTURE_HERE(thrown.registers);
   thrown.low = thrown.registers.sp();
   thrown.copy_only = true;
@@ -45,7 +45,7 @@ void ThrowWatch::on_throw(void* self) noexcept {
 std::string ThrowWatch::stack() const {
   std::string text;
   const G* const self = current_goroutine();
-  if (thrown_.bytes.empty() || self == nullptr) return text;
+  if (!thrown_ || thrown_->bytes.empty() || self == nullptr) return text;
   on_large_stack([&] {
     ListedGoroutine listed;
     list_goroutine(*self, listed);
@@ -53,7 +53,7 @@ std::string ThrowWatch::stack() const {
     listed.blocking = false;
     Snapshot unused;
     const DebugInfo::Use info;
-    append_goroutine(text, *info, listed, &thrown_, Frames::user, unused);
+    append_goroutine(text, *info, listed, &*thrown_, Frames::user, unused);
   });
   return text;
 }

@@ -6,6 +6,7 @@
 // one that it lets out costs a copy of the stack. Symbols are looked up when somebody asks for the text.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "runtime/src/symbols/snapshot.h"
@@ -30,7 +31,7 @@ class ThrowWatch {
   // Not a lambda: a traceback hides frames by their full names, which inlined functions do not have.
   static void on_throw(void* self) noexcept;
 
-  Snapshot thrown_;
+  std::optional<Snapshot> thrown_;
 };
 
 }  // namespace weft::rt

@@ -1,12 +1,16 @@
 #include "runtime/src/io/descriptor.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <new>
+#include <utility>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -14,8 +18,10 @@
 #include "runtime/src/io/backends.h"
 #include "runtime/src/io/socket_calls.h"
 #include "runtime/src/sched/bubble_hooks.h"
+#include "runtime/src/sched/caller_clock.h"
 #include "runtime/src/sched/scheduler.h"
 #include "runtime/src/sched/scheduling_point.h"
+#include "weft/go.h"
 
 namespace weft::rt {
 namespace {
@@ -81,12 +87,13 @@ std::error_code Descriptor::close() noexcept {
   if (!fd_mutex_.close()) return Errc::closed;
   {
     const LockGuard lock(deadline_mutex_);
-    for (Deadline& d : deadlines_) d.when = kNever;
+    for (Deadline& d : deadlines_) d.when = d.stall = kNever;
     for (RuntimeTimer& timer : timers_) timer.stop();
   }
   interrupt(Side::read);
   interrupt(Side::write);
   cancel_requests();
+  exchange_on_hang_up({});  // it may hold a handle of this descriptor
   // The handle keeps the object alive, so the semaphore may be waited for after the reference of being open is gone.
   release_number();
   if (on_goroutine()) number_closed_.acquire();
@@ -144,16 +151,98 @@ void Descriptor::deadline_passed(Side side, Nanos t) noexcept {
     const LockGuard lock(deadline_mutex_);
     Deadline& d = deadlines_[static_cast<unsigned>(side)];
     d.armed = kNever;
-    if (d.when == kNever) return;
-    if (d.when > t) {
-      d.armed = d.when;
-      timers_[static_cast<unsigned>(side)].start_at(d.when);
+    const Nanos next = d.next();
+    if (next == kNever) return;
+    if (next > t) {
+      d.armed = next;
+      timers_[static_cast<unsigned>(side)].start_at(next);
       return;
     }
     // seq_cst: before interrupt() looks for a waiter.
     expired_[static_cast<unsigned>(side)].store(true, std::memory_order_seq_cst);
   }
   interrupt(side);
+}
+
+// --- stalls ----------------------------------------------------------------------------------------------------------
+
+// How many bytes lie in the socket's queue because the peer's kernel has not acknowledged them; nothing where the file
+// does not tell.
+std::optional<int> Descriptor::unacknowledged() const noexcept {
+  int bytes = 0;
+  return ::ioctl(fd_, SIOCOUTQ, &bytes) == 0 ? std::optional(bytes) : std::nullopt;
+}
+
+// For the goroutine that holds the write side's lock. kNever: its wait is over, and what passed was no deadline.
+void Descriptor::set_stall_deadline(Nanos when) noexcept {
+  const LockGuard lock(deadline_mutex_);
+  if (fd_mutex_.closed()) return;
+  constexpr auto kWrite = static_cast<unsigned>(Side::write);
+  Deadline& d = deadlines_[kWrite];
+  d.stall = when;
+  // seq_cst: as in set_deadline().
+  expired_[kWrite].store(has_passed(d.when), std::memory_order_seq_cst);
+  if (when < d.armed) {
+    d.armed = when;
+    timers_[kWrite].start_at(when);
+  }
+}
+
+// Waits until there may be room to write. Errc::timeout when the deadline has passed, or when the peer has stalled. A
+// peer that took something is no staller: the write tries again, for the interrupted wait may have used up its event.
+std::error_code Descriptor::wait_for_room() {
+  const Nanos timeout = stall_timeout_.load(std::memory_order_relaxed);
+  if (timeout == kNever) return wait(Side::write);
+  const std::optional<int> before = unacknowledged();
+  set_stall_deadline(saturating_add(caller_now(), timeout));
+  const std::error_code ec = wait(Side::write);
+  set_stall_deadline(kNever);
+  if (ec != Errc::timeout || interrupted(Side::write)) return ec;
+  const std::optional<int> after = unacknowledged();
+  return before && after && *after < *before ? std::error_code() : ec;
+}
+
+// --- hang-ups --------------------------------------------------------------------------------------------------------
+
+// Returns the function that was there, for its destructor runs without the lock.
+std::function<void()> Descriptor::exchange_on_hang_up(std::function<void()> fn) noexcept {
+  const LockGuard lock(hang_up_mutex_);
+  on_hang_up_.swap(fn);
+  return fn;
+}
+
+std::error_code Descriptor::on_hang_up(std::function<void()> fn) {
+  const bool watches = static_cast<bool>(fn);
+  exchange_on_hang_up(std::move(fn));
+  if (!watches) return {};
+  std::error_code ec = watch_hang_up();
+  // close() drops the function after it has set the bit. So either it drops this one, or the bit is seen here.
+  if (!ec && fd_mutex_.closed()) ec = Errc::closed;
+  if (ec) {
+    exchange_on_hang_up({});
+    return ec;
+  }
+  const bool already = [this] {
+    const LockGuard lock(hang_up_mutex_);
+    return hung_up_;
+  }();
+  if (already) hung_up();
+  return {};
+}
+
+void Descriptor::hung_up() noexcept {
+  std::function<void()> fn;
+  {
+    const LockGuard lock(hang_up_mutex_);
+    hung_up_ = true;
+    fn.swap(on_hang_up_);
+  }
+  if (!fn) return;
+  try {
+    go(std::move(fn));
+  } catch (const std::bad_alloc&) {
+    // Nobody is told. Reads and writes tell it, too.
+  }
 }
 
 // --- operations ------------------------------------------------------------------------------------------------------
@@ -282,8 +371,7 @@ IoResult Descriptor::do_writev(iovec* parts, std::size_t count) {
       --count;
       continue;
     }
-    const Outcome sent =
-        operate([&] { return Attempt::of(send_some(parts, count)); }, [&] { return wait(Side::write); });
+    const Outcome sent = operate([&] { return Attempt::of(send_some(parts, count)); }, [&] { return wait_for_room(); });
     if (sent.ec) return {done, sent.ec};
     done += static_cast<std::size_t>(sent.n);
     for (auto left = static_cast<std::size_t>(sent.n); left > 0;) {
@@ -310,7 +398,7 @@ IoResult Descriptor::do_send_file(int file, std::uint64_t offset, std::size_t co
   while (done < count) {
     const Outcome sent = operate(
         [&] { return Attempt::of(socket_send_file(fd_, file, static_cast<off_t>(offset + done), count - done)); },
-        [&] { return wait(Side::write); });
+        [&] { return wait_for_room(); });
     if (sent.ec) return {done, sent.ec};
     if (sent.n == 0) return {done, Errc::eof};
     done += static_cast<std::size_t>(sent.n);

@@ -5,9 +5,18 @@
 // of them run through one loop, operate() of operation.h. How an operation waits is the backend's matter. A backend may
 // replace whole operations: the io_uring one receives and accepts by multishot requests.
 //
+// Stalls. A write that has to wait gives its peer so long to take something (stall_timeout_). The wait has a deadline
+// of its own beside the side's, and the two share the timer and the expired flag. When it passes, the socket's queue
+// tells whether the peer has acknowledged bytes: a slow peer empties a large queue for a long time before there is room
+// in it.
+//
 // Interruption. Who closes, and a deadline that passes, first store their flag (FdMutex's closed bit, expired_). Then
 // they call interrupt(side), which makes the operation in flight look again. An operation makes itself visible to
 // interrupt() first and then looks at the flags.
+//
+// Hang-ups. Whether the peer has ended its side or the connection can be seen without a read, because poll(2) tells it,
+// whatever lies unread. on_hang_up() leaves a function, and the backend calls hung_up() when the kernel says so. Both
+// take hang_up_mutex_: either hung_up() finds the function, or on_hang_up() finds that the peer has hung up already.
 //
 // Lifetime. make_descriptor() returns one owner's reference. The memory goes with the last owner, who may be a handle
 // or a request in the kernel. The fd number goes with its last user (FdMutex), which may be earlier.
@@ -16,10 +25,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -73,6 +85,12 @@ class Descriptor {
   // Waits until poll(2) calls the side ready. EBADF: somebody has closed the file.
   std::error_code wait_ready(Side side);
 
+  // Calls fn() once, in a goroutine of its own, when the peer has finished sending, reset the connection, or has done
+  // so already. It replaces the function of the last call; an empty one only takes that one back, and a function that
+  // was started before may still run. No operation is disturbed. close() drops the function. Returns Errc::closed, or
+  // why the kernel can't be asked; the function is dropped then. Goroutines only.
+  std::error_code on_hang_up(std::function<void()> fn);
+
   // --- any thread ---
   // Wakes all operations with Errc::closed. Returns Errc::closed when it was closed before. In a goroutine it returns
   // when the operations have left and the number is closed, as Go's does; elsewhere, that may be a little later.
@@ -80,6 +98,9 @@ class Descriptor {
   // `when` is on the monotonic clock; kNever clears. When it passes, operations on that side, in flight and to come,
   // end with Errc::timeout.
   void set_deadline(Side side, Nanos when) noexcept;
+  // A write that waits and whose peer takes nothing for so long ends with Errc::timeout; kNever: it waits for ever. The
+  // deadline holds beside it. It counts from the next wait on.
+  void set_write_stall_timeout(Nanos timeout) noexcept { stall_timeout_.store(timeout, std::memory_order_relaxed); }
   // Runs fn(int fd) while the number is held open; returns Errc::closed when it is closed. `fn` returns a
   // std::error_code and must not block. It may throw.
   template <typename Fn>
@@ -107,6 +128,8 @@ class Descriptor {
   virtual bool must_try() const noexcept { return false; }
   // Ends what the backend keeps for the fd, before the number is closed. Nothing is in flight.
   virtual void detach() noexcept {}
+  // Sees to it that hung_up() is called when the peer hangs up, or has done so. It is called more than once.
+  virtual std::error_code watch_hang_up() = 0;
   // Ends kernel requests that hold the number beyond one operation (multishot ones). It is called after the closed bit
   // was set, before the last reference goes.
   virtual void cancel_requests() noexcept {}
@@ -118,6 +141,9 @@ class Descriptor {
   virtual AcceptResult do_accept(sockaddr* peer, socklen_t room);
   virtual AcceptResult do_accept_now(sockaddr* peer, socklen_t room);
   virtual std::error_code do_wait_readable();
+
+  // The peer has hung up. Any thread, also on scheduler stacks.
+  void hung_up() noexcept;
 
   // Returns Errc::closed when the descriptor was made in an earlier runtime with another backend.
   std::error_code ended_with_its_runtime() const noexcept;
@@ -141,7 +167,9 @@ class Descriptor {
   };
   struct Deadline {
     Nanos when = kNever;
-    Nanos armed = kNever;  // when the timer fires; it may be earlier than `when`, for it is moved only when it fires
+    Nanos stall = kNever;  // of a write that waits: when its peer has taken nothing for too long
+    Nanos armed = kNever;  // when the timer fires; it may be too early, for it is moved only when it fires
+    Nanos next() const noexcept { return std::min(when, stall); }
   };
 
   IoResult do_writev(iovec* parts, std::size_t count);
@@ -149,7 +177,12 @@ class Descriptor {
   IoResult do_send_file(int file, std::uint64_t offset, std::size_t count);
   ssize_t send_some(iovec* parts, std::size_t count) const noexcept;
 
+  std::error_code wait_for_room();
+  void set_stall_deadline(Nanos when) noexcept;
+  std::optional<int> unacknowledged() const noexcept;
+
   void close_number() noexcept;
+  std::function<void()> exchange_on_hang_up(std::function<void()> fn) noexcept;
   void deadline_passed(Side side, Nanos t) noexcept;
 
   const int fd_;
@@ -161,11 +194,15 @@ class Descriptor {
   FdSemaphore number_closed_;  // one permit, for the goroutine that closes
   std::atomic<int> owners_{1};
   std::atomic<bool> expired_[2] = {false, false};
+  std::atomic<Nanos> stall_timeout_{kNever};
   SpinMutex deadline_mutex_;
   Deadline deadlines_[2] WEFT_GUARDED_BY(deadline_mutex_);
   // Started and stopped under deadline_mutex_. The last owner waits for their callbacks, which take that mutex, without
   // it.
   RuntimeTimer timers_[2];
+  SpinMutex hang_up_mutex_;
+  bool hung_up_ WEFT_GUARDED_BY(hang_up_mutex_) = false;
+  std::function<void()> on_hang_up_ WEFT_GUARDED_BY(hang_up_mutex_);
 };
 
 // Returns a descriptor of the running backend. The descriptor owns `fd`, which is non-blocking, unless the file is

@@ -51,12 +51,15 @@ class EpollTarget {
   void on_event(std::uint32_t events) noexcept {
     constexpr std::uint32_t kEndsReads = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
     if ((events & kEndsReads) != 0) must_try_.store(true, std::memory_order_release);
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) on_peer_hung_up();
     if ((events & (EPOLLIN | kEndsReads)) != 0) words_[0].notify();
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) words_[1].notify();
   }
   WaitWord& word(Side side) noexcept { return words_[static_cast<unsigned>(side)]; }
   // True after an event that ends reads early.
   bool must_try_next() const noexcept { return must_try_.load(std::memory_order_acquire); }
+
+  virtual void on_peer_hung_up() noexcept {}
 
   // Whom the set's retired list names next. It belongs to the list.
   EpollTarget* next_retired = nullptr;
@@ -120,6 +123,9 @@ class EpollDescriptor final : public Descriptor, public EpollTarget {
     return interrupted(side);
   }
   void interrupt(Side side) noexcept override { word(side).interrupt(); }
+  // The edge of a hang-up comes once. hung_up() remembers it.
+  std::error_code watch_hang_up() override { return enroll(); }
+  void on_peer_hung_up() noexcept override { hung_up(); }
   // The edge of a hang-up that came together with data is spent, so the next read must not wait for another one. And
   // urgent data cuts reads short.
   bool must_try() const noexcept override { return must_try_next(); }
@@ -176,6 +182,7 @@ class BorrowedDescriptor final : public Descriptor {
     const LockGuard lock(targets_mutex_);
     if (EpollTarget* const target = targets_[static_cast<unsigned>(side)]) target->word(side).interrupt();
   }
+  std::error_code watch_hang_up() override { return std::make_error_code(std::errc::operation_not_supported); }
 
  private:
   void set_target(Side side, EpollTarget* target) noexcept {

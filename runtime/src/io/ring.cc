@@ -234,6 +234,7 @@ void Ring::reap() noexcept {
 }
 
 void Ring::drain() noexcept {
+  draining_ = true;
   // Watches end with the ring. Some milliseconds after a thread has ended, the kernel ends what that thread asked for,
   // and nothing here waits for that.
   const auto left = [this] { return in_flight_ - watches_.size(); };

@@ -93,6 +93,8 @@ class Ring {
   const Error& failure() const noexcept { return failure_; }
   // True from interrupt() until a completion has told this ring of it.
   bool interrupt_pending() const noexcept { return wake_event_.raised(); }
+  // True from drain() on: a request that the kernel has cancelled is not made again.
+  bool draining() const noexcept { return draining_; }
 
   // Takes back a cancel() of the request that is still in the mailbox, for the request's memory may go now. The
   // request's last completion calls it under the lock that cancel() names, where it also sees to it that nobody calls
@@ -138,6 +140,7 @@ class Ring {
   struct io_uring ring_ {};
   bool ready_ = false;
   std::size_t in_flight_ = 0;
+  bool draining_ = false;
 
   WakeEvent wake_event_;
   std::list<Request> watches_;  // polls of wake_event_ in flight; all but the last are being cancelled

@@ -70,6 +70,63 @@ void RingDescriptor::interrupt(Side side) noexcept {
   if (PollRequest* const request = polls_[static_cast<unsigned>(side)]) request->ring->cancel(*request);
 }
 
+// --- RingDescriptor: the watch for a hang-up -------------------------------------------------------------------------
+
+void RingDescriptor::HangUpPoll::start() noexcept {
+  ring->start(*this, [this](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, descriptor.fd(), POLLRDHUP); });
+}
+
+// Who closes sets the closed bit, and then looks at `armed` under the lock. This function holds the number, which fails
+// when the bit is set, and sets `armed`, under the same lock. So either nothing is armed here, or cancel_requests()
+// finds it.
+std::error_code RingDescriptor::watch_hang_up() {
+  if (const std::error_code ec = ended_with_its_runtime()) return ec;
+  {
+    const LockGuard lock(polls_mutex_);
+    if (hang_up_poll_ != nullptr && hang_up_poll_->armed) return {};
+  }
+  auto made = std::make_unique<HangUpPoll>(*this);
+  const Pin pin{Pin::WithProcessor()};
+  const LockGuard lock(polls_mutex_);
+  if (hang_up_poll_ == nullptr) hang_up_poll_ = std::move(made);
+  if (hang_up_poll_->armed) return {};
+  if (!hold_number()) return Errc::closed;
+  add_owner();
+  hang_up_poll_->armed = true;
+  hang_up_poll_->cancelling = false;
+  hang_up_poll_->ring = ring_of(*pin.processor());
+  hang_up_poll_->start();
+  return {};
+}
+
+void RingDescriptor::hang_up_polled(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept {
+  auto& poll = static_cast<HangUpPoll&>(request);
+  RingDescriptor& d = poll.descriptor;
+  {
+    const LockGuard lock(d.polls_mutex_);
+    // The thread that asked has ended, and the kernel has cancelled what that thread asked for.
+    if (cqe.res == -ECANCELED && !poll.cancelling && !ring.draining()) return poll.start();
+    poll.armed = false;
+    ring.forget_cancel(poll);
+  }
+  if (cqe.res > 0) d.hung_up();
+  d.release_number();
+  d.drop_owner();  // from here on the descriptor may be gone
+}
+
+void RingDescriptor::cancel_requests() noexcept {
+  const Pin pin;  // the ring's machine reaps what it has cancelled
+  std::shared_ptr<Ring> ring;
+  {
+    const LockGuard lock(polls_mutex_);
+    if (hang_up_poll_ == nullptr || !hang_up_poll_->armed || hang_up_poll_->cancelling) return;
+    hang_up_poll_->cancelling = true;
+    ring = hang_up_poll_->ring;
+    ring->cancel(*hang_up_poll_);
+  }
+  ring->reap_here();
+}
+
 // --- StreamDescriptor: multishot requests ----------------------------------------------------------------------------
 
 StreamDescriptor::StreamDescriptor(int fd, FdKind kind, const Backend& backend)
@@ -281,6 +338,7 @@ void StreamDescriptor::interrupt(Side side) noexcept {
 }
 
 void StreamDescriptor::cancel_requests() noexcept {
+  RingDescriptor::cancel_requests();
   const Pin pin;  // the ring's machine reaps what it has cancelled
   std::shared_ptr<Ring> ring;
   {

@@ -2,6 +2,8 @@
 //
 // RingDescriptor (plain tier): operations try the system call and wait for readiness by a one-shot poll request on the
 // ring of the processor that the goroutine runs on. A wait returns only after its request's completion was reaped.
+// Whether the peer hangs up is watched by one more poll request, which stays in flight from the first time that
+// somebody asks until the hang-up or the close.
 //
 // StreamDescriptor (full tier, stream sockets): one multishot request receives into the ring's buffers, so an idle
 // connection holds none, and to receive costs no system call per read. A multishot request accepts, too. What has
@@ -29,6 +31,8 @@ class RingDescriptor : public Descriptor {
  protected:
   std::error_code wait(Side side) override;
   void interrupt(Side side) noexcept override;
+  std::error_code watch_hang_up() override;
+  void cancel_requests() noexcept override;
 
  private:
   // A wait in flight, on the goroutine's stack.
@@ -43,8 +47,21 @@ class RingDescriptor : public Descriptor {
   static bool start_poll(void* request) noexcept;
   static void poll_done(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
 
+  // The watch for a hang-up. While it is armed it owns the descriptor's memory and its number, as a multishot request
+  // does. The other fields are guarded by polls_mutex_.
+  struct HangUpPoll : Request {
+    explicit HangUpPoll(RingDescriptor& d) noexcept : Request(&RingDescriptor::hang_up_polled), descriptor(d) {}
+    void start() noexcept;
+    RingDescriptor& descriptor;
+    std::shared_ptr<Ring> ring;
+    bool armed = false;
+    bool cancelling = false;
+  };
+  static void hang_up_polled(Request& request, Ring& ring, const io_uring_cqe& cqe) noexcept;
+
   SpinMutex polls_mutex_;
   PollRequest* polls_[2] WEFT_GUARDED_BY(polls_mutex_) = {nullptr, nullptr};  // the waits in flight
+  std::unique_ptr<HangUpPoll> hang_up_poll_ WEFT_GUARDED_BY(polls_mutex_);    // made when somebody first asks
 };
 
 // A stream's multishot request, whose memory is part of the descriptor.

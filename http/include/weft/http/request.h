@@ -38,12 +38,13 @@ class Body {
   virtual IoResult read(std::span<char> buffer) = 0;
 };
 
-// Thread safety: none; one goroutine at a time, but its Context may be used anywhere.
-// Lifetime: the server owns it. The request and every view that comes out of it live until the handler returns. Copy
-// what must live longer. Blocking: only what reads the body.
-// Cancellation: context() is done when the handler returns, when the client goes away, when a write to it fails, and at
-// Server::close(). That the client went away is noticed once the body was read to its end, unless the next request came
-// first.
+// Thread safety: none; one goroutine at a time, but its Context may be used anywhere. Lifetime: the server owns it. The
+// request and every view that comes out of it live until the handler returns. Copy what must live longer. Blocking:
+// only what reads the body. Cancellation: context() is done when the handler returns, when the client goes away, when a
+// write to it fails, and at Server::close(). A client has gone away when it has reset the connection, or ended its side
+// of it (Go's rule), whatever it has sent before and nobody has read: a body, or the next request. A client that ends
+// only its side, after a request that was its last, still gets what the handler writes. Only a handler that asks for
+// the context is watched for.
 class Request {
  public:
   Request();  // no request yet; the server fills it

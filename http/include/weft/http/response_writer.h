@@ -80,11 +80,13 @@ class ResponseWriter {
   virtual std::error_code set_read_deadline(TimePoint deadline);
   virtual std::error_code set_write_deadline(TimePoint deadline);
 
-  // Lets the handler read the request's body after the response has begun. Without this the server reads what is left
-  // of the body, up to 256 KiB, before it sends the first byte of an HTTP/1 response, and later reads fail with
-  // Errc::body_closed: a client that sends its whole request before it reads can't get stuck. Call this before the
-  // first flush, and before you write more than 2048 bytes of the response's body. Errors: Errc::body_closed after
-  // that, Errc::not_supported, Errc::hijacked.
+  // Says that the handler reads the request's body while it writes the response. The server lets every handler do so:
+  // the response never waits for the body, and what the handler leaves of the body is read after the response, up to
+  // 256 KiB and for 2 s, so that the connection can be used again. What this call changes is an announcement: without
+  // it, a response that begins while more than 256 KiB of the body are missing says "Connection: close". So call it
+  // before the first flush, and before you write more than 2048 bytes of the response's body. Mind clients that send
+  // their whole request before they read: a handler that writes much and doesn't read leaves both sides waiting, until
+  // ServerOptions::stall_timeout. Errors: Errc::not_supported, Errc::hijacked.
   virtual std::error_code enable_full_duplex();
 
   // Takes the connection over from the server, to speak another protocol on it. What was written before goes out
@@ -98,11 +100,14 @@ class ResponseWriter {
   virtual Result<Hijacked> hijack();
 };
 
-// Answers one request. May be called for many requests at the same time. An exception that leaves it is logged, and
-// ends its connection without a reply that the client could take for a whole one; AbortHandler does so silently.
+// Answers one request. May be called for many requests at the same time. An exception that leaves it is logged, with
+// the client, the request, the pattern, and the stack of where it was thrown, and ends its connection. If nothing of
+// the response was sent, the client gets a 500 in its place. Otherwise the response is cut off, so that the client
+// doesn't take it for a whole one. AbortHandler cuts off in any case, and silently.
 using Handler = std::function<void(ResponseWriter&, Request&)>;
 
-// Thrown by a handler to drop the connection and say nothing (Go's http.ErrAbortHandler).
+// Thrown by a handler to drop the connection and say nothing, neither to the client nor to the log (Go's
+// http.ErrAbortHandler).
 struct AbortHandler {};
 
 }  // namespace weft::http

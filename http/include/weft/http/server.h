@@ -29,7 +29,9 @@
 
 namespace weft::http {
 
-// A value. Timeouts: a negative one never expires. When one expires, the connection is closed without a word.
+// A value. Timeouts: a negative one never expires. When one expires, the connection is closed without a word. The
+// defaults cut off clients that have stopped, and no others: there is no limit for a large upload or download that goes
+// on, and none for a handler that takes its time.
 struct ServerOptions {
   // Where listen_and_serve() listens, "host:port" or ":port". Empty: ":80".
   std::string address = {};
@@ -40,11 +42,19 @@ struct ServerOptions {
   // From the accept, or the first byte of a later request, to the end of its head. Zero: read_timeout.
   std::chrono::nanoseconds read_header_timeout = std::chrono::seconds(10);
 
-  // From the same start to the end of the request's body. Zero: none.
+  // From the same start to the end of the request's body. Zero: no limit but stall_timeout.
   std::chrono::nanoseconds read_timeout{0};
 
-  // From the end of a request's head to the end of its response. Zero: none.
+  // From the end of a request's head to the end of its response. Zero: no limit but stall_timeout.
   std::chrono::nanoseconds write_timeout{0};
+
+  // How long a handler waits in a read of the body of which the client sends nothing, or in a write of which the client
+  // takes nothing. Each byte that moves gives the client as much time again, and time in which the handler does
+  // something else doesn't count. The read or write then fails with Condition::deadline_exceeded, and the connection
+  // ends with the handler; ServerStats counts it, and the log has a line. It holds for reads where read_timeout is
+  // zero, for writes where write_timeout is zero, and not for a request whose handler sets a deadline of its own. Zero
+  // or negative: none.
+  std::chrono::nanoseconds stall_timeout = std::chrono::seconds(30);
 
   // How long a connection may wait for its next request. Zero: read_timeout.
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(120);
@@ -56,8 +66,9 @@ struct ServerOptions {
   // read that crosses it fails with Errc::body_too_large, and the connection ends after the response. Zero: no limit.
   std::uint64_t max_body_bytes = 64 * 1024 * 1024;
 
-  // Told of failed accepts and misuse by handlers (warnings), and of handlers that throw (errors). Called from any
-  // goroutine, also from several at the same time; must not throw. Empty: lines on stderr.
+  // Told of clients that stall (info), of failed accepts and misuse by handlers (warnings), and of handlers that throw
+  // (errors). Text from outside is quoted, so each call is one line. Called from any goroutine, also from several at
+  // the same time; must not throw. Empty: lines on stderr.
   LogSink log = {};
 
   // What every Request::context() is made from.
@@ -67,6 +78,7 @@ struct ServerOptions {
 struct ServerStats {
   std::uint64_t connections = 0;  // accepted since the start
   std::uint64_t requests = 0;     // begun since the start
+  std::uint64_t stalled = 0;      // connections ended by ServerOptions::stall_timeout since the start
   std::size_t open = 0;           // connections now: active + idle
   std::size_t active = 0;         // being served, or not yet heard of
   std::size_t idle = 0;           // between two requests

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -41,6 +42,8 @@ class Stream {
   // Each returns std::errc::operation_not_supported by default, and the stream is as before.
   virtual std::error_code close_read();
   virtual std::error_code close_write();
+  virtual std::error_code on_hang_up(std::function<void()> fn);
+  virtual std::error_code set_write_stall_timeout(std::chrono::nanoseconds timeout);
   // Reads the file into a buffer and writes the buffer, piece by piece, by default. Another goroutine's write may come
   // between two pieces.
   virtual IoResult send_file(int file, std::uint64_t offset, std::size_t count);
@@ -85,6 +88,23 @@ class Conn {
   // Waits until a read has something to tell (data, end of stream or an error), so that an idle connection needs no
   // buffer. It may return early; the read that follows then waits.
   std::error_code wait_readable() const { return stream_->wait_readable(); }
+
+  // Calls fn() once, in a goroutine of its own, when the peer has finished sending, or the connection was reset; soon
+  // when that has happened already. Nothing is read for it, so it is noticed whatever lies unread, and reads go on
+  // beside it. The next call replaces the function; an empty one takes it back. A function that has begun meanwhile
+  // runs on. close() drops the function, and so does the last handle, so don't let it hold one. Errors: Errc::closed;
+  // std::errc::operation_not_supported from a stream that can't tell; ENOMEM and its like from the kernel. Throws
+  // std::bad_alloc.
+  std::error_code on_hang_up(std::function<void()> fn) const { return stream_->on_hang_up(std::move(fn)); }
+
+  // A write that has to wait, and whose peer takes nothing for this long, ends with Condition::deadline_exceeded. It is
+  // for peers that have stopped reading: the time starts anew whenever the peer's kernel acknowledges bytes, so a slow
+  // peer is not cut off. It costs nothing until a write has to wait, and the write deadline holds beside it. Zero or
+  // negative: none, as at the beginning. It holds from the next wait on. Errors: std::errc::operation_not_supported
+  // from a stream that has no such timeout.
+  std::error_code set_write_stall_timeout(std::chrono::nanoseconds timeout) const {
+    return stream_->set_write_stall_timeout(timeout);
+  }
 
   // Wakes every call in flight with Condition::closed. A second close returns Errc::closed.
   std::error_code close() const { return stream_->close(); }
