@@ -157,7 +157,15 @@ void unlock_os_thread();
 
 // Starts the runtime, runs `main` in the first goroutine, and returns the status of `main` (0 when it returns void) as
 // soon as `main` returns; other goroutines are not waited for. One runtime runs at a time; it may be run again after it
-// returned. When the runtime can't start, one line on stderr says why and the status is 1.
+// returned. When the runtime can't start, because one runs already, or because the kernel has no descriptors, memory or
+// threads to give, then one line on stderr says why and the status is 1. (In a child that was forked while a runtime
+// ran, it ends the process: docs/fork.md.)
+//
+// Goroutines that are left never run again. Their stacks are not unwound, so what they own is not destroyed: memory,
+// locks, files that are not the runtime's. The runtime closes what is its own: its pollers, every connection and
+// listener, and every Pollable with a wait in flight. Handles that are left over may be used, closed and destroyed, and
+// say Condition::closed. Only when a goroutine is still in the middle of a computation, or inside blocking(), 100 ms
+// after `main` returned, does all of that stay open, because that goroutine may still use it.
 template <typename F>
 int run(F&& main, RuntimeOptions options = {});
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -73,9 +74,14 @@ std::error_code Ring::set_up_buffers() noexcept {
   return {};
 }
 
-Ring::~Ring() {
-  if (ready_) io_uring_queue_exit(&ring_);
-  if (buffer_ring_ != nullptr) ::munmap(buffer_ring_, kBuffers * (sizeof(io_uring_buf) + kBufferSize));
+Ring::~Ring() { shut_down(); }
+
+void Ring::shut_down() noexcept {
+  if (std::exchange(ready_, false)) io_uring_queue_exit(&ring_);
+  wake_event_.close();
+  const LockGuard lock(buffers_mutex_);
+  if (buffer_ring_ == nullptr) return;
+  ::munmap(std::exchange(buffer_ring_, nullptr), kBuffers * (sizeof(io_uring_buf) + kBufferSize));
 }
 
 // --- submission ------------------------------------------------------------------------------------------------------
@@ -239,6 +245,7 @@ std::string_view Ring::buffer(std::uint16_t id, std::size_t length) const noexce
 
 void Ring::recycle(std::uint16_t id) noexcept {
   const LockGuard lock(buffers_mutex_);
+  if (buffer_ring_ == nullptr) return;
   io_uring_buf_ring_add(buffer_ring_, buffers_ + id * kBufferSize, kBufferSize, id, io_uring_buf_ring_mask(kBuffers),
                         0);
   io_uring_buf_ring_advance(buffer_ring_, 1);

@@ -77,6 +77,9 @@ class Ring {
   // Cancels every request and reaps until none is left, for a bounded time. It is called when the machines have
   // stopped.
   void drain() noexcept;
+  // Gives the kernel's ring, the eventfd and the buffers back. The object stays for those that still point to it: waits
+  // on the stacks of goroutines that never run again, and descriptors. Cancels and buffers that come later are ignored.
+  void shut_down() noexcept;
 
   // Takes back a cancel() of the request that is still in the mailbox, for the request's memory may go now. The
   // request's last completion calls it under the lock that cancel() names, where it also sees to it that nobody calls
@@ -117,7 +120,7 @@ class Ring {
   SpinMutex mailbox_mutex_;
   Request* mailbox_ WEFT_GUARDED_BY(mailbox_mutex_) = nullptr;  // the first whose cancel came from another thread
 
-  SpinMutex buffers_mutex_;  // guards the tail of buffer_ring_
+  SpinMutex buffers_mutex_;  // guards the tail of buffer_ring_, and buffer_ring_ against shut_down()
   io_uring_buf_ring* buffer_ring_ = nullptr;
   char* buffers_ = nullptr;
 };
@@ -125,7 +128,10 @@ class Ring {
 class RingPoller final : public Poller {
  public:
   explicit RingPoller(std::shared_ptr<Ring> ring) : ring_(std::move(ring)) {}
-  ~RingPoller() override { ring_->drain(); }
+  ~RingPoller() override {
+    ring_->drain();
+    ring_->shut_down();
+  }
   void poll(Nanos timeout) noexcept override { ring_->poll(timeout); }
   void interrupt() noexcept override { ring_->interrupt(); }
   const std::shared_ptr<Ring>& ring() const noexcept { return ring_; }

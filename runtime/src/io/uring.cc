@@ -72,7 +72,7 @@ void RingDescriptor::interrupt(Side side) noexcept {
 
 // --- StreamDescriptor: multishot requests ----------------------------------------------------------------------------
 
-StreamDescriptor::StreamDescriptor(int fd, FdKind kind, const Backend& backend)
+StreamDescriptor::StreamDescriptor(int fd, FdKind kind, const IoBackend& backend)
     : RingDescriptor(fd, kind, backend), request_(&StreamDescriptor::delivered, *this) {}
 
 StreamDescriptor::~StreamDescriptor() { discard_arrivals(); }
