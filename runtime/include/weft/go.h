@@ -50,9 +50,11 @@ struct RuntimeOptions {
   LogSink log = {};
   // Reports on crashes. If true, the runtime handles signals while it runs. On SIGSEGV, SIGBUS, SIGFPE, SIGILL and
   // SIGABRT it prints the stack, and then the signal takes its default action. On SIGQUIT it prints every goroutine and
-  // ends with status 2. By SIGURG it asks a thread for its stack. It handles each signal only if the signal's action is
-  // the default one when the runtime starts, and it keeps a thread for the printing. If false, for a program with a
-  // reporter of its own, no signal is touched. WEFT_TRACEBACK (none|single|all|system|crash) says how much is printed.
+  // ends with status 2. By SIGURG it asks a thread for its stack. A signal that the program handles already is left
+  // alone. One that is ignored when the runtime starts is handled all the same, as in Go, because a script's `&` has
+  // SIGQUIT ignored; a program that wants it ignored says so in `main`. The actions from before are back when run()
+  // returns. The runtime keeps a thread for the printing. If false, for a program with a reporter of its own, no signal
+  // is touched. WEFT_TRACEBACK (none|single|all|system|crash) says how much is printed.
   bool crash_reports = true;
 };
 
