@@ -121,6 +121,14 @@ TEST_F(CrashDeathTest, ExceptionThatLeavesAGoroutineShowsTheThrowingFunction) {
   }
 }
 
+// A text from outside can't pass for a part of the report: its further lines begin with a tab, as Go has it.
+TEST_F(CrashDeathTest, LinesOfAnExceptionAreIndented) {
+  EXPECT_EXIT(run_until_dead([] { throw std::runtime_error("a\ngoroutine 7 [running]:\n\x1b[2Jb\r\n"); }),
+              ::testing::ExitedWithCode(2),
+              "^panic: std::runtime_error: a\n\tgoroutine 7 \\[running\\]:\n\t\\\\x1b\\[2Jb\\\\r\n\t\n\n"
+              "goroutine 1 \\[running\\]:\n");
+}
+
 // The report is made before anything is unwound.
 TEST_F(CrashDeathTest, NoDestructorRunsBeforeAPanicIsReported) {
   struct Speaks {

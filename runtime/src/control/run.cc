@@ -24,6 +24,7 @@
 #include "runtime/src/sched/scheduler.h"
 #include "runtime/src/symbols/debug_root.h"
 #include "weft/go.h"
+#include "weft/log.h"
 
 namespace weft {
 namespace {
@@ -72,7 +73,7 @@ namespace detail {
 namespace {
 
 int cannot_start(const std::string& why) {
-  std::fprintf(stderr, "weft: %s\n", why.c_str());
+  std::fprintf(stderr, "weft: %s\n", one_line(why).c_str());
   return 1;
 }
 

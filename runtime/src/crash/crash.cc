@@ -32,6 +32,7 @@
 #include "runtime/src/symbols/debug_info.h"
 #include "runtime/src/symbols/snapshot.h"
 #include "runtime/src/symbols/traceback.h"
+#include "weft/log.h"
 
 namespace weft::rt {
 namespace {
@@ -440,7 +441,7 @@ Level level_from_environment() {
   if (text == "crash") return Level::crash;
   print(fmt::format(
       "weft: WEFT_TRACEBACK is \"{}\"; it must be none, single, all, system or crash (or 0, 1, 2): using single\n",
-      text));
+      one_line(text)));
   return Level::single;
 }
 
