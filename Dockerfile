@@ -15,7 +15,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin weft
 COPY --from=builder /opt/weft/bin/weft /usr/local/bin/weft
 USER weft
-EXPOSE 8080 8001
+EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s CMD ["weft", "check", "http://127.0.0.1:8080/healthz"]
 ENTRYPOINT ["weft", "serve"]

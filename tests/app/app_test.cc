@@ -341,12 +341,12 @@ WEFT_MATRIX_TEST(App, ABeforeStartHookThatFailsKeepsServersFromListening) {
   Record record;
   App app(quiet(lines));
   app.add(std::make_shared<FakeServer>("server", record));
-  app.before_start([](const Context&) { return Error::text("no database"); });
+  app.before_start([](const Context&) { return Error::text("no\ndatabase"); });
   app.before_start(record.hook("never"));
   app.after_stop(record.hook("after_stop"));
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(app.run(), 1);
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "test: before_start hook: no database\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "test: before_start hook: no\\ndatabase\n");
   EXPECT_EQ(record.events(), (std::vector<std::string>{"server close", "after_stop"}));
 }
 

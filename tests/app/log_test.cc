@@ -77,5 +77,34 @@ TEST(LogField, IsQuotedWhenItsEndWouldBeUnclear) {
   EXPECT_EQ(detail::field(std::chrono::milliseconds(1250)), "1.250s");
 }
 
+// Text that begins a line of its own, or steers a terminal.
+constexpr std::string_view kHostile =
+    "a\n2026-01-01T00:00:00.000Z info [g1] b\r\x1b[2J\x7f\x9b\xc2\x85\xe2\x80\xa8"
+    "c";
+
+TEST(LogField, IsOneLine) {
+  EXPECT_EQ(detail::field("\x1b[2J"), R"("\x1b[2J")");
+  EXPECT_EQ(detail::field("a\vb"), R"("a\x0bb")");
+  EXPECT_EQ(detail::field("a\xc2\x85"), R"("a\x85")");
+  EXPECT_EQ(detail::field(std::string_view("a\0b", 3)), R"("a\x00b")");
+}
+
+TEST(Log, OneLineKeepsWhatPrints) {
+  EXPECT_EQ(one_line(""), "");
+  EXPECT_EQ(one_line("plain \"text\" = C:\\x"), "plain \"text\" = C:\\x");
+  EXPECT_EQ(one_line("m\xc3\xbcller"), "m\xc3\xbcller");
+  EXPECT_EQ(one_line("tab\tand end\n"), R"(tab\tand end\n)");
+  EXPECT_EQ(one_line(kHostile), R"(a\n2026-01-01T00:00:00.000Z info [g1] b\r\x1b[2J\x7f\x9b\x85\u2028c)");
+}
+
+// Whatever a library hands to the sink, the log has one line of it.
+TEST(Log, ASinkWritesOneLine) {
+  std::ostringstream out;
+  const LogSink sink = log_sink(logger_to(out, "%l %v"));
+  for (const LogLevel level : {LogLevel::info, LogLevel::warning, LogLevel::error}) sink(level, kHostile);
+  const std::string line = one_line(kHostile) + "\n";
+  EXPECT_EQ(out.str(), "info " + line + "warning " + line + "error " + line);
+}
+
 }  // namespace
 }  // namespace weft::app

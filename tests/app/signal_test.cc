@@ -15,7 +15,9 @@
 
 #include "app/src/signal/handler.h"
 #include "support/failing_new.h"
+#include "support/files.h"
 #include "support/matrix.h"
+#include "support/parked.h"
 #include "support/report.h"
 #include "weft/go.h"
 #include "weft/panic.h"
@@ -251,6 +253,41 @@ WEFT_MATRIX_TEST(NotifyContext, MayStopItselfAtItsEnd) {
   while (disposition(SIGUSR1) != before && std::chrono::steady_clock::now() < end) sleep(milliseconds(1));
   EXPECT_EQ(disposition(SIGUSR1), before);
   EXPECT_EQ(cause(ctx).message(), "signal SIGUSR1 received");
+}
+
+// A runtime ends beside a subscription. The next runtime's subscriptions work, and the old one can still be stopped.
+TEST(Signal, TheNextRuntimeDeliversWhenSubscriptionsWereLeftBehind) {
+  const SigHandler before = disposition(SIGUSR1);
+  for (const char* const poller : weft::testing::kPollers) {
+    ::setenv("WEFT_POLLER", poller, 1);
+    const auto old = make_chan<int>(1);
+    SignalStop left;
+    EXPECT_EQ(weft::run([&] {
+                left = notify(old, {SIGUSR1});
+                EXPECT_TRUE(weft::testing::wait_until_parked(1, "IO wait"));
+              }),
+              0);
+    EXPECT_EQ(weft::run([&] {
+                const auto channel = make_chan<int>(1);
+                const SignalStop stop = notify(channel, {SIGUSR1});
+                ::raise(SIGUSR1);
+                EXPECT_EQ(receive(channel), SIGUSR1) << poller;
+                EXPECT_EQ(receive(old), SIGUSR1) << poller;
+              }),
+              0);
+    EXPECT_EQ(weft::run([&] { left(); }), 0);
+    EXPECT_EQ(disposition(SIGUSR1), before);
+  }
+  ::unsetenv("WEFT_POLLER");
+}
+
+TEST(Signal, RunsLeaveNoFilesBesideASubscription) {
+  SignalStop left;
+  weft::testing::expect_runs_leave_no_files([&] {
+    left = notify(make_chan<int>(1), {SIGUSR1});
+    EXPECT_TRUE(weft::testing::wait_until_parked(1, "IO wait"));
+  });
+  EXPECT_EQ(weft::run([&] { left(); }), 0);
 }
 
 TEST(Signal, NamesAreThoseOfTheShell) {

@@ -421,6 +421,21 @@ class CommandLine(unittest.TestCase):
             self.assertIn("poller name=epoll reason=\"WEFT_POLLER=epoll\"", server.log())
             self.assertIn("procs count=3", server.log())
 
+    def test_the_debug_server_is_for_this_machine(self):
+        # The port may be taken on the machine that runs this test; the text then names the address all the same.
+        result = weft.run("serve", "--help")
+        self.assertIn("127.0.0.1:8001", result.stdout)
+        process = subprocess.Popen([weft.WEFT, "serve", "--address", "127.0.0.1:0"], stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True, env=weft.clean_environment())
+        with process:
+            line = next(line for line in process.stderr if "8001" in line)
+            process.kill()
+        self.assertRegex(line, r"( server=debug address=127\.0\.0\.1:8001$)|(^weft: listen tcp 127\.0\.0\.1:8001: )")
+
+    def test_the_debug_server_may_be_for_every_machine(self):
+        with weft.Server("--debug-address", ":0") as server:
+            self.assertRegex(server.log(), r" server=debug address=\[::\]:\d+\n")
+
     def test_without_a_debug_server(self):
         with weft.Server("--debug-address", "") as server:
             self.assertEqual(weft.get(server.address, "/healthz").status, 200)

@@ -19,6 +19,7 @@
 #include <gtest/gtest.h>
 
 #include "http/running_server.h"
+#include "support/files.h"
 #include "support/matrix.h"
 #include "weft/chan.h"
 #include "weft/go.h"
@@ -842,6 +843,37 @@ WEFT_MATRIX_TEST(HttpServer, RoutesByMux) {
   EXPECT_NE(client.ask("/tree?q=1").find("\r\nLocation: /tree/?q=1\r\n"), std::string::npos);
   client.send("DELETE /users/1 HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_NE(client.response().find("\r\nAllow: GET, HEAD\r\n"), std::string::npos);
+}
+
+// Main returns while a server serves: one connection is idle, one waits for the rest of a head, and the handlers of the
+// others sleep, wait for the client, and read a body.
+TEST(HttpServerRunEnd, LeavesNoFiles) {
+  std::vector<Server> servers;
+  weft::testing::expect_runs_leave_no_files([&] {
+    auto handling = make_chan<int>(3);
+    const Server server({.handler = [handling](ResponseWriter& w, Request& r) {
+      if (r.path() == "/idle") return static_cast<void>(w.write("idle"));
+      handling.send(1);
+      if (r.path() == "/sleep") sleep(1h);
+      if (r.path() == "/watch") r.context().done().recv();
+      static_cast<void>(r.read_body(1 << 20));
+    }});
+    servers.push_back(server);
+    const auto listener = net::listen("tcp", "127.0.0.1:0").value();
+    go([server, listener] { static_cast<void>(server.serve(listener)); });
+    const std::string address = net::to_string(listener.address());
+    Client idle(address);
+    EXPECT_TRUE(idle.ask("/idle").starts_with("HTTP/1.1 200 OK"));
+    Client slow(address);
+    slow.send("GET / HT");
+    Client sleeper(address);
+    sleeper.send("GET /sleep HTTP/1.1\r\nHost: h\r\n\r\n");
+    Client watcher(address);
+    watcher.send("GET /watch HTTP/1.1\r\nHost: h\r\n\r\n");
+    Client sender(address);
+    sender.send("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
+    for (int i = 0; i < 3; ++i) handling.recv();
+  });
 }
 
 }  // namespace

@@ -7,13 +7,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "net/pair.h"
 #include "support/eventually.h"
+#include "support/files.h"
 #include "support/matrix.h"
 #include "weft/context.h"
 #include "weft/go.h"
@@ -449,12 +449,6 @@ WEFT_MATRIX_TEST(Conn, UrgentDataDoesNotStallTheStream) {
   ::close(raw);
 }
 
-std::size_t open_files() {
-  std::size_t n = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++n;
-  return n;
-}
-
 // Handles may outlive the runtime, and even meet the next one, which may have another poller. A round leaves no file
 // open, unless its runtime was abandoned because its threads were too slow to stop. That does not happen in every
 // round.
@@ -486,7 +480,7 @@ TEST(Conn, OutlivesItsRuntime) {
         EXPECT_TRUE(p.server.read({&byte, 1}).ec);
       });
     }
-    const std::size_t now = open_files();
+    const std::size_t now = weft::testing::open_files();
     clean_round |= i > 0 && now <= files;
     files = now;
   }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -118,6 +119,14 @@ TEST_F(CrashDeathTest, ExceptionThatLeavesAGoroutineShowsTheThrowingFunction) {
                 "^panic: std::runtime_error: boom\n\ngoroutine [0-9]+ \\[running\\]:\n"
                 "crash_test::throws_far_below\\(\\.\\.\\.\\)\n\t.* \\+0x[0-9a-f]+\n");
   }
+}
+
+// A text from outside can't pass for a part of the report: its further lines begin with a tab, as Go has it.
+TEST_F(CrashDeathTest, LinesOfAnExceptionAreIndented) {
+  EXPECT_EXIT(run_until_dead([] { throw std::runtime_error("a\ngoroutine 7 [running]:\n\x1b[2Jb\r\n"); }),
+              ::testing::ExitedWithCode(2),
+              "^panic: std::runtime_error: a\n\tgoroutine 7 \\[running\\]:\n\t\\\\x1b\\[2Jb\\\\r\n\t\n\n"
+              "goroutine 1 \\[running\\]:\n");
 }
 
 // The report is made before anything is unwound.
@@ -339,6 +348,31 @@ TEST_F(CrashDeathTest, QuitThatIsTakenAlreadyIsLeftAlone) {
       ::testing::ExitedWithCode(17), "^$");
 }
 
+// A script's `&` starts a process with SIGQUIT ignored.
+TEST_F(CrashDeathTest, QuitThatWasIgnoredDumps) {
+  EXPECT_EXIT(
+      {
+        std::signal(SIGQUIT, SIG_IGN);
+        run_until_dead([] {
+          park_100();
+          ::kill(::getpid(), SIGQUIT);
+        });
+      },
+      ::testing::ExitedWithCode(2), dumps_100_parked(false));
+}
+
+TEST_F(CrashDeathTest, QuitThatMainIgnoresStaysIgnored) {
+  EXPECT_EXIT(::_exit(weft::run(
+                  [] {
+                    std::signal(SIGQUIT, SIG_IGN);
+                    ::kill(::getpid(), SIGQUIT);
+                    weft::sleep(20ms);
+                    return 7;
+                  },
+                  {.log = ignore})),
+              ::testing::ExitedWithCode(7), "^$");
+}
+
 TEST_F(CrashDeathTest, QuitWithoutCrashReportsHasItsDefaultAction) {
   EXPECT_EXIT(weft::run(
                   [] {
@@ -359,10 +393,18 @@ TEST(Crash, SignalsAreGivenBackAtTheEndOfRun) {
     }
     return all;
   };
-  const auto before = actions();
-  for (int i = 0; i < 3; ++i) {
-    weft::run([&] { EXPECT_NE(actions(), before); });
-    EXPECT_EQ(actions(), before);
+  for (const auto ignored : {0, SIGQUIT, SIGURG}) {
+    const auto was = ignored == 0 ? SIG_DFL : std::signal(ignored, SIG_IGN);
+    const auto before = actions();
+    for (int i = 0; i < 3; ++i) {
+      weft::run([&] {
+        const auto during = actions();
+        EXPECT_NE(during, before);
+        EXPECT_EQ(std::ranges::count(during, reinterpret_cast<void*>(SIG_IGN)), 0);
+      });
+      EXPECT_EQ(actions(), before);
+    }
+    if (ignored != 0) std::signal(ignored, was);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "app/src/log/fields.h"
 #include "app/src/signal/handler.h"
 #include "app/src/signal/hub.h"
+#include "weft/log.h"
 #include "weft/panic.h"
 #include "weft/stats.h"
 #include "weft/time.h"
@@ -115,7 +116,7 @@ void App::Life::serve_all() {
       member->ended.store(true, std::memory_order_release);
       if (!error) return self->cancel_run_(Error::text(member->server->name() + " server ended"));
       self->failed_.store(true, std::memory_order_relaxed);
-      self->log().error("server failed server={} error={}", member->server->name(), field(error.message()));
+      self->log().error("server failed server={} error={}", field(member->server->name()), field(error.message()));
       self->cancel_run_(error);
     });
   }
@@ -127,13 +128,13 @@ void App::Life::log_start() const {
   log().info("poller name={} reason={}", stats.poller, field(stats.poller_reason));
   log().info("procs count={}", stats.procs);
   for (const auto& member : members) {
-    log().info("listening server={} address={}", member->server->name(), field(member->server->address()));
+    log().info("listening server={} address={}", field(member->server->name()), field(member->server->address()));
   }
 }
 
 void App::Life::start_failed(const Error& error) {
   failed_.store(true, std::memory_order_relaxed);
-  std::fprintf(stderr, "%s: %s\n", options.name.c_str(), error.message().c_str());
+  std::fprintf(stderr, "%s: %s\n", one_line(options.name).c_str(), one_line(error.message()).c_str());
 }
 
 // --- stop ------------------------------------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ void App::Life::stop_server(Server& server, const Context& ctx) {
   if (!error) return;
   failed_.store(true, std::memory_order_relaxed);
   if (ctx.err()) return;  // finish() logs what hangs, and closes the server
-  log().error("server did not stop server={} error={}", server.name(), field(error.message()));
+  log().error("server did not stop server={} error={}", field(server.name()), field(error.message()));
   server.close();
 }
 
@@ -212,8 +213,8 @@ void App::Life::log_what_hangs() const {
     if (!serve_begun_ || member->ended.load(std::memory_order_acquire)) continue;
     const Server& server = *member->server;
     const std::string busy = server.busy();
-    log().warn("closing by force server={} address={}{}{}", server.name(), field(server.address()),
-               busy.empty() ? "" : " ", busy);
+    log().warn("closing by force server={} address={}{}{}", field(server.name()), field(server.address()),
+               busy.empty() ? "" : " ", one_line(busy));
   }
   std::size_t more = 0;
   std::size_t shown = 0;

@@ -1,6 +1,7 @@
 // How values look after "key=" in log lines.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -9,9 +10,11 @@
 
 namespace weft::app::detail {
 
-// Returns the value as it is, or quoted when a reader could not tell where it ends.
+// Returns the value as it is, or quoted and escaped when a reader could not tell where it ends, or when it is more than
+// plain ASCII. It is always one line.
 inline std::string field(std::string_view value) {
-  const bool plain = !value.empty() && value.find_first_of(" \t\r\n\"=") == std::string_view::npos;
+  const auto stands_alone = [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '='; };
+  const bool plain = !value.empty() && std::ranges::all_of(value, stands_alone);
   return plain ? std::string(value) : fmt::format("{:?}", value);
 }
 

@@ -37,7 +37,8 @@ std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options) {
 }
 
 LogSink log_sink(std::shared_ptr<spdlog::logger> logger) {
-  return [logger = std::move(logger)](LogLevel level, std::string_view line) {
+  return [logger = std::move(logger)](LogLevel level, std::string_view text) {
+    const std::string line = one_line(text);
     switch (level) {
       case LogLevel::info:
         return logger->info("{}", line);

@@ -7,6 +7,7 @@
 #include "weft/context.h"
 #include "weft/error.h"
 #include "weft/go.h"
+#include "weft/log.h"
 #include "weft/net/address.h"
 #include "weft/net/dial.h"
 
@@ -94,7 +95,7 @@ Result<std::string> ask(const Url& url, std::chrono::milliseconds timeout) {
 }
 
 int fail(const CheckCommand& command, const std::string& reason, int status) {
-  std::fprintf(stderr, "weft: check %s: %s\n", command.url.c_str(), reason.c_str());
+  std::fprintf(stderr, "weft: check %s: %s\n", one_line(command.url).c_str(), one_line(reason).c_str());
   return status;
 }
 

@@ -8,6 +8,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "weft/log.h"
+
 namespace weft::program {
 namespace {
 
@@ -38,7 +40,7 @@ int usage_mistake(std::string text) {
   // CLI11's messages may have several lines.
   while (!text.empty() && (text.back() == '\n' || text.back() == '.')) text.pop_back();
   std::ranges::replace(text, '\n', ' ');
-  std::fprintf(stderr, "weft: %s (weft --help tells more)\n", text.c_str());
+  std::fprintf(stderr, "weft: %s (weft --help tells more)\n", one_line(text).c_str());
   return kUsageStatus;
 }
 
@@ -58,7 +60,9 @@ Command parse_command_line(int argc, char** argv) {
   serve_app.add_option("--address", serve.address, "Where to serve, HOST:PORT or :PORT")
       ->capture_default_str()
       ->type_name("ADDRESS");
-  serve_app.add_option("--debug-address", serve.debug_address, "Where to serve /debug/; empty: nowhere")
+  serve_app
+      .add_option("--debug-address", serve.debug_address,
+                  "Where to serve /debug/; :PORT: to every machine; empty: nowhere")
       ->capture_default_str()
       ->type_name("ADDRESS");
   serve_app.add_option("--poller", serve.poller, "What carries I/O (default: $WEFT_POLLER, else auto)")

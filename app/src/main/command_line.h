@@ -13,9 +13,10 @@ inline constexpr int kUsageStatus = 2;
 
 struct ServeCommand {
   std::string address = ":8080";
-  std::string debug_address = ":8001";  // empty: no debug server
-  std::string poller;                   // empty: WEFT_POLLER, else auto
-  int procs = 0;                        // 0: WEFT_PROCS, else what the machine grants
+  // Empty: no debug server. Whoever can connect sees the program from inside, so the default is this machine alone.
+  std::string debug_address = "127.0.0.1:8001";
+  std::string poller;  // empty: WEFT_POLLER, else auto
+  int procs = 0;       // 0: WEFT_PROCS, else what the machine grants
   std::string log_level = "info";
   std::chrono::milliseconds stop_timeout = std::chrono::seconds(10);  // 0: no limit
   std::chrono::milliseconds drain_delay{0};

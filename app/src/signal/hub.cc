@@ -49,7 +49,7 @@ std::shared_ptr<SignalSubscription> SignalHub::subscribe(SignalMask signals, Sig
   std::list added{std::make_shared<SignalSubscription>(SignalSubscription{signals, std::move(deliver), {}})};
   std::shared_ptr<SignalSubscription> subscription = added.front();
   const LockGuard lock(mutex_);
-  if (!arrivals_) start_reader_locked();
+  if (!reader_lives_locked()) start_reader_locked();
   try {
     hook_locked(signals);
   } catch (...) {
@@ -69,8 +69,10 @@ void SignalHub::unsubscribe(const SignalSubscription& subscription) noexcept {
     unhook_locked(subscription.signals);
     subscriptions_.erase(place);
     if (!subscriptions_.empty()) return;
-    reader_done = reader_done_;
+    // A reader that its runtime left behind never comes to its end.
+    if (reader_lives_locked()) reader_done = reader_done_;
     stop_reader_locked();
+    if (!reader_done) return;
   }
   if (this_goroutine::id() != 0) static_cast<void>(reader_done.recv());
 }
@@ -106,6 +108,10 @@ void SignalHub::start_reader_locked() {
   arrivals_ = std::move(arrivals);
   reader_done_ = std::move(done);
 }
+
+// When a runtime ends beside a subscription, the runtime closes what the reader waits for. The reader waits on the read
+// side only, and an eventfd may be written to at any time, so this returns at once.
+bool SignalHub::reader_lives_locked() const noexcept { return arrivals_ && !arrivals_.wait_writable(); }
 
 void SignalHub::stop_reader_locked() noexcept { static_cast<void>(std::exchange(arrivals_, {}).close()); }
 

@@ -42,6 +42,7 @@ class SignalHub {
  private:
   void hook_locked(SignalMask signals) WEFT_REQUIRES(mutex_);
   void unhook_locked(SignalMask signals) noexcept WEFT_REQUIRES(mutex_);
+  bool reader_lives_locked() const noexcept WEFT_REQUIRES(mutex_);
   void start_reader_locked() WEFT_REQUIRES(mutex_);
   void stop_reader_locked() noexcept WEFT_REQUIRES(mutex_);
   void read_until_closed(const io::Pollable& arrivals, const Chan<int>& done);

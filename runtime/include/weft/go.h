@@ -50,9 +50,11 @@ struct RuntimeOptions {
   LogSink log = {};
   // Reports on crashes. If true, the runtime handles signals while it runs. On SIGSEGV, SIGBUS, SIGFPE, SIGILL and
   // SIGABRT it prints the stack, and then the signal takes its default action. On SIGQUIT it prints every goroutine and
-  // ends with status 2. By SIGURG it asks a thread for its stack. It handles each signal only if the signal's action is
-  // the default one when the runtime starts, and it keeps a thread for the printing. If false, for a program with a
-  // reporter of its own, no signal is touched. WEFT_TRACEBACK (none|single|all|system|crash) says how much is printed.
+  // ends with status 2. By SIGURG it asks a thread for its stack. A signal that the program handles already is left
+  // alone. One that is ignored when the runtime starts is handled all the same, as in Go, because a script's `&` has
+  // SIGQUIT ignored; a program that wants it ignored says so in `main`. The actions from before are back when run()
+  // returns. The runtime keeps a thread for the printing. If false, for a program with a reporter of its own, no signal
+  // is touched. WEFT_TRACEBACK (none|single|all|system|crash) says how much is printed.
   bool crash_reports = true;
 };
 
@@ -157,7 +159,15 @@ void unlock_os_thread();
 
 // Starts the runtime, runs `main` in the first goroutine, and returns the status of `main` (0 when it returns void) as
 // soon as `main` returns; other goroutines are not waited for. One runtime runs at a time; it may be run again after it
-// returned. When the runtime can't start, one line on stderr says why and the status is 1.
+// returned. When the runtime can't start, because one runs already, or because the kernel has no descriptors, memory or
+// threads to give, then one line on stderr says why and the status is 1. (In a child that was forked while a runtime
+// ran, it ends the process: docs/fork.md.)
+//
+// Goroutines that are left never run again. Their stacks are not unwound, so what they own is not destroyed: memory,
+// locks, files that are not the runtime's. The runtime closes what is its own: its pollers, every connection and
+// listener, and every Pollable with a wait in flight. Handles that are left over may be used, closed and destroyed, and
+// say Condition::closed. Only when a goroutine is still in the middle of a computation, or inside blocking(), 100 ms
+// after `main` returned, does all of that stay open, because that goroutine may still use it.
 template <typename F>
 int run(F&& main, RuntimeOptions options = {});
 

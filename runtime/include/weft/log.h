@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 namespace weft {
@@ -18,5 +19,10 @@ enum class LogLevel : std::uint8_t { info, warning, error };
 // calls it on the thread that watches the scheduler, and meanwhile nobody does.
 // It must not throw.
 using LogSink = std::function<void(LogLevel level, std::string_view line)>;
+
+// Returns `text` as one line, for logs: line ends, other characters that don't print, and bytes that are not UTF-8 are
+// written as in a C++ literal ("\n", "\x1b"). All else is as before. Text that comes from outside, as an exception's
+// does, can't begin a line of its own then, nor steer a terminal. Any thread. Throws std::bad_alloc.
+std::string one_line(std::string_view text);
 
 }  // namespace weft

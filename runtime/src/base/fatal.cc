@@ -9,6 +9,9 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
+
+#include "weft/log.h"
 
 namespace weft::rt {
 
@@ -47,10 +50,23 @@ void report_text_alone(const Crash& crash) noexcept {
 // It is written before main(), and read by threads that start later.
 constinit std::atomic<CrashReporter> crash_reporter{&report_text_alone};
 
+// Returns the text so that none of its lines looks like one of the report: each but the first begins with a tab, as Go
+// has it.
+std::string indented(std::string_view text) {
+  std::string result;
+  for (;;) {
+    const std::size_t end = text.find('\n');
+    result += one_line(text.substr(0, end));
+    if (end == std::string_view::npos) return result;
+    result += "\n\t";
+    text.remove_prefix(end + 1);
+  }
+}
+
 [[noreturn]] void on_terminate() noexcept {
   std::string text;
   try {
-    text = "panic: " + current_exception_text() + "\n";
+    text = "panic: " + indented(current_exception_text()) + "\n";
   } catch (const std::bad_alloc&) {
     report_crash({.text = "panic: out of memory\n"});
   }

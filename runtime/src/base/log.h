@@ -10,6 +10,7 @@ namespace weft::rt {
 // From here on lines go to `sink`; an empty one means stderr. Any thread may call it.
 void set_log_sink(LogSink sink);
 
-void log_warning(std::string_view line) noexcept;
+// Logs `text` as one line, see one_line().
+void log_warning(std::string_view text) noexcept;
 
 }  // namespace weft::rt

@@ -1,4 +1,5 @@
 #include "runtime/src/control/procs.h"
+#include "weft/log.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -198,7 +199,8 @@ int procs_of_environment(bool complain) noexcept {
     return static_cast<int>(*n);
   static std::atomic<bool> complained{false};
   if (complain && !complained.exchange(true, std::memory_order_relaxed)) {
-    std::fprintf(stderr, "weft: WEFT_PROCS=%s: not a number from 1 to %d; ignored\n", text, kMaxProcs);
+    std::fprintf(stderr, "weft: WEFT_PROCS=%s: not a number from 1 to %d; ignored\n", one_line(text).c_str(),
+                 kMaxProcs);
   }
   return 0;
 }

@@ -1,5 +1,6 @@
 // run(), and the number of processors while it runs (weft/go.h).
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "runtime/src/sched/scheduler.h"
 #include "runtime/src/symbols/debug_root.h"
 #include "weft/go.h"
+#include "weft/log.h"
 
 namespace weft {
 namespace {
@@ -55,6 +57,9 @@ struct LogSinkReset {
   LogSinkReset& operator=(const LogSinkReset&) = delete;
 };
 
+// One runtime runs at a time. What the one before has written is visible to the next.
+std::atomic<bool> run_is_under_way{false};
+
 struct MainFrame {
   detail::ClosureEntry entry;
   void* closure;
@@ -65,9 +70,14 @@ struct MainFrame {
 
 namespace detail {
 
-int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
-  rt::refuse_in_forked_child("run()");
-  if (rt::SchedulerUse()) rt::fatal("weft::run inside a running runtime");
+namespace {
+
+int cannot_start(const std::string& why) {
+  std::fprintf(stderr, "weft: %s\n", one_line(why).c_str());
+  return 1;
+}
+
+int run_alone(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   rt::prepare_heavy_barrier();  // before there are other threads
   rt::install_terminate_handler();
   rt::ForkWatch fork_watch([]() noexcept { rt::set_current_machine(nullptr); });
@@ -80,10 +90,7 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   const LogSinkReset log_sink_reset;
 
   Result<std::unique_ptr<rt::Scheduler>> made = make_scheduler(effective);
-  if (!made) {
-    std::fprintf(stderr, "weft: %s\n", made.error().message().c_str());
-    return 1;
-  }
+  if (!made) return cannot_start(made.error().message());
   std::unique_ptr<rt::Scheduler> scheduler = std::move(*made);
 
   if (!chosen) scheduler->follow_default_procs();
@@ -102,13 +109,32 @@ int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
   ::new (main->closure) MainFrame*(&frame);
   main->set_status(rt::Status::runnable);
   auto sysmon = std::make_unique<rt::Sysmon>(*scheduler);
-  if (!scheduler->run(main, *sysmon, &rt::with_thread_signals)) {
+  if (const Error error = scheduler->start(*sysmon, &rt::with_thread_signals))
+    return cannot_start(error.message() + ": raise the limit of processes (ulimit -u, pids.max) or lower WEFT_PROCS");
+  if (!scheduler->run(main)) {
     // A machine is still inside a goroutine; what it runs on must outlive this call.
     static_cast<void>(scheduler.release());
     static_cast<void>(sysmon.release());
     fork_watch.keep();
   }
   return 0;
+}
+
+}  // namespace
+
+int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options) {
+  rt::refuse_in_forked_child("run()");
+  if (run_is_under_way.exchange(true, std::memory_order_acquire))
+    return cannot_start("a runtime runs already in this process, and there is one at a time");
+  struct Ends {
+    ~Ends() { run_is_under_way.store(false, std::memory_order_release); }
+  } const ends;
+  try {
+    return run_alone(entry, closure, options);
+  } catch (const std::bad_alloc&) {
+    // It comes from the start: nothing is thrown beyond a goroutine.
+    return cannot_start("out of memory");
+  }
 }
 
 }  // namespace detail

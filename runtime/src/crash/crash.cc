@@ -33,6 +33,7 @@
 #include "runtime/src/symbols/debug_info.h"
 #include "runtime/src/symbols/snapshot.h"
 #include "runtime/src/symbols/traceback.h"
+#include "weft/log.h"
 
 namespace weft::rt {
 namespace {
@@ -97,7 +98,10 @@ struct State {
 };
 constinit State state;
 
-std::array<bool, 65> taken_signals{};  // by signal number; only CrashReports uses it
+// What a signal was given before it was taken.
+enum class Before : std::uint8_t { not_taken, default_action, ignored };
+// By signal number. CrashReports writes it, and a handler reads what was written before it was in place.
+constinit std::array<std::atomic<Before>, 65> taken_signals{};
 
 static_assert(std::atomic<Level>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
               "what a signal handler touches is lock-free");
@@ -124,6 +128,13 @@ pid_t this_thread() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid));
 void default_action(int signal) noexcept {
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
+  ::sigaction(signal, &action, nullptr);
+}
+
+void action_from_before(int signal, Before before) noexcept {
+  if (before != Before::ignored) return default_action(signal);
+  struct sigaction action = {};
+  action.sa_handler = SIG_IGN;
   ::sigaction(signal, &action, nullptr);
 }
 
@@ -242,7 +253,7 @@ extern "C" void weft_on_quit(int signal) {
   const int saved_errno = last_errno();
   if (state.reporter.load(std::memory_order_acquire) == 0) {
     // Somebody had taken the signal after us, and has put our handler back after the end of run().
-    default_action(signal);
+    action_from_before(signal, taken_signals[static_cast<std::size_t>(signal)].load(std::memory_order_relaxed));
     ::syscall(SYS_tgkill, ::getpid(), this_thread(), signal);
   } else {
     const std::int64_t now = monotonic_nanoseconds();
@@ -431,13 +442,19 @@ Level level_from_environment() {
   if (text == "crash") return Level::crash;
   print(fmt::format(
       "weft: WEFT_TRACEBACK is \"{}\"; it must be none, single, all, system or crash (or 0, 1, 2): using single\n",
-      text));
+      one_line(text)));
   return Level::single;
 }
 
+// An ignored signal is taken, too, as Go does: what a script starts with `&` ignores SIGQUIT, and nobody has decided
+// that. (Go leaves SIGHUP and SIGINT ignored, which are not taken here.)
 void take_signal(int signal, bool fault) noexcept {
   struct sigaction present = {};
-  if (::sigaction(signal, nullptr, &present) != 0 || present.sa_handler != SIG_DFL) return;
+  if (::sigaction(signal, nullptr, &present) != 0) return;
+  if (present.sa_handler != SIG_DFL && present.sa_handler != SIG_IGN) return;  // the program handles it
+  // Written first: the handler may run as soon as it is in place.
+  std::atomic<Before>& before = taken_signals[static_cast<std::size_t>(signal)];
+  before.store(present.sa_handler == SIG_IGN ? Before::ignored : Before::default_action, std::memory_order_relaxed);
   struct sigaction action = {};
   ::sigemptyset(&action.sa_mask);
   if (fault) {
@@ -447,15 +464,17 @@ void take_signal(int signal, bool fault) noexcept {
     action.sa_handler = &weft_on_quit;
     action.sa_flags = SA_RESTART | SA_ONSTACK;
   }
-  taken_signals[static_cast<std::size_t>(signal)] = ::sigaction(signal, &action, nullptr) == 0;
+  if (::sigaction(signal, &action, nullptr) != 0) before.store(Before::not_taken, std::memory_order_relaxed);
 }
 
 void give_signal_back(int signal) noexcept {
-  if (!std::exchange(taken_signals[static_cast<std::size_t>(signal)], false)) return;
+  // It stays, for a handler that comes back (weft_on_quit).
+  const Before before = taken_signals[static_cast<std::size_t>(signal)].load(std::memory_order_relaxed);
+  if (before == Before::not_taken) return;
   struct sigaction present = {};
   if (::sigaction(signal, nullptr, &present) != 0) return;
   // Somebody may have taken it from us since.
-  if (present.sa_sigaction == &weft_on_fault || present.sa_handler == &weft_on_quit) default_action(signal);
+  if (present.sa_sigaction == &weft_on_fault || present.sa_handler == &weft_on_quit) action_from_before(signal, before);
 }
 
 void report_this_thread(const Crash& crash) noexcept {

@@ -45,6 +45,7 @@ constinit std::atomic<Request*> offered{nullptr};
 constinit std::atomic<pid_t> target{0};
 constinit std::mutex requesting;
 constinit std::atomic<bool> handler_installed{false};
+bool was_ignored = false;  // SIGURG, before its handler was installed; only the two functions that change that use it
 
 extern "C" void weft_on_capture(int, siginfo_t*, void* context) {
   if (target.load(std::memory_order_acquire) != this_thread()) return;
@@ -132,7 +133,10 @@ std::vector<pid_t> signalled_threads() {
 
 void install_capture_handler() noexcept {
   struct sigaction present = {};
-  if (::sigaction(SIGURG, nullptr, &present) != 0 || present.sa_handler != SIG_DFL) return;
+  // To be ignored is SIGURG's default action, so nothing of a program that ignores it is lost.
+  if (::sigaction(SIGURG, nullptr, &present) != 0) return;
+  if (present.sa_handler != SIG_DFL && present.sa_handler != SIG_IGN) return;
+  was_ignored = present.sa_handler == SIG_IGN;
   struct sigaction action = {};
   action.sa_sigaction = &weft_on_capture;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
@@ -145,7 +149,7 @@ void restore_capture_handler() noexcept {
   struct sigaction present = {};
   if (::sigaction(SIGURG, nullptr, &present) != 0 || present.sa_sigaction != &weft_on_capture) return;
   struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
+  action.sa_handler = was_ignored ? SIG_IGN : SIG_DFL;
   ::sigaction(SIGURG, &action, nullptr);
 }
 

@@ -1,11 +1,16 @@
 #include "runtime/src/io/backends.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
+#include "runtime/src/io/descriptor.h"
+
 namespace weft::rt {
 namespace {
+
+std::atomic<std::uint64_t> runtimes_made{0};
 
 Result<std::unique_ptr<Backend>> with_reason(std::unique_ptr<Backend> backend, std::string reason) {
   backend->set_reason(std::move(reason));
@@ -38,6 +43,9 @@ Result<std::unique_ptr<Backend>> plain_uring(const std::string& asked) {
 }
 
 }  // namespace
+
+IoBackend::IoBackend() noexcept : runtime_(runtimes_made.fetch_add(1, std::memory_order_relaxed) + 1) {}
+IoBackend::~IoBackend() { close_descriptors_of(runtime_); }
 
 Result<std::unique_ptr<Backend>> choose_backend(PollerChoice choice) {
   switch (choice) {

@@ -17,9 +17,22 @@ enum class FdKind : std::uint8_t;
 // A backend that makes descriptors, too. Every backend of a scheduler is one.
 class IoBackend : public Backend {
  public:
+  IoBackend() noexcept;
+  // Closes the descriptors of the runtime, whose goroutines never run again (close_descriptors_of()). The pollers are
+  // gone, and no request is in flight.
+  ~IoBackend() override;
+  IoBackend(const IoBackend&) = delete;
+  IoBackend& operator=(const IoBackend&) = delete;
+
+  // Which runtime of this process it is; no two have the same number.
+  std::uint64_t runtime() const noexcept { return runtime_; }
+
   // Makes a descriptor of a non-blocking socket (or another pollable file). Throws std::bad_alloc; `fd` is then still
   // the caller's.
   virtual Descriptor* make_descriptor(int fd, FdKind kind) = 0;
+
+ private:
+  const std::uint64_t runtime_;
 };
 
 std::unique_ptr<Backend> make_epoll_backend();

@@ -27,10 +27,13 @@ namespace weft::rt {
 namespace {
 
 // Descriptors whose number is not closed yet.
-std::atomic<std::size_t> open_descriptors{0};
+std::atomic<std::size_t> open_numbers{0};
 
 // A deadline that is closer than this to the processor's clock, which may be old, is compared with the real one.
 constexpr Nanos kClockSlack = 1'000'000'000;
+
+// choose_backend() made the scheduler's backend, and makes no other kind.
+IoBackend& backend_of(Machine& machine) noexcept { return static_cast<IoBackend&>(machine.scheduler().backend()); }
 
 bool has_passed(Nanos when) noexcept {
   Machine* const machine = current_machine();
@@ -44,7 +47,77 @@ bool has_passed(Nanos when) noexcept {
 
 }  // namespace
 
-std::size_t live_descriptors() noexcept { return open_descriptors.load(std::memory_order_relaxed); }
+// The open descriptors of the process, in lists by their addresses, so that processors seldom meet in one lock.
+class OpenDescriptors {
+ public:
+  void add(Descriptor& d) noexcept {
+    List& list = list_of(d);
+    const LockGuard lock(list.mutex);
+    d.next_ = list.first;
+    d.previous_ = &list.first;
+    if (d.next_ != nullptr) d.next_->previous_ = &d.next_;
+    list.first = &d;
+  }
+
+  void remove(Descriptor& d) noexcept {
+    const LockGuard lock(list_of(d).mutex);
+    if (d.previous_ != nullptr) unlink(d);
+  }
+
+  void end_all_of(std::uint64_t runtime) noexcept {
+    for (List& list : lists_) {
+      while (Descriptor* const d = take(list, runtime)) {
+        d->end_with_runtime();
+        d->drop_owner();
+      }
+    }
+  }
+
+ private:
+  static constexpr int kListBits = 6;
+
+  struct alignas(64) List {
+    SpinMutex mutex;
+    Descriptor* first WEFT_GUARDED_BY(mutex) = nullptr;
+  };
+
+  // Fibonacci hashing: addresses have much in common.
+  List& list_of(const Descriptor& d) noexcept {
+    constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15;
+    return lists_[reinterpret_cast<std::uintptr_t>(&d) * kGolden >> (64 - kListBits)];
+  }
+
+  static void unlink(Descriptor& d) noexcept {
+    *d.previous_ = d.next_;
+    if (d.next_ != nullptr) d.next_->previous_ = d.previous_;
+    d.previous_ = nullptr;
+  }
+
+  // Takes a descriptor of that runtime out of the list. A descriptor in a list is open, so it has an owner; the caller
+  // becomes another one.
+  static Descriptor* take(List& list, std::uint64_t runtime) noexcept {
+    const LockGuard lock(list.mutex);
+    for (Descriptor* d = list.first; d != nullptr; d = d->next_) {
+      if (d->runtime_ != runtime) continue;
+      unlink(*d);
+      d->add_owner();
+      return d;
+    }
+    return nullptr;
+  }
+
+  List lists_[1 << kListBits];
+};
+
+namespace {
+
+constinit OpenDescriptors open_descriptors;
+
+}  // namespace
+
+void close_descriptors_of(std::uint64_t runtime) noexcept { open_descriptors.end_all_of(runtime); }
+
+std::size_t live_descriptors() noexcept { return open_numbers.load(std::memory_order_relaxed); }
 
 Descriptor* make_descriptor(int fd, FdKind kind) {
   Machine* const machine = current_machine();
@@ -52,21 +125,22 @@ Descriptor* make_descriptor(int fd, FdKind kind) {
     refuse_in_forked_child("network I/O");
     fatal("network I/O outside a goroutine: call it inside weft::run");
   }
-  // choose_backend() made the scheduler's backend, and makes no other kind.
-  return static_cast<IoBackend&>(machine->scheduler().backend()).make_descriptor(fd, kind);
+  Descriptor* const made = backend_of(*machine).make_descriptor(fd, kind);
+  open_descriptors.add(*made);
+  return made;
 }
 
-Descriptor::Descriptor(int fd, FdKind kind, const Backend& backend)
+Descriptor::Descriptor(int fd, FdKind kind, const IoBackend& backend)
     : fd_(fd),
       fd_kind_(kind),
-      backend_name_(backend.name()),
+      runtime_(backend.runtime()),
       timers_{RuntimeTimer(
                   [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::read, t); },
                   this),
               RuntimeTimer(
                   [](void* self, Nanos t) noexcept { static_cast<Descriptor*>(self)->deadline_passed(Side::write, t); },
                   this)} {
-  open_descriptors.fetch_add(1, std::memory_order_relaxed);
+  open_numbers.fetch_add(1, std::memory_order_relaxed);
 }
 
 Descriptor::~Descriptor() = default;
@@ -103,8 +177,22 @@ std::error_code Descriptor::close() noexcept {
 void Descriptor::close_number() noexcept {
   detach();
   if (fd_kind_ != FdKind::borrowed) ::close(fd_);
-  open_descriptors.fetch_sub(1, std::memory_order_relaxed);
+  open_numbers.fetch_sub(1, std::memory_order_relaxed);
+  open_descriptors.remove(*this);
   number_closed_.release();
+}
+
+// Whoever holds a side's lock is a goroutine that never runs again. Other users of the number are plain threads, and
+// the last of them closes it.
+void Descriptor::end_with_runtime() noexcept {
+  const bool is_socket = fd_kind_ == FdKind::stream || fd_kind_ == FdKind::tcp;
+  if (!is_socket && !fd_mutex_.locked(Side::read) && !fd_mutex_.locked(Side::write)) return;
+  static_cast<void>(close());
+  for (const Side side : {Side::read, Side::write}) {
+    if (!fd_mutex_.locked(side)) continue;
+    forget_wait(side);
+    if (fd_mutex_.unlock(side)) close_number();
+  }
 }
 
 std::error_code Descriptor::ended_with_its_runtime() const noexcept {
@@ -113,8 +201,7 @@ std::error_code Descriptor::ended_with_its_runtime() const noexcept {
     refuse_wait_in_forked_child();
     fatal("network I/O outside a goroutine: call it inside weft::run");
   }
-  // Names are literals: one address per backend.
-  return machine->scheduler().backend().name() == backend_name_ ? std::error_code() : make_error_code(Errc::closed);
+  return backend_of(*machine).runtime() == runtime_ ? std::error_code() : make_error_code(Errc::closed);
 }
 
 std::error_code Descriptor::interrupted(Side side) const noexcept {

@@ -20,6 +20,12 @@
 //
 // Lifetime. make_descriptor() returns one owner's reference. The memory goes with the last owner, who may be a handle
 // or a request in the kernel. The fd number goes with its last user (FdMutex), which may be earlier.
+//
+// The end of the runtime. A descriptor belongs to the runtime that made it. Goroutines that main did not wait for never
+// run again, so their handles never close what they hold, and their operations never end. When the runtime is over,
+// close_descriptors_of() does that in their place: it closes every socket, and every other file that an operation is in
+// flight on. A handle that is left finds a closed descriptor. A file that is only waited for, and that nobody waits for
+// then, stays open for whoever holds it; what has to wait in a later runtime gets Errc::closed.
 #pragma once
 
 #include <sys/socket.h>
@@ -58,7 +64,7 @@ struct AcceptResult {
   socklen_t peer_size = 0;  // 0: the peer's address is not told
 };
 
-class Backend;
+class IoBackend;
 
 class Descriptor {
  public:
@@ -115,7 +121,7 @@ class Descriptor {
   void drop_owner() noexcept;
 
  protected:
-  Descriptor(int fd, FdKind kind, const Backend& backend);
+  Descriptor(int fd, FdKind kind, const IoBackend& backend);
   virtual ~Descriptor();
 
   // --- what a backend provides ---
@@ -133,6 +139,8 @@ class Descriptor {
   // Ends kernel requests that hold the number beyond one operation (multishot ones). It is called after the closed bit
   // was set, before the last reference goes.
   virtual void cancel_requests() noexcept {}
+  // Gives back what the side's wait in flight has of its own. Its goroutine never runs again.
+  virtual void forget_wait(Side) noexcept {}
   // Destroys the object, perhaps later.
   virtual void dispose() noexcept { delete this; }
 
@@ -145,7 +153,7 @@ class Descriptor {
   // The peer has hung up. Any thread, also on scheduler stacks.
   void hung_up() noexcept;
 
-  // Returns Errc::closed when the descriptor was made in an earlier runtime with another backend.
+  // Returns Errc::closed when the descriptor was made in an earlier runtime.
   std::error_code ended_with_its_runtime() const noexcept;
 
   // Returns Errc::closed, Errc::timeout, or none.
@@ -160,6 +168,7 @@ class Descriptor {
   int fd() const noexcept { return fd_; }
 
  private:
+  friend class OpenDescriptors;
   class Turn;
   struct HeldNumber {
     Descriptor& descriptor;
@@ -183,13 +192,18 @@ class Descriptor {
 
   void close_number() noexcept;
   std::function<void()> exchange_on_hang_up(std::function<void()> fn) noexcept;
+  void end_with_runtime() noexcept;
   void deadline_passed(Side side, Nanos t) noexcept;
 
   const int fd_;
   const FdKind fd_kind_;
   // The last read has emptied the file: the next one waits before it tries. Guarded by the read side's lock.
   bool drained_ = false;
-  const char* const backend_name_;
+  const std::uint64_t runtime_;
+  // The place in the list of open descriptors. It belongs to the list, as does what leads here: previous_ points to
+  // what points to this descriptor, and is null when it is in no list.
+  Descriptor* next_ = nullptr;
+  Descriptor** previous_ = nullptr;
   FdMutex fd_mutex_;
   FdSemaphore number_closed_;  // one permit, for the goroutine that closes
   std::atomic<int> owners_{1};
@@ -215,6 +229,10 @@ Attempt try_accept(int fd, sockaddr* peer, socklen_t room, socklen_t& peer_size)
 
 // An attempt to find something to read: whatever is neither "not yet" nor "again" is something that a read tells.
 Attempt readable_unless_blocked(Attempt attempt) noexcept;
+
+// Closes what the runtime of that number has left open, as this file's head says. None of its goroutines runs, and its
+// pollers are gone.
+void close_descriptors_of(std::uint64_t runtime) noexcept;
 
 // Returns how many descriptors of this process are open.
 std::size_t live_descriptors() noexcept;

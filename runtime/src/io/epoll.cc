@@ -69,17 +69,22 @@ class EpollTarget {
   std::atomic<bool> must_try_{false};
 };
 
-// An epoll instance. It lives as long as its poller and the descriptors that are registered with it.
+// An epoll instance. The kernel's side goes with its poller; the object stays for the descriptors that are registered
+// with it.
 class EpollSet {
  public:
   static Result<std::shared_ptr<EpollSet>> make();
   ~EpollSet();
 
   std::error_code add(EpollTarget& target, int fd, std::uint32_t events) noexcept;
-  void remove(int fd) noexcept { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
+  // When a plain thread closes a file just while the poller goes, the call fails, because `fd` is in no other set.
+  void remove(int fd) noexcept {
+    if (polled()) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  }
   // Destroys the target, now or later. It needs no memory.
   void retire(EpollTarget* target) noexcept;
   void free_retired() noexcept;
+  // Gives the epoll instance and the eventfd back. From then on nothing is retired, but destroyed at once.
   void end_polling() noexcept;
   bool polled() const noexcept { return polled_.load(std::memory_order_relaxed); }
   void poll(Nanos timeout) noexcept;
@@ -113,7 +118,7 @@ std::shared_ptr<EpollSet> set_of(const Processor& processor) {
 
 class EpollDescriptor final : public Descriptor, public EpollTarget {
  public:
-  EpollDescriptor(int fd, FdKind kind, const Backend& backend) : Descriptor(fd, kind, backend) {}
+  EpollDescriptor(int fd, FdKind kind, const IoBackend& backend) : Descriptor(fd, kind, backend) {}
   ~EpollDescriptor() override = default;
 
  protected:
@@ -172,26 +177,35 @@ class EpollDescriptor final : public Descriptor, public EpollTarget {
 // wait is over. The set keeps the target until then, as it keeps descriptors.
 class BorrowedDescriptor final : public Descriptor {
  public:
-  BorrowedDescriptor(int fd, const Backend& backend) : Descriptor(fd, FdKind::borrowed, backend) {}
+  BorrowedDescriptor(int fd, const IoBackend& backend) : Descriptor(fd, FdKind::borrowed, backend) {}
   ~BorrowedDescriptor() override = default;
 
  protected:
   std::error_code wait(Side side) override;
 
   void interrupt(Side side) noexcept override {
-    const LockGuard lock(targets_mutex_);
-    if (EpollTarget* const target = targets_[static_cast<unsigned>(side)]) target->word(side).interrupt();
+    const LockGuard lock(waits_mutex_);
+    if (EpollTarget* const target = waits_[static_cast<unsigned>(side)].target) target->word(side).interrupt();
+  }
+  void forget_wait(Side side) noexcept override {
+    const LockGuard lock(waits_mutex_);
+    const Wait wait = std::exchange(waits_[static_cast<unsigned>(side)], {});
+    if (wait.duplicate >= 0) ::close(wait.duplicate);
   }
   std::error_code watch_hang_up() override { return std::make_error_code(std::errc::operation_not_supported); }
 
  private:
-  void set_target(Side side, EpollTarget* target) noexcept {
-    const LockGuard lock(targets_mutex_);
-    targets_[static_cast<unsigned>(side)] = target;
+  struct Wait {
+    EpollTarget* target = nullptr;
+    int duplicate = -1;
+  };
+  void set_wait(Side side, const Wait& wait) noexcept {
+    const LockGuard lock(waits_mutex_);
+    waits_[static_cast<unsigned>(side)] = wait;
   }
 
-  SpinMutex targets_mutex_;
-  EpollTarget* targets_[2] WEFT_GUARDED_BY(targets_mutex_) = {nullptr, nullptr};  // of the waits in flight
+  SpinMutex waits_mutex_;
+  Wait waits_[2] WEFT_GUARDED_BY(waits_mutex_);  // those in flight
 };
 
 std::error_code BorrowedDescriptor::wait(Side side) {
@@ -211,10 +225,10 @@ std::error_code BorrowedDescriptor::wait(Side side) {
   // Who interrupts stores a flag, and then looks for the target under the lock. This goroutine shows the target under
   // the lock, and then looks at the flags (in WaitWord::wait). So this goroutine sees the flag, or the other one sees
   // the target.
-  set_target(side, target.get());
+  set_wait(side, {target.get(), duplicate});
   std::error_code ec = set->add(*target, duplicate, events_of(side));
   if (!ec) target->word(side).wait([&] { return static_cast<bool>(interrupted(side)); });
-  set_target(side, nullptr);
+  set_wait(side, {});
   if (!ec) {
     set->remove(duplicate);
     ec = interrupted(side);
@@ -239,9 +253,7 @@ Result<std::shared_ptr<EpollSet>> EpollSet::make() {
   return set;
 }
 
-EpollSet::~EpollSet() {
-  if (epoll_ >= 0) ::close(epoll_);
-}
+EpollSet::~EpollSet() { end_polling(); }
 
 std::error_code EpollSet::add(EpollTarget& target, int fd, std::uint32_t events) noexcept {
   epoll_event event{};
@@ -264,8 +276,10 @@ void EpollSet::retire(EpollTarget* target) noexcept {
 void EpollSet::end_polling() noexcept {
   {
     const LockGuard lock(retired_mutex_);
-    polled_.store(false, std::memory_order_relaxed);
+    if (!polled_.exchange(false, std::memory_order_relaxed)) return;
   }
+  if (epoll_ >= 0) ::close(epoll_);
+  wake_event_.close();
   free_retired();
 }
 

@@ -72,6 +72,8 @@ class BasicFdMutex {
   // reference of being open, and drops it when the operations in flight have been told.
   [[nodiscard]] bool close() noexcept;
 
+  // Tells whether an operation of that side runs.
+  bool locked(Side side) const noexcept { return (word_.load(std::memory_order_acquire) & lock_bit(side)) != 0; }
   bool closed() const noexcept { return (word_.load(std::memory_order_seq_cst) & kClosed) != 0; }
 
  private:

@@ -100,9 +100,14 @@ std::error_code Ring::register_buffers() noexcept {
   return rc < 0 ? system_error(-rc) : std::error_code();
 }
 
-Ring::~Ring() {
-  if (ready_) io_uring_queue_exit(&ring_);
-  if (buffer_ring_ != nullptr) ::munmap(buffer_ring_, kMappingBytes);
+Ring::~Ring() { shut_down(); }
+
+void Ring::shut_down() noexcept {
+  if (std::exchange(ready_, false)) io_uring_queue_exit(&ring_);
+  wake_event_.close();
+  const LockGuard lock(buffers_mutex_);
+  if (buffer_ring_ == nullptr) return;
+  ::munmap(std::exchange(buffer_ring_, nullptr), kMappingBytes);
 }
 
 // --- submission ------------------------------------------------------------------------------------------------------
@@ -303,6 +308,7 @@ void Ring::note_buffers(const io_uring_cqe& cqe) noexcept {
 
 void Ring::recycle(std::uint16_t id) noexcept {
   const LockGuard lock(buffers_mutex_);
+  if (buffer_ring_ == nullptr) return;
   recycled_.store(recycled_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   held_[id].store(false, std::memory_order_relaxed);
   if (id < offered_) [[likely]] {

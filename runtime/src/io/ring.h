@@ -95,6 +95,9 @@ class Ring {
   bool interrupt_pending() const noexcept { return wake_event_.raised(); }
   // True from drain() on: a request that the kernel has cancelled is not made again.
   bool draining() const noexcept { return draining_; }
+  // Gives the kernel's ring, the eventfd and the buffers back. The object stays for those that still point to it: waits
+  // on the stacks of goroutines that never run again, and descriptors. Cancels and buffers that come later are ignored.
+  void shut_down() noexcept;
 
   // Takes back a cancel() of the request that is still in the mailbox, for the request's memory may go now. The
   // request's last completion calls it under the lock that cancel() names, where it also sees to it that nobody calls
@@ -148,7 +151,7 @@ class Ring {
   SpinMutex mailbox_mutex_;
   Request* mailbox_ WEFT_GUARDED_BY(mailbox_mutex_) = nullptr;  // the first whose cancel came from another thread
 
-  io_uring_buf_ring* buffer_ring_ = nullptr;  // what it points to is guarded by buffers_mutex_
+  io_uring_buf_ring* buffer_ring_ = nullptr;  // it and what it points to are guarded by buffers_mutex_
   char* buffers_ = nullptr;
   std::atomic<bool>* held_ = nullptr;  // one for each buffer
   mutable SpinMutex buffers_mutex_;
@@ -166,7 +169,10 @@ class Ring {
 class RingPoller final : public Poller {
  public:
   explicit RingPoller(std::shared_ptr<Ring> ring) : ring_(std::move(ring)) {}
-  ~RingPoller() override { ring_->drain(); }
+  ~RingPoller() override {
+    ring_->drain();
+    ring_->shut_down();
+  }
   void poll(Nanos timeout) noexcept override { ring_->poll(timeout); }
   void interrupt() noexcept override { ring_->interrupt(); }
   const std::shared_ptr<Ring>& ring() const noexcept { return ring_; }

@@ -129,7 +129,7 @@ void RingDescriptor::cancel_requests() noexcept {
 
 // --- StreamDescriptor: multishot requests ----------------------------------------------------------------------------
 
-StreamDescriptor::StreamDescriptor(int fd, FdKind kind, const Backend& backend)
+StreamDescriptor::StreamDescriptor(int fd, FdKind kind, const IoBackend& backend)
     : RingDescriptor(fd, kind, backend), request_(&StreamDescriptor::delivered, *this) {}
 
 StreamDescriptor::~StreamDescriptor() { discard_arrivals(); }

@@ -26,7 +26,7 @@ class Machine;
 
 class RingDescriptor : public Descriptor {
  public:
-  RingDescriptor(int fd, FdKind kind, const Backend& backend) : Descriptor(fd, kind, backend) {}
+  RingDescriptor(int fd, FdKind kind, const IoBackend& backend) : Descriptor(fd, kind, backend) {}
 
  protected:
   std::error_code wait(Side side) override;
@@ -75,7 +75,7 @@ class RingDescriptor : public Descriptor {
 // arrived_ is empty.
 class StreamDescriptor final : public RingDescriptor {
  public:
-  StreamDescriptor(int fd, FdKind kind, const Backend& backend);
+  StreamDescriptor(int fd, FdKind kind, const IoBackend& backend);
   ~StreamDescriptor() override;
 
  protected:

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <system_error>
+#include <utility>
 
 #include "runtime/src/base/atomics.h"
 #include "runtime/src/base/errno.h"
@@ -33,13 +34,14 @@ class EventFd {
   EventFd() noexcept = default;
   EventFd(const EventFd&) = delete;
   EventFd& operator=(const EventFd&) = delete;
-  ~EventFd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
+  ~EventFd() { close(); }
 
   std::error_code open() noexcept {
     fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return fd_ >= 0 ? std::error_code() : last_system_error();
+  }
+  void close() noexcept {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
   int fd() const noexcept { return fd_; }
   void write() noexcept {
@@ -59,6 +61,8 @@ template <typename Atomics, typename Event>
 class BasicWakeEvent {
  public:
   std::error_code open() noexcept { return event_.open(); }
+  // Gives the eventfd back; from then on a raise() does nothing. Nobody else uses the event meanwhile.
+  void close() noexcept { event_.close(); }
   // What the poller waits for. It is readable after raise() until take().
   int fd() const noexcept { return event_.fd(); }
   // True from raise() until the take() that answers it. Any thread.

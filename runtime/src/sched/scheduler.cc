@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <iterator>
 #include <string>
+#include <system_error>
 
+#include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/fork.h"
 #include "runtime/src/base/seed.h"
@@ -78,31 +80,55 @@ Error Scheduler::make_processors(int n) {
   return {};
 }
 
-bool Scheduler::run(G* main, SystemMonitor& monitor, AroundThread around_thread) {
+Error Scheduler::start(SystemMonitor& monitor, AroundThread around_thread) {
   monitor_ = &monitor;
   around_thread_ = around_thread;
   running_scheduler.store(this, std::memory_order_seq_cst);
-  push_global(main);
+  try {
+    // Sysmon is the first, because a machine may need it as soon as there is one.
+    monitor_->start();
+  } catch (const std::system_error& e) {
+    running_scheduler.store(nullptr, std::memory_order_seq_cst);
+    return Error(e.code(), "a thread for sysmon");
+  }
+  int error = 0;
   {
     const std::lock_guard lock(machines_mutex_);
-    for (const auto& p : processors()) start_machine_locked(*p);
-  }
-  monitor_->start();
-
-  bool all_stopped = false;
-  {
-    std::unique_lock lock(stopped_mutex_);
-    stopped_.wait(lock, [this] { return stopping(); });
-    all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
-    // Machines in runtime mode come to a stop, however slow they are; only goroutine code may go on for ever.
-    while (!all_stopped) {
-      lock.unlock();  // whoever starts a machine takes stopped_mutex_ under machines_mutex_
-      const bool comes_to_a_stop = any_machine_in_runtime_mode();
-      lock.lock();
-      if (!comes_to_a_stop) break;
-      all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
+    for (const auto& p : processors()) {
+      error = start_machine_locked(*p);
+      if (error != 0) break;
     }
   }
+  if (error == 0) return {};
+  // The machines have nothing to run, so all of them come to a stop.
+  stop();
+  finish();
+  return Error(system_error(error), "a thread for each of " + std::to_string(procs()) + " processors");
+}
+
+bool Scheduler::run(G* main) {
+  push_global(main);
+  return finish();
+}
+
+// Waits until the scheduler stops. Then waits for its machines, and returns whether all of them have stopped.
+bool Scheduler::await_stop() noexcept {
+  std::unique_lock lock(stopped_mutex_);
+  stopped_.wait(lock, [this] { return stopping(); });
+  bool all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
+  // Machines in runtime mode come to a stop, however slow they are; only goroutine code may go on for ever.
+  while (!all_stopped) {
+    lock.unlock();  // whoever starts a machine takes stopped_mutex_ under machines_mutex_
+    const bool comes_to_a_stop = any_machine_in_runtime_mode();
+    lock.lock();
+    if (!comes_to_a_stop) break;
+    all_stopped = stopped_.wait_for(lock, kStopGrace, [this] { return running_machines_ == 0; });
+  }
+  return all_stopped;
+}
+
+bool Scheduler::finish() noexcept {
+  const bool all_stopped = await_stop();
   if (!all_stopped) abandon_goroutines();
   monitor_->stop();
   running_scheduler.store(nullptr, std::memory_order_seq_cst);
@@ -212,7 +238,11 @@ void Scheduler::hand_off(Processor& p) noexcept {
   {
     const std::lock_guard lock(machines_mutex_);
     if (stopping() || give_to_waiting_locked(p)) return;
-    if (clean) return start_machine_locked(p);
+    if (clean) {
+      if (start_machine_locked(p) != 0)
+        fatal("can't start a thread: raise the limit of processes (ulimit -u, pids.max) or lower WEFT_PROCS");
+      return;
+    }
     postponed_.push_back(&p);
     has_postponed_.store(true, std::memory_order_seq_cst);
   }
@@ -242,7 +272,8 @@ bool Scheduler::give_to_waiting_locked(Processor& p) noexcept {
   return true;
 }
 
-void Scheduler::start_machine_locked(Processor& p) noexcept {
+// Returns 0, or the kernel's error when it has no thread to give.
+int Scheduler::start_machine_locked(Processor& p) noexcept {
   Machine* machine = nullptr;
   if (!ended_.empty()) {
     machine = ended_.back();
@@ -270,8 +301,12 @@ void Scheduler::start_machine_locked(Processor& p) noexcept {
     return nullptr;
   };
   // The thread's end, which moves thread_, waits for machines_mutex_.
-  if (machine->thread_.start(body, machine) != 0)
-    fatal("can't start a thread: raise the limit of processes (ulimit -u, pids.max) or lower WEFT_PROCS");
+  const int error = machine->thread_.start(body, machine);
+  if (error == 0) return 0;
+  machine->ended_.store(true, std::memory_order_relaxed);
+  const std::lock_guard stopped_lock(stopped_mutex_);
+  --running_machines_;
+  return error;
 }
 
 void Scheduler::add_waiting(Machine& machine) noexcept {

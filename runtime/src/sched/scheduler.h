@@ -42,12 +42,14 @@ class Scheduler {
 
   // Makes the processors. An error names what the kernel refused.
   Error prepare();
-  // Runs `main` on machines, each in a thread of its own, with `monitor` beside them, which lives as long as the
-  // scheduler. Returns when main has returned and the machines have stopped. The result is true when all of them
-  // stopped within the grace time: then the scheduler may be destroyed. `around_thread` is every machine's outermost
-  // call: it prepares the thread, calls body(arg), and undoes what it did.
+  // Starts a machine for each processor, each in a thread of its own, with `monitor` beside them, which lives as long
+  // as the scheduler. `around_thread` is every machine's outermost call: it prepares the thread, calls body(arg), and
+  // undoes what it did. An error names what the kernel refused; then no thread is left.
   using AroundThread = void (*)(void (*body)(void* arg) noexcept, void* arg) noexcept;
-  bool run(G* main, SystemMonitor& monitor, AroundThread around_thread);
+  Error start(SystemMonitor& monitor, AroundThread around_thread);
+  // Runs `main` on the machines. Returns when main has returned and the machines have stopped. The result is true when
+  // all of them stopped within the grace time: then the scheduler may be destroyed.
+  bool run(G* main);
   // Makes every machine return from run() at its next scheduling point. Any thread may call it.
   void stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
@@ -134,7 +136,9 @@ class Scheduler {
 
   Error make_processors(int n);
   bool give_to_waiting_locked(Processor& processor) noexcept;
-  void start_machine_locked(Processor& processor) noexcept;
+  [[nodiscard]] int start_machine_locked(Processor& processor) noexcept;
+  bool await_stop() noexcept;
+  bool finish() noexcept;
   void run_machine(Machine& machine) noexcept;
   bool any_machine_in_runtime_mode() noexcept;
   void abandon_goroutines() noexcept;

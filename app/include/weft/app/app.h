@@ -3,7 +3,7 @@
 //   int main() {
 //     weft::app::App app({.name = "users", .version = "1.4.0"});
 //     app.serve(mux, {.address = ":8080"});
-//     app.serve_debug({.address = ":8001"});
+//     app.serve_debug();                                   // on 127.0.0.1:8001
 //     return app.run();                                    // until SIGTERM, then drains
 //   }
 //

@@ -3,8 +3,8 @@
 // Thread safety: a Conn is a handle, so its methods are const. Copies name the same connection, and several goroutines
 // may call any method at the same time. Concurrent reads take turns, whole call by whole call, and so do concurrent
 // writes.
-// Lifetime: close() ends the connection; the last handle that goes closes a connection that is still open. A buffer
-// belongs to the caller and is in use only until the call returns.
+// Lifetime: close() ends the connection; the last handle that goes closes a connection that is still open, and so does
+// the end of weft::run(). A buffer belongs to the caller and is in use only until the call returns.
 // Blocking: read, write, writev, send_file and wait_readable park the calling goroutine, never its thread. Only
 // goroutines may call them.
 // Cancellation: a deadline that passes, or close(), wakes every call in flight.

@@ -3,7 +3,7 @@
 // Thread safety: a Listener is a handle, so its methods are const. Copies name the same socket, and several goroutines
 // may call any method at the same time.
 // Lifetime: close() ends it, and drain() with the accepts that follow; the last handle that goes closes one that is
-// still open.
+// still open, and so does the end of weft::run().
 // Blocking: accept parks the calling goroutine. Cancellation: close() or a deadline wakes it.
 #pragma once
 

@@ -14,7 +14,9 @@
 // that wait for the same take turns.
 // Lifetime: the descriptor is not owned, unless PollableOptions says so. Its owner keeps it open while a wait is in
 // flight. At any other time nothing in the kernel refers to it, and the owner may close it. The next wait then returns
-// EBADF, or waits for the file that has got the number meanwhile. The last handle that goes closes the Pollable.
+// EBADF, or waits for the file that has got the number meanwhile. The last handle that goes closes the Pollable, and so
+// does the end of weft::run() while a wait is in flight. A Pollable that outlives its runtime says Condition::closed
+// where it would have to wait.
 // Blocking: the waits park the calling goroutine, never its thread. make() and the waits are for goroutines only.
 // Cancellation: a deadline that passes, or close(), wakes the waits in flight.
 //
