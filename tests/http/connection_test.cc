@@ -290,6 +290,34 @@ TEST(Connection, SomeStatusesHaveNoBody) {
   EXPECT_EQ(serve(with(304), {get + get}).output, not_modified + not_modified);
 }
 
+// It has no content, and says so by a length, because its status doesn't end the message.
+TEST(Connection, ResetContentHasALengthOfZero) {
+  const std::string start = "HTTP/1.1 205 Reset Content\r\n";
+  const std::string end = "DATE\r\nContent-Length: 0\r\n\r\n";
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string head = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto plain = [](ResponseWriter& w, Request&) { w.write_header(205); };
+  EXPECT_EQ(serve(plain, {get + head + get}).output, start + end + start + end + start + end);
+  const auto misled = [](ResponseWriter& w, Request& r) {
+    w.header().set("Content-Type", "t");
+    w.header().set("Trailer", "X");
+    if (r.path() == "/length") w.header().set("Content-Length", "7");
+    if (r.path() == "/chunked") w.header().set("Transfer-Encoding", "chunked");
+    w.write_header(205);
+    EXPECT_EQ(w.write("x").ec, Errc::body_not_allowed);
+    EXPECT_FALSE(w.flush());
+    EXPECT_EQ(w.write(std::string(5000, 'x')).ec, Errc::body_not_allowed);
+    EXPECT_EQ(w.bytes_written(), 0U);
+    w.header().set("X", "1");
+  };
+  for (const std::string path : {"/", "/length", "/chunked"}) {
+    EXPECT_EQ(serve(misled, {"GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n" + get}).output,
+              start + "Content-Type: t\r\nTrailer: X\r\n" + end + start + "Content-Type: t\r\nTrailer: X\r\n" + end);
+  }
+  EXPECT_EQ(serve(plain, {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + get}).output,
+            "HTTP/1.0 205 Reset Content\r\nDATE\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n" + start + end);
+}
+
 TEST(Connection, GuardsTheHeader) {
   const Outcome outcome = serve(
       [](ResponseWriter& w, Request&) {
