@@ -125,10 +125,30 @@ TEST(RequestParser, KnowsTheFormsOfTargets) {
       {"GET http://b/x HTTP/1.1\r\n\r\n", "400 missing required Host header"},
       {"GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"GET http://u@b/x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://u:p@b/x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://b:abc/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://b:65536/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://[zz]/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://a%zz/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://a%41:/ HTTP/1.1\r\nHost:\r\n\r\n", "GET / host=a%41: 1.1 length=0"},
+      {"GET http://b/x HTTP/1.1\r\nHost: bad{host}\r\n\r\n", "400 malformed Host header"},
       {"GET ftp://b/x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * host=a 1.1 length=0"},
       {"CONNECT b:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT  host=b:443 1.1 length=0"},
-      {"CONNECT b:443 HTTP/1.1\r\n\r\n", "CONNECT  host=b:443 1.1 length=0"},
+      {"CONNECT [::1]:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT  host=[::1]:443 1.1 length=0"},
+      {"CONNECT b:443 HTTP/1.1\r\n\r\n", "400 missing required Host header"},
+      {"CONNECT b:443 HTTP/1.0\r\n\r\n", "CONNECT  host=b:443 1.0 length=0 close"},
+      {"CONNECT b:443 HTTP/1.1\r\nHost: a b\r\n\r\n", "400 malformed Host header"},
+      {"CONNECT b HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT b: HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT b:0 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT b:99999 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT :443 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT * HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT [::1] HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT u@b:443 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
       {"CONNECT /rpc HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT /rpc host=a 1.1 length=0"},
       {"CONNECT http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
   };
@@ -207,8 +227,17 @@ TEST(RequestParser, ChecksHost) {
       {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400 malformed Host header"},
       {"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "400 malformed Host header"},
       {"GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", "400 malformed Host header"},
+      {"GET / HTTP/1.0\r\nHost: a:b\r\n\r\n", "400 malformed Host header"},
+      {"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", "GET / host=a: 1.1 length=0"},
+      {"GET / HTTP/1.1\r\nHost:  \t\r\n\r\n", "GET / host= 1.1 length=0"},
+      {"GET / HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n", "400"},
   };
   for (const Row& row : rows) check(row);
+  // All others are in authority_test.cc.
+  for (const std::string host : {"[::1", "::1]", "[zz]", "[]", "a[b", "[1.2.3.4]", "[::1]x", "a:b:c", "localhost:abc",
+                                 "localhost:-1", "localhost:65536", "a%zz", ":80", "[fe80::1%25eth0]"}) {
+    check({"GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n", "400 malformed Host header"});
+  }
 }
 
 TEST(RequestParser, LeavesNoRoomForSmuggling) {

@@ -10,8 +10,8 @@
 // meaning. Text past the limit is never looked at, so that an oversized head gets the same answer whole and in pieces.
 //
 // Some servers let pass what this parser refuses: a bare LF or CR as line end, folded lines, space before the colon, an
-// empty Content-Length, control characters anywhere, bytes above 0x7f in the target. It forgives up to four CR or LF
-// before the start line (RFC 9112 section 2.2).
+// empty Content-Length, control characters anywhere, bytes above 0x7f in the target, a Host field that is no authority.
+// It forgives up to four CR or LF before the start line (RFC 9112 section 2.2).
 #pragma once
 
 #include <cstddef>
@@ -91,13 +91,14 @@ class RequestParser {
 
   // What finish() judges, gathered line by line.
   std::uint8_t hosts_ = 0;  // 2 stands for more, too
-  bool absolute_ = false;
   bool empty_path_ = false;
   bool plain_path_ = false;
   Expectation expectation_ = Expectation::none;
   int minor_ = 1;
   FramingFields framing_fields_;
-  Slice method_, target_, path_, query_, host_;
+  Slice method_, target_, path_, query_;
+  Slice authority_;   // of the target, when it has one
+  Slice host_field_;  // the last one
   std::vector<FieldSlices> fields_;
 
   // What finish() finds.
