@@ -30,7 +30,8 @@ bool inside(std::string_view outer, std::string_view inner) {
 std::string describe(const RequestParser& parser, ParseStatus status, std::string_view input) {
   if (status == ParseStatus::need_more) return "more";
   if (status == ParseStatus::failed) {
-    return std::to_string(parser.error().status) + " " + std::string(parser.error().detail);
+    return std::to_string(parser.error().status) + " " + std::string(parser.error().detail) + " " +
+           std::string(parser.method(input));
   }
   require(parser.head_size() <= input.size() && parser.head_size() <= kLimit);
   const std::string_view whole = input.substr(0, parser.head_size());

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kLimit = 4096;
 
 // Returns the verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value",
-// or "400 detail", or "more". Each piece is shown at another address, as a growing buffer would do it.
+// or "400 detail" ("400 detail to HEAD"), or "more". Each piece is shown at another address, as a growing buffer would
+// do it.
 std::string verdict(const std::vector<std::string_view>& pieces, std::size_t limit = kLimit,
                     std::size_t* used = nullptr) {
   RequestParser parser(limit);
@@ -30,6 +31,7 @@ std::string verdict(const std::vector<std::string_view>& pieces, std::size_t lim
   if (status == ParseStatus::failed) {
     std::string reply = std::to_string(parser.error().status);
     if (!parser.error().detail.empty()) reply += " " + std::string(parser.error().detail);
+    if (parser.method(text) == "HEAD") reply += " to HEAD";
     return reply;
   }
   if (used != nullptr) *used = parser.head_size();
@@ -240,6 +242,21 @@ TEST(RequestParser, ChecksHost) {
   }
 }
 
+TEST(RequestParser, TellsTheMethodOfWhatItRefuses) {
+  const Row rows[] = {
+      {"HEAD / HTTP/1.1\r\n\r\n", "400 missing required Host header to HEAD"},
+      {"HEAD / HTTP/1.1\r\nHost : a\r\n\r\n", "400 invalid header name to HEAD"},
+      {"\r\n\r\nHEAD /%zz HTTP/1.1\r\nHost: a\r\n\r\n", "400 to HEAD"},
+      {"HEAD / HTTP/2.0\r\n\r\n", "505 unsupported protocol version to HEAD"},
+      {"HEAD / \r\n\r\n", "400 to HEAD"},
+      {"HEAD\r\n\r\n", "400"},
+      {"HEADER / HTTP/1.1\r\n\r\n", "400 missing required Host header"},
+      {"HEAD@ / HTTP/1.1\r\n\r\n", "400"},
+      {"POST / HTTP/1.1\r\nHEAD : x\r\n\r\n", "400 invalid header name"},
+  };
+  for (const Row& row : rows) check(row);
+}
+
 TEST(RequestParser, LeavesNoRoomForSmuggling) {
   const Row rows[] = {
       {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", "400"},
@@ -281,13 +298,25 @@ TEST(RequestParser, LeavesNoRoomForSmuggling) {
   for (const Row& row : rows) check(row);
 }
 
-TEST(RequestParser, SkipsUpToFourLineEndsBeforeTheRequest) {
+TEST(RequestParser, SkipsAFewEmptyLinesBeforeTheRequest) {
   const Row rows[] = {
       {"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
       {"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
-      {"\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
-      {"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
+      {"\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"\r\n", "more"},
+      {"\r\n\r\n\r\n\r\n", "more"},
+      {"\r\n\r\n\r\n\r\n\r", "more"},
+      {"\r\n\r\n\r\n\r\n\r\n", "400"},
+      {"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n GET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {" \r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
   };
   for (const Row& row : rows) check(row);
 }
@@ -309,7 +338,13 @@ TEST(RequestParser, LimitsTheHead) {
     for (std::size_t i = 0; i <= raw.size(); i += 97) {
       EXPECT_EQ(verdict({std::string_view(raw).substr(0, i), std::string_view(raw).substr(i)}), "431") << i;
     }
+    const std::string head = "HEAD" + raw.substr(3);
+    EXPECT_EQ(verdict({head}), "431 to HEAD");
+    for (std::size_t i = 0; i < 8; ++i) {
+      EXPECT_EQ(verdict({std::string_view(head).substr(0, i), std::string_view(head).substr(i)}), "431 to HEAD") << i;
+    }
   }
+  EXPECT_EQ(verdict({std::string(kLimit + 1, 'H') + " /"}), "431");
 }
 
 TEST(RequestParser, LimitsTheNumberOfFields) {

@@ -8,15 +8,12 @@
 #include "http/src/message/header_access.h"
 
 namespace weft::http::detail {
-namespace {
-
-constexpr std::size_t kMaxLeadingLineEnds = 4;
-
-}  // namespace
 
 void RequestParser::reset() noexcept {
   lines_ = {};
   phase_ = Phase::start_line;
+  start_line_ = 0;
+  empty_lines_ = 0;
   hosts_ = 0;
   empty_path_ = false;
   expectation_ = Expectation::none;
@@ -31,8 +28,7 @@ ParseStatus RequestParser::parse(std::string_view input) {
   const char* const end = base + input.size();
   Line line = lines_.lacks_end(input) ? Line::incomplete : Line::good;
   if (line == Line::good && phase_ == Phase::start_line) {
-    std::size_t& start = lines_.line;
-    while (start < input.size() && start < kMaxLeadingLineEnds && (base[start] == '\r' || base[start] == '\n')) ++start;
+    skip_empty_lines(input);
     line = parse_start_line(base, end);
     if (line == Line::good) phase_ = Phase::fields;
   }
@@ -61,6 +57,23 @@ ParseStatus RequestParser::refuse(int status, std::string_view detail) {
 Line RequestParser::bad(std::string_view detail, int status) {
   error_ = {status, detail};
   return Line::bad;
+}
+
+// One line too many is left where it is, as a start line without a method.
+void RequestParser::skip_empty_lines(std::string_view input) {
+  constexpr std::string_view kEmptyLine = "\r\n";
+  while (empty_lines_ < kMaxEmptyLines && input.substr(lines_.line).starts_with(kEmptyLine)) {
+    lines_.line += kEmptyLine.size();
+    ++empty_lines_;
+  }
+  start_line_ = lines_.line;
+}
+
+std::string_view RequestParser::method(std::string_view input) const noexcept {
+  const std::string_view line = input.substr(start_line_, limit_ - start_line_);
+  std::size_t size = 0;
+  while (size < line.size() && has_class(line[size], kToken)) ++size;
+  return size < line.size() && line[size] == ' ' ? line.substr(0, size) : std::string_view();
 }
 
 // method SP request-target SP "HTTP/" DIGIT "." DIGIT CRLF
