@@ -16,6 +16,7 @@
 #include <weft/http/detail/request_head.h>
 #include <weft/http/detail/request_host.h>
 #include <weft/http/detail/text_arena.h>
+#include <weft/http/errc.h>
 #include <weft/http/header.h>
 #include <weft/http/version.h>
 #include <weft/net/conn.h>

@@ -7,7 +7,9 @@
 #include <system_error>
 
 #include <weft/error.h>
+#include <weft/http/errc.h>
 #include <weft/http/header.h>
+#include <weft/panic.h>
 #include <weft/time_point.h>
 
 namespace weft::http {

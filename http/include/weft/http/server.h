@@ -23,6 +23,7 @@
 #include <weft/context.h>
 #include <weft/detail/chrono.h>
 #include <weft/error.h>
+#include <weft/http/errc.h>
 #include <weft/http/response_writer.h>
 #include <weft/log.h>
 #include <weft/net/listener.h>
