@@ -480,13 +480,15 @@ class Check(unittest.TestCase):
         self.assertEqual(result.stdout, "")
         return result.returncode, result.stderr
 
-    def reply_with(self, reply):
+    def reply_with(self, reply, listener=None, requests=None):
         """Starts a server that answers its first client's request with `reply` and hangs up. Returns its URL."""
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = listener or socket.create_server(("127.0.0.1", 0))
 
         def serve():
             with listener, listener.accept()[0] as client:
-                client.recv(65536)
+                request = client.recv(65536)
+                if requests is not None:
+                    requests.append(request)
                 client.sendall(reply)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -501,6 +503,17 @@ class Check(unittest.TestCase):
         for reply in (b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200\r\n\r\n",
                       b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"):
             self.assertEqual(self.check(self.reply_with(reply)), (0, ""), reply)
+
+    def test_the_zone_of_an_address_is_not_sent(self):
+        try:
+            listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError as error:
+            self.skipTest(f"no IPv6: {error}")
+        port = listener.getsockname()[1]
+        requests = []
+        self.reply_with(b"HTTP/1.1 200 OK\r\n\r\n", listener, requests)
+        self.assertEqual(self.check(f"http://[::1%lo]:{port}/"), (0, ""))
+        self.assertIn(f"\r\nHost: [::1]:{port}\r\n", requests[0].decode())
 
     def test_other_answers_fail(self):
         url = self.base + "/nope"

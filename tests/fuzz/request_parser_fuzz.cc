@@ -1,13 +1,14 @@
 // The libFuzzer entry for the request parser.
 //
-// The first byte says where the input is cut in two. Whatever the bytes are, the verdict doesn't depend on the cut, and
-// every view that the parser gives lies inside the head.
+// The first byte says where the input is cut in two. Whatever the bytes are, the verdict doesn't depend on the cut,
+// every view that the parser gives lies inside the head, and the host that it gives is an authority or nothing.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "http/src/message/authority.h"
 #include "http/src/parser/request_parser.h"
 
 namespace {
@@ -29,7 +30,8 @@ bool inside(std::string_view outer, std::string_view inner) {
 std::string describe(const RequestParser& parser, ParseStatus status, std::string_view input) {
   if (status == ParseStatus::need_more) return "more";
   if (status == ParseStatus::failed) {
-    return std::to_string(parser.error().status) + " " + std::string(parser.error().detail);
+    return std::to_string(parser.error().status) + " " + std::string(parser.error().detail) + " " +
+           std::string(parser.method(input));
   }
   require(parser.head_size() <= input.size() && parser.head_size() <= kLimit);
   const std::string_view whole = input.substr(0, parser.head_size());
@@ -41,6 +43,10 @@ std::string describe(const RequestParser& parser, ParseStatus status, std::strin
   for (const std::string_view view : {head.method, head.target, head.path, head.query, head.host}) {
     require(inside(whole, view));
     text.append("\n").append(view);
+  }
+  if (!head.host.empty()) {
+    const auto authority = parse_authority(head.host);
+    require(authority && inside(head.host, authority->host) && inside(head.host, strip_port(head.host)));
   }
   for (const Header::Field& field : header) {
     require(!field.name.empty() && inside(whole, field.name) && inside(whole, field.value));

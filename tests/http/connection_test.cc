@@ -75,9 +75,12 @@ TEST(Connection, BothLengthsMeanChunkedAndTheEnd) {
                "HTTP/1.1 200 OK\r\nContent-Type: t\r\nDATE\r\nContent-Length: 9\r\nConnection: close\r\n\r\nPOST / []");
 }
 
-std::string refusal(std::string_view text, std::string_view detail = {}) {
-  return "HTTP/1.1 " + std::string(text) + "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
-         std::string(text) + std::string(detail);
+// The whole reply to a request that isn't served. The one to HEAD has no body.
+std::string refusal(std::string_view text, std::string_view detail = {}, bool head = false) {
+  const std::string body = std::string(text) + std::string(detail);
+  return "HTTP/1.1 " + std::string(text) +
+         "\r\nContent-Type: text/plain; charset=utf-8\r\nDATE\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\nConnection: close\r\n\r\n" + (head ? "" : body);
 }
 
 TEST(Connection, RefusesExactlyAndCloses) {
@@ -96,6 +99,16 @@ TEST(Connection, RefusesExactlyAndCloses) {
       {"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip" + rest,
        refusal("501 Not Implemented", ": Unsupported transfer encoding")},
       {"nonsense" + rest, refusal("400 Bad Request")},
+      {"GET / HTTP/1.0\r\nX : 1" + rest, refusal("400 Bad Request", ": invalid header name")},
+      {"GET / HTTP/1.1\r\nHost: [::1" + rest, refusal("400 Bad Request", ": malformed Host header")},
+      {"CONNECT a:80 HTTP/1.1" + rest, refusal("400 Bad Request", ": missing required Host header")},
+      {"\rGET / HTTP/1.1\r\nHost: a" + rest, refusal("400 Bad Request")},
+      {"\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a" + rest, refusal("400 Bad Request")},
+      {"HEAD / HTTP/1.1\r\nHost: a b" + rest, refusal("400 Bad Request", ": malformed Host header", true)},
+      {"HEAD /%zz HTTP/1.1\r\nHost: a" + rest, refusal("400 Bad Request", "", true)},
+      {"HEAD / HTTP/2.0" + rest, refusal("505 HTTP Version Not Supported", ": unsupported protocol version", true)},
+      {"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip" + rest,
+       refusal("501 Not Implemented", ": Unsupported transfer encoding", true)},
   };
   for (const auto& row : rows) check_splits(echo, row.input, row.want);
   // After a good request, which is answered first. All leaves in one write.
@@ -104,6 +117,61 @@ TEST(Connection, RefusesExactlyAndCloses) {
     EXPECT_EQ(outcome.output, ok("GET / []") + row.want);
     EXPECT_EQ(outcome.writes.size(), 1U);
     EXPECT_TRUE(outcome.write_closed);
+    EXPECT_TRUE(outcome.log.empty());
+  }
+}
+
+// A refusal says nothing of what the handler of the request before said.
+TEST(Connection, RefusalsStartAfresh) {
+  const Handler handler = [](ResponseWriter& w, Request& r) {
+    w.header().set("X-Mine", "1");
+    w.header().set("Content-Type", "t");
+    w.header().set("Date", "");
+    if (r.path() == "/large") static_cast<void>(w.write(std::string(40'000, 'x')));
+  };
+  const std::string bad = "GET / HTTP/1.1\r\n\r\n";
+  const std::string want = refusal("400 Bad Request", ": missing required Host header");
+  EXPECT_EQ(serve(handler, {"GET / HTTP/1.1\r\nHost: h\r\n\r\n" + bad}).output,
+            "HTTP/1.1 200 OK\r\nX-Mine: 1\r\nContent-Type: t\r\nContent-Length: 0\r\n\r\n" + want);
+  EXPECT_TRUE(
+      serve(handler, {"GET /large HTTP/1.1\r\nHost: h\r\n\r\n" + bad}).output.ends_with("\r\n0\r\n\r\n" + want));
+  EXPECT_TRUE(serve(handler, {"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n" + bad}).output.ends_with("\r\n\r\n" + want));
+}
+
+// Empty lines belong to the request that comes after them, so they don't let the connection wait for one.
+TEST(Connection, SkipsAFewEmptyLinesWhateverTheSplit) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string bad = refusal("400 Bad Request");
+  const std::string line = "\r\n";
+  check_splits(echo, line + line + line + line + get, ok("GET / []"));
+  check_splits(echo, line + line + line + line + line + get, bad);
+  check_splits(echo, get + line + line + get + line + line + line + line + get,
+               ok("GET / []") + ok("GET / []") + ok("GET / []"));
+  check_splits(echo, get + line + line + line + line + line + get, ok("GET / []") + bad);
+  check_splits(echo, get + "\r" + get, ok("GET / []") + bad);
+  check_splits(echo, get + "\n" + get, ok("GET / []") + bad);
+  check_splits(echo, get + line, ok("GET / []"));
+}
+
+// The time for a head runs from its first byte, and an empty line before it is its first.
+TEST(Connection, EmptyLinesDontGainTime) {
+  using namespace std::chrono_literals;
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  for (const std::vector<std::string>& pieces : {
+           std::vector<std::string>{get, "\r\n", "\r\n", "\r", "\n", "G", get.substr(1), "\r\n", "\r\n", get},
+           std::vector<std::string>{get, "\r", "\n\r\n\r\n", get, "\r\n" + get.substr(0, 3), get.substr(3)},
+       }) {
+    ServerOptions options{.handler = hello, .read_header_timeout = 1h, .idle_timeout = 1s};
+    ScriptedConnection connection(std::move(options), pieces);
+    const TimePoint start = now();
+    connection.serve();
+    EXPECT_EQ(connection->requests(), 3U);
+    // The accept, and then in turn: a request that is awaited and one that has begun.
+    std::string deadlines;
+    for (const TimePoint deadline : connection.stream().read_deadlines) {
+      deadlines += deadline - start >= 1h ? "head " : "idle ";
+    }
+    EXPECT_EQ(deadlines, "head idle head idle head idle ");
   }
 }
 
@@ -114,6 +182,11 @@ TEST(Connection, LimitsHeadersAndBodies) {
             refusal("431 Request Header Fields Too Large"));
   EXPECT_EQ(serve(echo, {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n"}, {.max_body_bytes = 10}).output,
             refusal("413 Request Entity Too Large"));
+  EXPECT_EQ(serve(echo, {"HEAD / HTTP/1.0\r\nHost: a\r\nContent-Length: 11\r\n\r\n"}, {.max_body_bytes = 10}).output,
+            refusal("413 Request Entity Too Large", "", true));
+  const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  EXPECT_EQ(serve(echo, {get + "HEAD / HTTP/1.1\r\nHost: a\r\nX: 1\r\nY: 2\r\n\r\n"}, {.max_header_bytes = 30}).output,
+            ok("GET / []") + refusal("431 Request Header Fields Too Large", "", true));
   EXPECT_EQ(
       serve(echo, {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n6\r\n123456\r\n"},
             {.max_body_bytes = 10})
@@ -288,6 +361,34 @@ TEST(Connection, SomeStatusesHaveNoBody) {
   EXPECT_EQ(serve(with(204), {get + get}).output, no_content + no_content);
   const std::string not_modified = "HTTP/1.1 304 Not Modified\r\nEtag: e\r\nDATE\r\n\r\n";
   EXPECT_EQ(serve(with(304), {get + get}).output, not_modified + not_modified);
+}
+
+// It has no content, and says so by a length, because its status doesn't end the message.
+TEST(Connection, ResetContentHasALengthOfZero) {
+  const std::string start = "HTTP/1.1 205 Reset Content\r\n";
+  const std::string end = "DATE\r\nContent-Length: 0\r\n\r\n";
+  const std::string get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::string head = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto plain = [](ResponseWriter& w, Request&) { w.write_header(205); };
+  EXPECT_EQ(serve(plain, {get + head + get}).output, start + end + start + end + start + end);
+  const auto misled = [](ResponseWriter& w, Request& r) {
+    w.header().set("Content-Type", "t");
+    w.header().set("Trailer", "X");
+    if (r.path() == "/length") w.header().set("Content-Length", "7");
+    if (r.path() == "/chunked") w.header().set("Transfer-Encoding", "chunked");
+    w.write_header(205);
+    EXPECT_EQ(w.write("x").ec, Errc::body_not_allowed);
+    EXPECT_FALSE(w.flush());
+    EXPECT_EQ(w.write(std::string(5000, 'x')).ec, Errc::body_not_allowed);
+    EXPECT_EQ(w.bytes_written(), 0U);
+    w.header().set("X", "1");
+  };
+  for (const std::string path : {"/", "/length", "/chunked"}) {
+    EXPECT_EQ(serve(misled, {"GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n" + get}).output,
+              start + "Content-Type: t\r\nTrailer: X\r\n" + end + start + "Content-Type: t\r\nTrailer: X\r\n" + end);
+  }
+  EXPECT_EQ(serve(plain, {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + get}).output,
+            "HTTP/1.0 205 Reset Content\r\nDATE\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n" + start + end);
 }
 
 TEST(Connection, GuardsTheHeader) {

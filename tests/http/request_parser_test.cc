@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kLimit = 4096;
 
 // Returns the verdict on the first request in `pieces`, in one line: "GET /x host=a length=0 close ... | Name=value",
-// or "400 detail", or "more". Each piece is shown at another address, as a growing buffer would do it.
+// or "400 detail" ("400 detail to HEAD"), or "more". Each piece is shown at another address, as a growing buffer would
+// do it.
 std::string verdict(const std::vector<std::string_view>& pieces, std::size_t limit = kLimit,
                     std::size_t* used = nullptr) {
   RequestParser parser(limit);
@@ -30,6 +31,7 @@ std::string verdict(const std::vector<std::string_view>& pieces, std::size_t lim
   if (status == ParseStatus::failed) {
     std::string reply = std::to_string(parser.error().status);
     if (!parser.error().detail.empty()) reply += " " + std::string(parser.error().detail);
+    if (parser.method(text) == "HEAD") reply += " to HEAD";
     return reply;
   }
   if (used != nullptr) *used = parser.head_size();
@@ -125,10 +127,30 @@ TEST(RequestParser, KnowsTheFormsOfTargets) {
       {"GET http://b/x HTTP/1.1\r\n\r\n", "400 missing required Host header"},
       {"GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"GET http://u@b/x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://u:p@b/x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://b:abc/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://b:65536/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://[zz]/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://a%zz/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"GET http://a%41:/ HTTP/1.1\r\nHost:\r\n\r\n", "GET / host=a%41: 1.1 length=0"},
+      {"GET http://b/x HTTP/1.1\r\nHost: bad{host}\r\n\r\n", "400 malformed Host header"},
       {"GET ftp://b/x HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * host=a 1.1 length=0"},
       {"CONNECT b:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT  host=b:443 1.1 length=0"},
-      {"CONNECT b:443 HTTP/1.1\r\n\r\n", "CONNECT  host=b:443 1.1 length=0"},
+      {"CONNECT [::1]:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT  host=[::1]:443 1.1 length=0"},
+      {"CONNECT b:443 HTTP/1.1\r\n\r\n", "400 missing required Host header"},
+      {"CONNECT b:443 HTTP/1.0\r\n\r\n", "CONNECT  host=b:443 1.0 length=0 close"},
+      {"CONNECT b:443 HTTP/1.1\r\nHost: a b\r\n\r\n", "400 malformed Host header"},
+      {"CONNECT b HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT b: HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT b:0 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT b:99999 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT :443 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT * HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT [::1] HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
+      {"CONNECT u@b:443 HTTP/1.1\r\nHost: b\r\n\r\n", "400"},
       {"CONNECT /rpc HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT /rpc host=a 1.1 length=0"},
       {"CONNECT http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
   };
@@ -207,6 +229,30 @@ TEST(RequestParser, ChecksHost) {
       {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400 malformed Host header"},
       {"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "400 malformed Host header"},
       {"GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", "400 malformed Host header"},
+      {"GET / HTTP/1.0\r\nHost: a:b\r\n\r\n", "400 malformed Host header"},
+      {"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", "GET / host=a: 1.1 length=0"},
+      {"GET / HTTP/1.1\r\nHost:  \t\r\n\r\n", "GET / host= 1.1 length=0"},
+      {"GET / HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n", "400"},
+  };
+  for (const Row& row : rows) check(row);
+  // All others are in authority_test.cc.
+  for (const std::string host : {"[::1", "::1]", "[zz]", "[]", "a[b", "[1.2.3.4]", "[::1]x", "a:b:c", "localhost:abc",
+                                 "localhost:-1", "localhost:65536", "a%zz", ":80", "[fe80::1%25eth0]"}) {
+    check({"GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n", "400 malformed Host header"});
+  }
+}
+
+TEST(RequestParser, TellsTheMethodOfWhatItRefuses) {
+  const Row rows[] = {
+      {"HEAD / HTTP/1.1\r\n\r\n", "400 missing required Host header to HEAD"},
+      {"HEAD / HTTP/1.1\r\nHost : a\r\n\r\n", "400 invalid header name to HEAD"},
+      {"\r\n\r\nHEAD /%zz HTTP/1.1\r\nHost: a\r\n\r\n", "400 to HEAD"},
+      {"HEAD / HTTP/2.0\r\n\r\n", "505 unsupported protocol version to HEAD"},
+      {"HEAD / \r\n\r\n", "400 to HEAD"},
+      {"HEAD\r\n\r\n", "400"},
+      {"HEADER / HTTP/1.1\r\n\r\n", "400 missing required Host header"},
+      {"HEAD@ / HTTP/1.1\r\n\r\n", "400"},
+      {"POST / HTTP/1.1\r\nHEAD : x\r\n\r\n", "400 invalid header name"},
   };
   for (const Row& row : rows) check(row);
 }
@@ -252,13 +298,25 @@ TEST(RequestParser, LeavesNoRoomForSmuggling) {
   for (const Row& row : rows) check(row);
 }
 
-TEST(RequestParser, SkipsUpToFourLineEndsBeforeTheRequest) {
+TEST(RequestParser, SkipsAFewEmptyLinesBeforeTheRequest) {
   const Row rows[] = {
       {"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
       {"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
-      {"\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
-      {"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / host=a 1.1 length=0"},
+      {"\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"\r\n", "more"},
+      {"\r\n\r\n\r\n\r\n", "more"},
+      {"\r\n\r\n\r\n\r\n\r", "more"},
+      {"\r\n\r\n\r\n\r\n\r\n", "400"},
+      {"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"\r\n GET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {" \r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
   };
   for (const Row& row : rows) check(row);
 }
@@ -280,7 +338,13 @@ TEST(RequestParser, LimitsTheHead) {
     for (std::size_t i = 0; i <= raw.size(); i += 97) {
       EXPECT_EQ(verdict({std::string_view(raw).substr(0, i), std::string_view(raw).substr(i)}), "431") << i;
     }
+    const std::string head = "HEAD" + raw.substr(3);
+    EXPECT_EQ(verdict({head}), "431 to HEAD");
+    for (std::size_t i = 0; i < 8; ++i) {
+      EXPECT_EQ(verdict({std::string_view(head).substr(0, i), std::string_view(head).substr(i)}), "431 to HEAD") << i;
+    }
   }
+  EXPECT_EQ(verdict({std::string(kLimit + 1, 'H') + " /"}), "431");
 }
 
 TEST(RequestParser, LimitsTheNumberOfFields) {

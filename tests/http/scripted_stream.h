@@ -44,7 +44,7 @@ class ScriptedStream final : public net::Stream {
     write_closed = true;
     return {};
   }
-  void set_read_deadline(TimePoint deadline) override { read_deadline = deadline; }
+  void set_read_deadline(TimePoint deadline) override { read_deadlines.push_back(deadline); }
   void set_write_deadline(TimePoint deadline) override { write_deadline = deadline; }
   net::Address local_address() const override { return {net::IpAddress::loopback_v4(), 80}; }
   net::Address remote_address() const override { return remote; }
@@ -60,7 +60,7 @@ class ScriptedStream final : public net::Stream {
   std::size_t fail_writes_after = std::numeric_limits<std::size_t>::max();  // so many writes succeed
   bool closed = false;
   bool write_closed = false;
-  TimePoint read_deadline = kNoDeadline;
+  std::vector<TimePoint> read_deadlines;  // all that were set, in their order
   TimePoint write_deadline = kNoDeadline;
 
  private:

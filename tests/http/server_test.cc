@@ -588,6 +588,32 @@ WEFT_MATRIX_TEST(HttpServer, TimesOutHeadsAndIdleConnections) {
     EXPECT_EQ(client.rest(), "");
     ended(client, start, 150ms);
   });
+  group.go([&] {  // sends an empty line and no request
+    const auto start = Clock::now();
+    Client client(heads.address);
+    client.send("\r\n");
+    EXPECT_EQ(client.rest(), "");
+    ended(client, start, 150ms);
+  });
+  group.go([&] {  // sends an empty line after a request
+    const auto begin = Clock::now();
+    Client client(heads.address);
+    if (!answers(client, "/1", begin, 150ms)) return;
+    const auto start = Clock::now();
+    client.send("\r\n");
+    EXPECT_EQ(client.rest(), "");
+    ended(client, start, 150ms);
+  });
+  group.go([&] {  // drips empty lines
+    Client client(heads.address);
+    const auto start = Clock::now();
+    bool over = false;
+    while (!over && Clock::now() - start < kPatience) {
+      static_cast<void>(client.conn.write("\r\n"));
+      over = client.ends(60ms);
+    }
+    EXPECT_TRUE(over);
+  });
   group.go([&] {  // idles
     Client client(idles.address);
     const auto first = Clock::now();

@@ -42,6 +42,9 @@ TEST(Recorder, HoldsTheServersRules) {
   w.write_header(204);
   EXPECT_EQ(w.write("x").ec, Errc::body_not_allowed);
   EXPECT_EQ(w.body(), "");
+  Recorder reset;
+  reset.write_header(205);
+  EXPECT_EQ(reset.write("x").ec, Errc::body_not_allowed);
   Recorder implicit;
   EXPECT_EQ(implicit.write("x").n, 1U);
   EXPECT_EQ(implicit.status(), 200);

@@ -38,6 +38,9 @@ Result<Url> parse_url(std::string_view text) {
   const bool has_port = url.host.find(':', url.host.front() == '[' ? url.host.find(']') : 0) != std::string::npos;
   url.address = has_port ? url.host : url.host + ":80";
   if (const auto parts = net::split_host_port(url.address); !parts) return Unexpected(parts.error());
+  // The zone of an address means something on this machine alone, and isn't sent (RFC 6874 section 4).
+  const std::size_t zone = url.host.find('%');
+  if (url.host.front() == '[' && zone != std::string::npos) url.host.erase(zone, url.host.find(']') - zone);
   return url;
 }
 

@@ -42,7 +42,7 @@ nanoseconds effective(nanoseconds timeout, nanoseconds fallback) {
   return timeout > nanoseconds::zero() ? timeout : nanoseconds::max();
 }
 
-// Nothing, or the line ends that may stand before a request.
+// Nothing, or empty lines, which a client may send after a request.
 bool only_line_ends(std::string_view text) { return text.find_first_not_of("\r\n") == std::string_view::npos; }
 
 // "1.5s"
@@ -150,12 +150,12 @@ Connection::Next Connection::serve_requests(Workspace& ws, ConnectionState wait)
         if (!serve_request(ws)) return Next::close;
         break;
       case ParseStatus::failed:
-        refuse(ws, ws.parser.error());
+        refuse(ws, ws.parser.error(), ws.parser.method(unread));
         return Next::close;
       case ParseStatus::need_more:
         // A read that waits would keep whole responses from the client.
         if (ws.out.flush()) return Next::close;
-        if (only_line_ends(unread)) return Next::wait;
+        if (unread.empty()) return Next::wait;
         arm_head_deadline();
         begin_wait(ConnectionState::partial);
         mind_shutdown(head_start_);
@@ -185,7 +185,7 @@ bool Connection::serve_request(Workspace& ws) {
   const ServerOptions& options = host().options();
   if (options.max_body_bytes != 0 && head.content_length > 0 &&
       static_cast<std::uint64_t>(head.content_length) > options.max_body_bytes) {
-    refuse(ws, {kStatusRequestEntityTooLarge, {}});
+    refuse(ws, {kStatusRequestEntityTooLarge, {}}, head.method);
     return false;
   }
   arm_request_deadlines(head.content_length, ws.in.unread().size());
@@ -389,14 +389,19 @@ void Connection::arm_request_deadlines(std::int64_t length, std::size_t buffered
   }
 }
 
-void Connection::refuse(Workspace& ws, const ParseError& error) {
-  std::string reply = std::to_string(error.status) + " " + std::string(status_text(error.status));
-  ByteBuffer& out = ws.out.text();
-  out.append("HTTP/1.1 ");
-  out.append(reply);
-  out.append("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n");
-  if (!error.detail.empty()) reply.append(": ").append(error.detail);
-  out.append(reply);
+// Answers a request that no handler is asked about, after the responses of the burst. It is answered in HTTP/1.1,
+// because its version may be what is wrong with it.
+void Connection::refuse(Workspace& ws, const ParseError& error, std::string_view method) {
+  RequestHead head;
+  head.method = method;
+  ws.body.begin(head, Expectation::none, 0);
+  ws.response.begin(head, {.close = true});
+  ws.response.header().set("Content-Type", "text/plain; charset=utf-8");
+  ws.response.write_header(error.status);
+  std::string text = std::to_string(error.status) + " " + std::string(status_text(error.status));
+  if (!error.detail.empty()) text.append(": ").append(error.detail);
+  static_cast<void>(ws.response.write(text));
+  ws.response.finish();
   if (!ws.out.flush()) linger();
 }
 

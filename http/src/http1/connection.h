@@ -70,7 +70,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   void arm_idle_deadline();
   void arm_head_deadline();
   void arm_request_deadlines(std::int64_t length, std::size_t buffered);
-  void refuse(Workspace& ws, const ParseError& error);
+  void refuse(Workspace& ws, const ParseError& error, std::string_view method);
   void linger();
   std::string peer() const;
 

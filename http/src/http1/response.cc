@@ -327,7 +327,9 @@ void Response::choose_framing(Last last) {
     declared_ = -1;
   }
   if (!body_allowed_for_status(status_)) {
+    // Of these statuses 205 alone has a length, because its name doesn't end the message (RFC 9112 section 6.3).
     framing_ = Framing::none;
+    declared_ = status_ == kStatusResetContent ? 0 : -1;
     return;
   }
   // Trailer fields need chunks, also after a short body. Those with the prefix may have come after the body.
@@ -358,7 +360,7 @@ void Response::append_framing() {
   ByteBuffer& out = out_.text();
   if (framing_ == Framing::chunked) {
     out.append("Transfer-Encoding: chunked\r\n");
-  } else if (declared_ >= 0 && body_allowed_for_status(status_)) {
+  } else if (declared_ >= 0) {
     out.append("Content-Length: ");
     out.append_number(static_cast<std::uint64_t>(declared_));
     out.append(kLineEnd);

@@ -11,9 +11,9 @@
 namespace weft::http::detail {
 
 enum CharClass : std::uint8_t {
-  kToken = 1,   // names of fields and methods
-  kTarget = 2,  // request target: visible US-ASCII without '#'
-  kHost = 4,    // Host field: reg-name, IP literal and port
+  kToken = 1,    // names of fields and methods
+  kTarget = 2,   // request target: visible US-ASCII without '#'
+  kRegName = 4,  // reg-name of a host, but for '%'
   kDigit = 8,
   kHexDigit = 16,
 };
@@ -26,11 +26,11 @@ constexpr std::array<std::uint8_t, 256> make_char_classes() {
       entry = static_cast<std::uint8_t>(entry | bits);
     }
   };
-  mark("0123456789", kToken | kHost | kDigit | kHexDigit);
-  mark("abcdefABCDEF", kToken | kHost | kHexDigit);
-  mark("ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ", kToken | kHost);
+  mark("0123456789", kToken | kRegName | kDigit | kHexDigit);
+  mark("abcdefABCDEF", kToken | kRegName | kHexDigit);
+  mark("ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ", kToken | kRegName);
   mark("!#$%&'*+-.^_`|~", kToken);
-  mark("!$%&'()*+,-.:;=[]_~", kHost);
+  mark("!$&'()*+,-.;=_~", kRegName);
   for (int c = 0x21; c < 0x7f; ++c) {
     if (c != '#') classes[static_cast<std::size_t>(c)] |= kTarget;
   }
@@ -99,6 +99,20 @@ inline bool token_is(std::string_view token, const char (&literal)[N]) noexcept 
 
 // Returns the value of a hexadecimal digit.
 constexpr int hex_value(char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; }
+
+// Whether a whole escape of a URL, such as "%2F", stands at `i`, which is within the text.
+constexpr bool is_escape(std::string_view text, std::size_t i) {
+  return text[i] == '%' && text.size() - i >= 3 && has_class(text[i + 1], kHexDigit) &&
+         has_class(text[i + 2], kHexDigit);
+}
+
+// Whether every '%' in the text begins a whole escape.
+constexpr bool escapes_are_whole(std::string_view text) {
+  for (std::size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 3)) {
+    if (!is_escape(text, i)) return false;
+  }
+  return true;
+}
 
 // Returns the text without spaces and tabs (OWS) at its ends.
 constexpr std::string_view trim(std::string_view text) {

@@ -5,18 +5,11 @@
 #include "http/src/message/chars.h"
 
 namespace weft::http::detail {
-namespace {
-
-bool is_escape(std::string_view text, std::size_t i) {
-  return text.size() - i >= 3 && has_class(text[i + 1], kHexDigit) && has_class(text[i + 2], kHexDigit);
-}
-
-}  // namespace
 
 std::size_t unescape_to(char* out, std::string_view text, Unescape mode) {
   char* const start = out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && is_escape(text, i)) {
+    if (is_escape(text, i)) {
       *out++ = static_cast<char>(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
       i += 2;
     } else if (text[i] == '+' && mode == Unescape::query) {
@@ -29,9 +22,7 @@ std::size_t unescape_to(char* out, std::string_view text, Unescape mode) {
 }
 
 std::optional<std::string> unescape(std::string_view text, Unescape mode) {
-  for (std::size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 3)) {
-    if (!is_escape(text, i)) return std::nullopt;
-  }
+  if (!escapes_are_whole(text)) return std::nullopt;
   std::string plain(text.size(), '\0');
   plain.resize(unescape_to(plain.data(), text, mode));
   return plain;

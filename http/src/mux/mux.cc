@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "http/src/message/authority.h"
 #include "http/src/message/request_access.h"
 #include "http/src/message/url.h"
 #include "http/src/mux/routing_tree.h"
@@ -41,13 +42,6 @@ struct ServeMux::Table {
 };
 
 namespace {
-
-std::string_view without_port(std::string_view host) {
-  const std::size_t colon = host.rfind(':');
-  if (colon == std::string_view::npos) return host;
-  if (host.front() == '[') return colon > 1 && host[colon - 1] == ']' ? host.substr(1, colon - 2) : host;
-  return host.find(':') == colon ? host.substr(0, colon) : host;
-}
 
 // Whether the match leaves nothing to a `rest` at the end of the pattern.
 bool is_exact(const RouteMatch& match, std::string_view path, RoutingTree::Ending ending) {
@@ -108,7 +102,7 @@ void ServeMux::operator()(ResponseWriter& w, Request& r) const {
   detail::TextArena& text = RequestAccess::text(r);
   // CONNECT gives its host without a change, and its path isn't cleaned.
   const bool connect = r.method() == "CONNECT";
-  const std::string_view host = connect ? r.host() : without_port(r.host());
+  const std::string_view host = connect ? r.host() : detail::strip_port(r.host());
   std::string_view path = r.raw_path();
   const bool clean = connect || RequestAccess::head(r).plain_path || detail::is_clean_path(path);
   if (!clean) path = text.copy(detail::clean_path(path));

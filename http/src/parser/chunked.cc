@@ -13,6 +13,7 @@ constexpr std::int64_t kMaxOverhead = 16 * 1024;
 constexpr std::uint64_t kFreeFraming = 16;
 constexpr std::uint8_t kMaxSizeDigits = 15;
 
+constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
 constexpr bool is_text(char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); }
 
 }  // namespace
@@ -62,29 +63,60 @@ bool ChunkedDecoder::take_size(char c) {
         left_ = left_ << 4 | static_cast<unsigned>(hex_value(c));
         return true;
       }
-      if (digits_ == 0) return fail(Errc::malformed_chunk);
-      [[fallthrough]];
-    case State::blank:
-      // Spaces may stand before an extension, but not before the line's end.
-      if (c == ';') {
-        state_ = State::extension;
-      } else if (c == ' ' || c == '\t') {
-        state_ = State::blank;
-      } else if (c == '\r' && state_ == State::size) {
-        state_ = State::size_lf;
-      } else {
-        return fail(Errc::malformed_chunk);
-      }
-      return true;
-    case State::extension:
-      if (c == '\r') {
-        state_ = State::size_lf;
-        return true;
-      }
-      return is_text(c) || fail(Errc::malformed_chunk);
-    default:
+      return (digits_ > 0 && end_part(c, State::blank)) || fail(Errc::malformed_chunk);
+    case State::size_lf:
       return c == '\n' ? begin_data() : fail(Errc::malformed_chunk);
+    default:
+      return take_extension(c) || fail(Errc::malformed_chunk);
   }
+}
+
+// False when `c` may not stand here.
+bool ChunkedDecoder::take_extension(char c) {
+  switch (state_) {
+    case State::ext_start:
+      if (is_blank(c)) return true;
+      state_ = State::ext_name;
+      return has_class(c, kToken);
+    case State::ext_name:
+      if (has_class(c, kToken)) return true;
+      [[fallthrough]];
+    case State::ext_name_blank:
+      if (c != '=') return end_part(c, State::ext_name_blank);
+      state_ = State::ext_value_start;
+      return true;
+    case State::ext_value_start:
+      if (is_blank(c)) return true;
+      state_ = c == '"' ? State::quoted : State::ext_value;
+      return c == '"' || has_class(c, kToken);
+    case State::quoted:
+      if (c == '"') state_ = State::quoted_end;
+      if (c == '\\') state_ = State::quoted_pair;
+      return is_text(c);
+    case State::quoted_pair:
+      state_ = State::quoted;
+      return is_text(c);
+    case State::ext_value:
+      if (has_class(c, kToken)) return true;
+      [[fallthrough]];
+    default:
+      return end_part(c, State::blank);
+  }
+}
+
+// Takes what ends a size, a name or a value: a blank, which leads to `after_blank`, the next extension, or the end of
+// the line, which no blank may precede. False when `c` is none of these.
+bool ChunkedDecoder::end_part(char c, State after_blank) {
+  if (is_blank(c)) {
+    state_ = after_blank;
+  } else if (c == ';') {
+    state_ = State::ext_start;
+  } else if (c == '\r' && state_ != after_blank) {
+    state_ = State::size_lf;
+  } else {
+    return false;
+  }
+  return true;
 }
 
 bool ChunkedDecoder::begin_data() {

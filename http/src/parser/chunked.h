@@ -17,11 +17,19 @@ inline constexpr std::size_t kMaxTrailerBytes = 4096;
 
 // Takes the coding apart in place, a piece at a time, wherever reads split it. There is a state for each kind of byte:
 //
-//   size -> [blank ->] [extension ->] size_lf -> data -> data_cr -> data_lf -> size ...
+//   size -> extension* -> size_lf -> data -> data_cr -> data_lf -> size ...
 //   size 0 -> trailer_start -> (trailer_name -> trailer_value -> trailer_lf -> trailer_start)* -> end_lf -> done
 //
-// Lines end in CRLF and nothing else. The bytes of framing that come with little data are counted (`overhead_`): a peer
-// that sends far more framing than data is refused, as Go does. Trailer fields are checked and kept.
+// An extension (section 7.1.1) is checked and dropped:
+//
+//   [blank ->] ext_start -> ext_name [-> ext_name_blank] [-> ext_value_start -> ext_value | (quoted -> quoted_end)]
+//
+// Spaces may stand around its ';' and '=', as the RFC bids recipients allow, and nowhere else in the line. A quoted
+// value holds no line end. Lines end in CRLF and nothing else. So whoever reads the same bytes, however carelessly,
+// finds the end of the line where this decoder finds it.
+//
+// The bytes of framing that come with little data are counted (`overhead_`): a peer that sends far more framing than
+// data is refused, as Go does. Trailer fields are checked and kept.
 // Thread safety: none.
 class ChunkedDecoder {
  public:
@@ -48,9 +56,16 @@ class ChunkedDecoder {
 
  private:
   enum class State : std::uint8_t {
-    size,
-    blank,
-    extension,
+    size,             // digits
+    blank,            // after the size or an extension: ';' comes
+    ext_start,        // after ';'
+    ext_name,         // within it
+    ext_name_blank,   // after it: '=' or ';' comes
+    ext_value_start,  // after '='
+    ext_value,        // within a token
+    quoted,           // within a quoted string
+    quoted_pair,      // after its '\\'
+    quoted_end,       // after the quote that closes it
     size_lf,
     data,
     data_cr,
@@ -65,6 +80,8 @@ class ChunkedDecoder {
 
   bool take(char c);
   bool take_size(char c);
+  bool take_extension(char c);
+  bool end_part(char c, State after_blank);
   bool take_trailer(char c);
   bool begin_data();
   bool fail(std::error_code error);

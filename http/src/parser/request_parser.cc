@@ -1,34 +1,24 @@
 #include "http/src/parser/request_parser.h"
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 
+#include "http/src/message/authority.h"
 #include "http/src/message/chars.h"
 #include "http/src/message/header_access.h"
 
 namespace weft::http::detail {
-namespace {
-
-constexpr std::size_t kMaxLeadingLineEnds = 4;
-
-// Every '%' of a path starts an escape of two hexadecimal digits.
-bool escapes_are_whole(std::string_view path) {
-  for (std::size_t i = path.find('%'); i != std::string_view::npos; i = path.find('%', i + 3)) {
-    if (path.size() - i < 3 || !has_class(path[i + 1], kHexDigit) || !has_class(path[i + 2], kHexDigit)) return false;
-  }
-  return true;
-}
-
-}  // namespace
 
 void RequestParser::reset() noexcept {
   lines_ = {};
   phase_ = Phase::start_line;
+  start_line_ = 0;
+  empty_lines_ = 0;
   hosts_ = 0;
-  absolute_ = empty_path_ = false;
+  empty_path_ = false;
   expectation_ = Expectation::none;
   framing_fields_ = {};
-  host_ = {};
+  authority_ = host_field_ = {};
   fields_.clear();
 }
 
@@ -38,8 +28,7 @@ ParseStatus RequestParser::parse(std::string_view input) {
   const char* const end = base + input.size();
   Line line = lines_.lacks_end(input) ? Line::incomplete : Line::good;
   if (line == Line::good && phase_ == Phase::start_line) {
-    std::size_t& start = lines_.line;
-    while (start < input.size() && start < kMaxLeadingLineEnds && (base[start] == '\r' || base[start] == '\n')) ++start;
+    skip_empty_lines(input);
     line = parse_start_line(base, end);
     if (line == Line::good) phase_ = Phase::fields;
   }
@@ -68,6 +57,23 @@ ParseStatus RequestParser::refuse(int status, std::string_view detail) {
 Line RequestParser::bad(std::string_view detail, int status) {
   error_ = {status, detail};
   return Line::bad;
+}
+
+// One line too many is left where it is, as a start line without a method.
+void RequestParser::skip_empty_lines(std::string_view input) {
+  constexpr std::string_view kEmptyLine = "\r\n";
+  while (empty_lines_ < kMaxEmptyLines && input.substr(lines_.line).starts_with(kEmptyLine)) {
+    lines_.line += kEmptyLine.size();
+    ++empty_lines_;
+  }
+  start_line_ = lines_.line;
+}
+
+std::string_view RequestParser::method(std::string_view input) const noexcept {
+  const std::string_view line = input.substr(start_line_, limit_ - start_line_);
+  std::size_t size = 0;
+  while (size < line.size() && has_class(line[size], kToken)) ++size;
+  return size < line.size() && line[size] == ' ' ? line.substr(0, size) : std::string_view();
 }
 
 // method SP request-target SP "HTTP/" DIGIT "." DIGIT CRLF
@@ -111,10 +117,10 @@ Line RequestParser::parse_target(const char* base) {
   if (target.front() != '/') {
     const std::string_view method = text_of(base, method_);
     if (method == "CONNECT") {
-      // authority-form: host ":" port
-      if (!all_of_class(target, kHost)) return bad();
-      host_ = target_;
-      absolute_ = true;
+      // authority-form: host ":" port. A client can't be connected to port 0 (RFC 9110 section 9.3.6).
+      const std::optional<Authority> authority = parse_authority(target);
+      if (!authority || authority->port.value_or(0) == 0) return bad();
+      authority_ = target_;
       path_ = {};
       return Line::good;
     }
@@ -153,10 +159,8 @@ Line RequestParser::parse_absolute_target(const char* base) {
   if (!iequals(scheme, "http") && !iequals(scheme, "https")) return bad();
   const std::size_t authority = colon + 3;
   const std::size_t slash = std::min(target.find_first_of("/?", authority), target.size());
-  host_ = {static_cast<std::uint32_t>(target_.offset + authority), static_cast<std::uint32_t>(slash - authority)};
-  // An empty authority is invalid in http URIs (RFC 9110 section 4.2.1). User information is refused (section 4.2.4).
-  if (host_.size == 0 || !all_of_class(text_of(base, host_), kHost)) return bad();
-  absolute_ = true;
+  authority_ = {static_cast<std::uint32_t>(target_.offset + authority), static_cast<std::uint32_t>(slash - authority)};
+  if (!parse_authority(text_of(base, authority_))) return bad();
   path_ = {static_cast<std::uint32_t>(target_.offset + slash), static_cast<std::uint32_t>(target.size() - slash)};
   return Line::good;
 }
@@ -187,7 +191,7 @@ bool RequestParser::note_field(const char* base, const FieldSlices& field) {
     case 4:
       if (!token_is(name, "host")) return true;
       if (hosts_ < 2) ++hosts_;
-      if (!absolute_) host_ = field.value;
+      host_field_ = field.value;
       return false;
     case 6:
       if (token_is(name, "expect") && field.value.size > 0 && expectation_ != Expectation::unknown) {
@@ -206,9 +210,9 @@ ParseStatus RequestParser::finish(const char* base) {
   framing_ = framing_fields_.judge(base, minor_);
   if (framing_.fault == Fault::transfer_encoding) return refuse(501, "Unsupported transfer encoding");
   if (framing_.fault == Fault::content_length) return refuse(400);
-  if (hosts_ == 0 && minor_ >= 1 && text_of(base, method_) != "CONNECT")
-    return refuse(400, "missing required Host header");
-  if (!all_of_class(text_of(base, host_), kHost)) return refuse(400, "malformed Host header");
+  if (hosts_ == 0 && minor_ >= 1) return refuse(400, "missing required Host header");
+  // An empty field says that the target has no authority. It is checked also where the target's authority counts.
+  if (host_field_.size > 0 && !parse_authority(text_of(base, host_field_))) return refuse(400, "malformed Host header");
   phase_ = Phase::done;
   return ParseStatus::complete;
 }
@@ -220,7 +224,7 @@ void RequestParser::resolve(std::string_view input, RequestHead& head, Header& h
   head.path = empty_path_ ? std::string_view("/") : text_of(base, path_);
   head.plain_path = plain_path_;
   head.query = text_of(base, query_);
-  head.host = text_of(base, host_);
+  head.host = text_of(base, authority_.size > 0 ? authority_ : host_field_);
   head.version = {1, minor_};
   head.content_length = framing_.chunked ? -1 : framing_.content_length;
   // A Content-Length beside Transfer-Encoding says nothing and isn't shown.

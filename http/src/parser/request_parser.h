@@ -10,8 +10,8 @@
 // meaning. Text past the limit is never looked at, so that an oversized head gets the same answer whole and in pieces.
 //
 // Some servers let pass what this parser refuses: a bare LF or CR as line end, folded lines, space before the colon, an
-// empty Content-Length, control characters anywhere, bytes above 0x7f in the target. It forgives up to four CR or LF
-// before the start line (RFC 9112 section 2.2).
+// empty Content-Length, control characters anywhere, bytes above 0x7f in the target, a Host field that is no authority.
+// It forgives a few empty lines before the start line (RFC 9112 section 2.2), which end in CRLF like every other line.
 #pragma once
 
 #include <cstddef>
@@ -49,6 +49,9 @@ struct RequestControl {
 // The most header fields of one request; more are refused like too many bytes.
 inline constexpr std::size_t kMaxHeaderFields = 1024;
 
+// The most empty lines before a start line. They belong to the head, in whatever pieces it comes.
+inline constexpr int kMaxEmptyLines = 4;
+
 // Thread safety: none. Allocates only while the number of fields exceeds all earlier requests'.
 class RequestParser {
  public:
@@ -71,10 +74,13 @@ class RequestParser {
 
   // After `failed`.
   const ParseError& error() const noexcept { return error_; }
+  // After `failed`: the request's method in `input`, the text that parse() saw; empty when it can't be told.
+  std::string_view method(std::string_view input) const noexcept;
 
  private:
   enum class Phase : std::uint8_t { start_line, fields, done };
 
+  void skip_empty_lines(std::string_view input);
   Line parse_start_line(const char* base, const char* end);
   Line parse_target(const char* base);
   Line parse_absolute_target(const char* base);
@@ -88,16 +94,19 @@ class RequestParser {
   std::size_t limit_;
   HeadLines lines_;
   Phase phase_ = Phase::start_line;
+  std::size_t start_line_ = 0;  // what comes before it is empty lines
+  int empty_lines_ = 0;
 
   // What finish() judges, gathered line by line.
   std::uint8_t hosts_ = 0;  // 2 stands for more, too
-  bool absolute_ = false;
   bool empty_path_ = false;
   bool plain_path_ = false;
   Expectation expectation_ = Expectation::none;
   int minor_ = 1;
   FramingFields framing_fields_;
-  Slice method_, target_, path_, query_, host_;
+  Slice method_, target_, path_, query_;
+  Slice authority_;   // of the target, when it has one
+  Slice host_field_;  // the last one
   std::vector<FieldSlices> fields_;
 
   // What finish() finds.

@@ -37,6 +37,7 @@
 
 #include <weft/detail/spin_mutex.h>
 #include <weft/lock_guard.h>
+#include <weft/panic.h>
 #include <weft/sharded.h>
 
 namespace weft {

@@ -27,6 +27,7 @@
 #include <utility>
 
 #include <weft/detail/chan_core.h>
+#include <weft/panic.h>
 
 namespace weft {
 

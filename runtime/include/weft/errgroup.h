@@ -32,6 +32,7 @@
 #include <weft/detail/task_call.h>
 #include <weft/error.h>
 #include <weft/go.h>
+#include <weft/panic.h>
 #include <weft/wait_group.h>
 
 namespace weft {

@@ -30,6 +30,7 @@
 #include <weft/go.h>
 #include <weft/lock_guard.h>
 #include <weft/mutex.h>
+#include <weft/panic.h>
 
 namespace weft {
 

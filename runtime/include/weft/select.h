@@ -47,6 +47,7 @@
 #include <weft/chan.h>
 #include <weft/detail/select_core.h>
 #include <weft/error.h>
+#include <weft/panic.h>
 
 namespace weft {
 

@@ -23,6 +23,7 @@
 #include <weft/detail/spin_mutex.h>
 #include <weft/detail/wait_queue.h>
 #include <weft/error.h>
+#include <weft/panic.h>
 
 namespace weft {
 

@@ -30,6 +30,7 @@
 #include <weft/go.h>
 #include <weft/lock_guard.h>
 #include <weft/mutex.h>
+#include <weft/panic.h>
 #include <weft/source_location.h>
 #include <weft/wait_group.h>
 

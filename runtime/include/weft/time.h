@@ -23,6 +23,7 @@
 #include <utility>
 
 #include <weft/chan.h>
+#include <weft/panic.h>
 #include <weft/source_location.h>
 #include <weft/time_point.h>
 

@@ -21,6 +21,7 @@
 #include <weft/detail/spin_mutex.h>
 #include <weft/detail/wait_queue.h>
 #include <weft/go.h>
+#include <weft/panic.h>
 
 namespace weft {
 

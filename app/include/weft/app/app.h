@@ -42,6 +42,7 @@
 #include <weft/error.h>
 #include <weft/go.h>
 #include <weft/http/server.h>
+#include <weft/panic.h>
 
 namespace spdlog {
 class logger;

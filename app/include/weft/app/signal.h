@@ -21,6 +21,7 @@
 
 #include <weft/chan.h>
 #include <weft/context.h>
+#include <weft/panic.h>
 
 namespace weft::app {
 

@@ -10,7 +10,7 @@ namespace weft::http {
 
 enum class Errc {
   server_closed = 1,    // what serve() returns after shutdown() or close(); equals Condition::closed
-  body_not_allowed,     // a body for a status that has none (1xx, 204, 304)
+  body_not_allowed,     // a body for a status that has none (1xx, 204, 205, 304)
   content_length,       // more was written than the declared Content-Length
   body_too_large,       // the request's body is larger than the limit
   body_closed,          // the body was read, or asked for, after its time

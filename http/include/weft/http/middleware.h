@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <weft/http/response_writer.h>
+#include <weft/panic.h>
 
 namespace weft::http {
 

@@ -8,8 +8,9 @@
 //
 // A pattern is "[METHOD ][HOST]/[PATH]". `{name}` matches one whole segment, `{name...}` at the end matches all that is
 // left, and `{$}` at the end says that nothing is left. A path that ends in '/' matches everything below it. Segments
-// are compared unescaped, but only a '/' that the client sent as '/' separates them: "%2F" stays inside its segment. A
-// port in the request's host doesn't count.
+// are compared unescaped, but only a '/' that the client sent as '/' separates them: "%2F" stays inside its segment.
+// Neither the port of the request's host counts nor the case of its letters. As in Go an IPv6 address loses its
+// brackets together with its port, so that "::1/" is the pattern for "[::1]:80", and "[::1]/" the one for "[::1]".
 //
 // When several patterns match, the most specific one wins: the one whose requests are a part of the other's. A pattern
 // with a host beats one without. Two patterns that overlap where neither is more specific can't both be registered. The

@@ -16,6 +16,7 @@
 #include <weft/http/detail/request_head.h>
 #include <weft/http/detail/request_host.h>
 #include <weft/http/detail/text_arena.h>
+#include <weft/http/errc.h>
 #include <weft/http/header.h>
 #include <weft/http/version.h>
 #include <weft/net/conn.h>
@@ -62,7 +63,8 @@ class Request {
   std::string_view query() const noexcept { return head_.query; }
   // The first value of `name` in the query, decoded; nothing when it isn't there. Pairs are separated by '&' alone.
   std::optional<std::string> query_value(std::string_view name) const;
-  // From an absolute target or the Host field; may have a port.
+  // From an absolute target or the Host field: a host as RFC 3986 has it, and maybe a port; empty when the field is, or
+  // when an HTTP/1.0 request has none.
   std::string_view host() const noexcept { return head_.host; }
   // What the client speaks: {1, 1} for HTTP/1.1.
   Version version() const noexcept { return head_.version; }

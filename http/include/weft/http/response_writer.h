@@ -7,7 +7,9 @@
 #include <system_error>
 
 #include <weft/error.h>
+#include <weft/http/errc.h>
 #include <weft/http/header.h>
+#include <weft/panic.h>
 #include <weft/time_point.h>
 
 namespace weft::http {
@@ -51,8 +53,8 @@ class ResponseWriter {
   // Sends a piece of the body, after write_header(200) if there was none. A response that ends within 2048 bytes goes
   // out with its Content-Length; a larger or flushed one goes out chunked, or until the end of the connection for
   // HTTP/1.0. The body of a reply to HEAD is counted and dropped. n < size comes with ec: Errc::body_not_allowed (1xx,
-  // 204, 304), Errc::content_length (more than was declared), Errc::hijacked, or the connection's error, after which
-  // the connection ends with the handler.
+  // 204, 205, 304), Errc::content_length (more than was declared), Errc::hijacked, or the connection's error, after
+  // which the connection ends with the handler.
   virtual IoResult write(std::string_view data) = 0;
 
   // Sends what is there, and the fields if they weren't sent. Errors: as write()'s.

@@ -11,7 +11,7 @@
 //
 // Each connection has a goroutine, which serves its requests one after the other, also when they come pipelined. The
 // responses of a burst leave in one write. A request that can't be understood gets its 4xx or 5xx and the connection
-// ends.
+// ends; docs/http.md lists them.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +23,7 @@
 #include <weft/context.h>
 #include <weft/detail/chrono.h>
 #include <weft/error.h>
+#include <weft/http/errc.h>
 #include <weft/http/response_writer.h>
 #include <weft/log.h>
 #include <weft/net/listener.h>
@@ -39,7 +40,8 @@ struct ServerOptions {
   // Answers the requests. Empty: 404 for all.
   Handler handler = {};
 
-  // From the accept, or the first byte of a later request, to the end of its head. Zero: read_timeout.
+  // From the accept, or the first byte of a later request, to the end of its head. An empty line before a request
+  // belongs to its head. Zero: read_timeout.
   std::chrono::nanoseconds read_header_timeout = std::chrono::seconds(10);
 
   // From the same start to the end of the request's body. Zero: no limit but stall_timeout.

@@ -12,6 +12,7 @@ inline constexpr int kStatusOk = 200;
 inline constexpr int kStatusCreated = 201;
 inline constexpr int kStatusAccepted = 202;
 inline constexpr int kStatusNoContent = 204;
+inline constexpr int kStatusResetContent = 205;
 inline constexpr int kStatusPartialContent = 206;
 inline constexpr int kStatusMovedPermanently = 301;
 inline constexpr int kStatusFound = 302;
@@ -45,9 +46,9 @@ inline constexpr int kStatusHttpVersionNotSupported = 505;
 // Returns "OK" for 200, nothing for a code that isn't registered. The text is a constant. Any thread; doesn't block.
 std::string_view status_text(int code) noexcept;
 
-// False for 1xx, 204 and 304, whose responses have no body.
+// False for 1xx, 204, 205 and 304, whose responses have no body (RFC 9110 section 15). Go allows one for 205.
 constexpr bool body_allowed_for_status(int code) noexcept {
-  return code >= 200 && code != kStatusNoContent && code != kStatusNotModified;
+  return code >= 200 && code != kStatusNoContent && code != kStatusResetContent && code != kStatusNotModified;
 }
 
 }  // namespace weft::http

@@ -24,6 +24,7 @@
 #include <weft/http/response_writer.h>
 #include <weft/http/version.h>
 #include <weft/net/conn.h>
+#include <weft/panic.h>
 
 namespace weft::http::testing {
 

@@ -34,6 +34,7 @@
 #include <memory>
 #include <type_traits>
 
+#include <weft/panic.h>
 #include <weft/source_location.h>
 
 namespace weft::testing {
