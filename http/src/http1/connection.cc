@@ -394,7 +394,7 @@ void Connection::arm_request_deadlines(std::int64_t length, std::size_t buffered
 void Connection::refuse(Workspace& ws, const ParseError& error, std::string_view method) {
   RequestHead head;
   head.method = method;
-  ws.body.begin(head, Expectation::none, 0);
+  ws.body.begin(head, Expectation::none, 0, nanoseconds::zero());
   ws.response.begin(head, {.close = true});
   ws.response.header().set("Content-Type", "text/plain; charset=utf-8");
   ws.response.write_header(error.status);

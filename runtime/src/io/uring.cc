@@ -282,9 +282,11 @@ std::error_code StreamDescriptor::do_wait_readable() {
     {
       const LockGuard lock(mutex_);
       if (first_ < arrived_.size() || failure_ != 0 || ended_) return Attempt::done(1);
-      if (armed_ || !std::exchange(starved_, false)) return Attempt::must_wait();
+      if (armed_) return Attempt::must_wait();
+      starved_ = false;
     }
-    // The bytes that found no buffer are still in the socket.
+    // The bytes that found no buffer are still in the socket. And a new connection has often sent its first bytes by
+    // now: if it is served and closed at once, no request need be armed and cancelled for it.
     char byte = 0;
     return readable_unless_blocked(Attempt::of(::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT)));
   };
