@@ -1,4 +1,5 @@
-# These flags are for everything built in this tree. None of them reaches a project that uses the installed package.
+# These flags are for everything built in this tree. Of them, only a sanitizer's reach a project that uses the installed
+# package (runtime/CMakeLists.txt).
 
 if(PROJECT_IS_TOP_LEVEL)
   if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

@@ -9,7 +9,12 @@ function(weft_add_module name)
   list(FILTER sources EXCLUDE REGEX "^src/main/")
   add_library(weft_${name} STATIC ${sources})
   add_library(weft::${name} ALIAS weft_${name})
-  set_target_properties(weft_${name} PROPERTIES EXPORT_NAME ${name})
+  # Position-independent, so that a shared object can link it (a plugin, a module of another language).
+  set_target_properties(weft_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Else position-independent code inlines nothing that another shared object could define, too. Clang always inlines.
+    target_compile_options(weft_${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-semantic-interposition>)
+  endif()
   target_compile_features(weft_${name} PUBLIC cxx_std_20)
   target_include_directories(
     weft_${name}
