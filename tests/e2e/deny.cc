@@ -2,10 +2,12 @@
 //
 //   deny io_uring PROGRAM [ARGUMENT...]         io_uring_setup fails with EPERM, as if a container's profile forbade it
 //   deny guard_install PROGRAM [ARGUMENT...]    madvise(MADV_GUARD_INSTALL) fails with EINVAL, as before Linux 6.13
+//   deny drain PROGRAM [ARGUMENT...]            sockets take no filter, and there are none of netlink: both with EPERM
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,8 +64,23 @@ Filter guard_install_filter() {
           kAllow};
 }
 
+Filter drain_filter() {
+  return {load(offsetof(seccomp_data, arch)),
+          skip_unless(kArchitecture, 9),
+          load(offsetof(seccomp_data, nr)),
+          skip_unless(__NR_setsockopt, 3),
+          load(offsetof(seccomp_data, args[2])),
+          skip_unless(SO_ATTACH_FILTER, 5),
+          refuse(EPERM),
+          skip_unless(__NR_socket, 3),
+          load(offsetof(seccomp_data, args[0])),
+          skip_unless(AF_NETLINK, 1),
+          refuse(EPERM),
+          kAllow};
+}
+
 int usage() {
-  std::fputs("usage: deny io_uring|guard_install PROGRAM [ARGUMENT...]\n", stderr);
+  std::fputs("usage: deny io_uring|guard_install|drain PROGRAM [ARGUMENT...]\n", stderr);
   return 2;
 }
 
@@ -82,6 +99,8 @@ int main(int argc, char** argv) {
     instructions = io_uring_filter();
   } else if (what == "guard_install") {
     instructions = guard_install_filter();
+  } else if (what == "drain") {
+    instructions = drain_filter();
   } else {
     return usage();
   }
