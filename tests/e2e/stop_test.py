@@ -104,6 +104,20 @@ class Stop:
                 self.assertEqual(clients.unanswered, [], f"stop {stop}")
                 self.assertEqual(status, 0, server.log())
 
+    def test_without_help_from_the_kernel(self):
+        """Where the listener takes no filter, only those who connect in the last moment may be lost."""
+        wrapper = (weft.need("WEFT_DENY"), "drain")
+        with weft.Server("--poller", self.poller, "--stop-timeout", "1m", wrapper=wrapper) as server:
+            clients = Clients(server.address)
+            try:
+                weft.wait_until(lambda: clients.answered >= 2 * CLIENTS, "every client asks")
+                server.signal()
+                status = server.wait()
+            finally:
+                clients.join()
+            self.assertEqual([lost for lost in clients.unanswered if lost[0] > 0], [])
+            self.assertEqual(status, 0, server.log())
+
     def test_half_a_head_does_not_hold_the_stop(self):
         with weft.Server("--poller", self.poller, "--stop-timeout", "1m") as server, weft.Client(server.address) as half:
             half.send("GET /healthz HTTP/1.1\r\nHo")
