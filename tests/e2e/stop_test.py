@@ -119,7 +119,8 @@ class Stop:
             self.assertEqual(status, 0, server.log())
 
     def test_half_a_head_does_not_hold_the_stop(self):
-        with weft.Server("--poller", self.poller, "--stop-timeout", "1m") as server, weft.Client(server.address) as half:
+        with (weft.Server("--poller", self.poller, "--stop-timeout", "1m") as server,
+              weft.Client(server.address) as half):
             half.send("GET /healthz HTTP/1.1\r\nHo")
             weft.wait_until(lambda: server.vars()["connections"]["active"] > 0, "it has connected")
             start = time.monotonic()

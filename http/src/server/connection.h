@@ -2,13 +2,13 @@
 //
 // state_ says who may set the deadline of a connection's reads:
 //
-//   state     meaning                                    set by
-//   fresh     accepted, nothing heard                    constructor
-//   active    a request is coming or served              its goroutine, from fresh, partial or idle, by compare-exchange
-//   partial   waits for the rest of a request's head     its goroutine, from active
-//   idle      waits for the next request                 its goroutine, from active
-//   held      shutdown sets the limit of its wait        Server::shutdown, from fresh, partial or idle, by
-//                                                        compare-exchange; it puts back at once what was there
+//   state     meaning                                  set by
+//   fresh     accepted, nothing heard                  constructor
+//   active    a request is coming or served            its goroutine, from fresh, partial or idle, by compare-exchange
+//   partial   waits for the rest of a request's head   its goroutine, from active
+//   idle      waits for the next request               its goroutine, from active
+//   held      shutdown sets the limit of its wait      Server::shutdown, from fresh, partial or idle, by
+//                                                      compare-exchange; it puts back at once what was there
 //
 // So shutdown never sets a deadline that meets the body of a request. What a client sends in time is served, whatever
 // shutdown does.
@@ -98,9 +98,9 @@ class Connection {
   // The server's part.
   ConnectionState state() const noexcept { return state_.load(std::memory_order_seq_cst); }
   std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
-  // The server has begun to shut down. A connection that waits for a request, or for the rest of a head, waits no longer
-  // than the host's wait_limit(), and ends when nothing has come. An active one ends after what it serves, because it
-  // asks its host; a protocol that has to tell its client earlier overrides this.
+  // The server has begun to shut down. A connection that waits for a request, or for the rest of a head, waits no
+  // longer than the host's wait_limit(), and ends when nothing has come. An active one ends after what it serves,
+  // because it asks its host; a protocol that has to tell its client earlier overrides this.
   virtual void begin_shutdown();
   // The hard end: every read and write in flight fails. It may wait until those have let go of the connection, as
   // net::Conn::close() does.
@@ -113,7 +113,8 @@ class Connection {
  protected:
   ConnectionHost& host() const noexcept { return host_; }
 
-  // From active to partial or idle; the deadline is armed already. Then the goroutine looks whether the host shuts down.
+  // From active to partial or idle; the deadline is armed already. Then the goroutine looks whether the host shuts
+  // down.
   void begin_wait(ConnectionState wait) noexcept { state_.store(wait, std::memory_order_seq_cst); }
   // The client was heard of: from fresh, partial or idle to active.
   void become_active(ConnectionState wait) {

@@ -222,8 +222,8 @@ void Server::Impl::close_listeners_locked() {
   for (net::Listener& listener : listeners_) static_cast<void>(listener.close());
 }
 
-// True once nothing is left, false when `ctx` is done before. It lists itself, and then looks whether something is left,
-// both under mutex_; the other half is one_less().
+// True once nothing is left, false when `ctx` is done before. It lists itself, and then looks whether something is
+// left, both under mutex_; the other half is one_less().
 bool Server::Impl::wait_drained(const Context& ctx) {
   while (true) {
     const auto [drained, cancel] = with_cancel(ctx);
@@ -240,13 +240,13 @@ bool Server::Impl::wait_drained(const Context& ctx) {
 // The graceful end:
 //   1. begin_shutdown() sets the flag, drains the listeners and starts the on_shutdown functions. Listeners let nobody
 //      new connect, but the accept loops go on until they have who is connected or connecting.
-//   2. It tells every connection. One that has no request, or a part of a request's head, waits for kStopGrace: from the
-//      begin of the shutdown or, where that is later, from the accept, from the end of a response that did not say
+//   2. It tells every connection. One that has no request, or a part of a request's head, waits for kStopGrace: from
+//      the begin of the shutdown or, where that is later, from the accept, from the end of a response that did not say
 //      "Connection: close", or from the first bytes of the head. What comes in time is served. When the time is up, the
 //      connection's goroutine ends the stream to its client, hears out what is under way, and closes. Half a head is
 //      closed without a word.
-//   3. One with a whole head finishes its request. Responses whose head is written from here on say "Connection: close",
-//      except for those after which the client's next request is here already.
+//   3. One with a whole head finishes its request. Responses whose head is written from here on say "Connection:
+//      close", except for those after which the client's next request is here already.
 //   4. The last listener or connection to go wakes who waits in wait_drained(): shutdown() and serve() return.
 // When ctx is done first, the listeners are closed, shutdown() returns, and steps 2 and 3 go on without it.
 Error Server::Impl::shutdown(const Context& ctx) {

@@ -319,8 +319,8 @@ AcceptResult StreamDescriptor::do_accept(sockaddr* peer, socklen_t room) {
   return {static_cast<int>(accepted.n), accepted.ec, peer_size};
 }
 
-// The request's last completion comes after all that it has accepted. So while the request is not armed, what it took is
-// in arrived_, and the rest is in the kernel's queue.
+// The request's last completion comes after all that it has accepted. So while the request is not armed, what it took
+// is in arrived_, and the rest is in the kernel's queue.
 AcceptResult StreamDescriptor::do_accept_now(sockaddr* peer, socklen_t room) {
   bool armed = false;
   {

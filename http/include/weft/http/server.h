@@ -105,13 +105,13 @@ class Server {
   // or memory, waits 5 ms, doubling to 1 s, and tries again. Goroutines only.
   Error serve(net::Listener listener) const;
 
-  // The graceful end: drains the listeners (Listener::drain), runs the on_shutdown functions, and lets connections finish
-  // the request they are at, whose response says "Connection: close". No client that has connected and sent its request
-  // goes without its response. So connections that have no request, or half of a head, wait half a second for the rest;
-  // then they are ended. An idle connection therefore holds a shutdown for that long. Where `ctx` leaves less than a
-  // second, they wait for half of its time, but 20 ms at the least. Returns no error when all connections are done; when
-  // `ctx` is done first, closes the listeners, returns the context's error, and connections go on until they end or
-  // close() is called.
+  // The graceful end: drains the listeners (Listener::drain), runs the on_shutdown functions, and lets connections
+  // finish the request they are at, whose response says "Connection: close". No client that has connected and sent its
+  // request goes without its response. So connections that have no request, or half of a head, wait half a second for
+  // the rest; then they are ended. An idle connection therefore holds a shutdown for that long. Where `ctx` leaves less
+  // than a second, they wait for half of its time, but 20 ms at the least. Returns no error when all connections are
+  // done; when `ctx` is done first, closes the listeners, returns the context's error, and connections go on until they
+  // end or close() is called.
   Error shutdown(const Context& ctx) const;
 
   // The hard end: closes listeners and connections and cancels the contexts of all requests. Doesn't wait for handlers.
