@@ -59,6 +59,8 @@ class ConnectionHost {
   explicit ConnectionHost(ServerOptions options) : options_(std::move(options)) {}
   ~ConnectionHost() = default;
 
+  std::uint64_t stalled() const noexcept { return stalled_.load(std::memory_order_relaxed); }
+
   // Called once. Each connection without a request has `grace` to send one.
   void set_shutting_down(TimePoint start, std::chrono::nanoseconds grace) noexcept {
     stop_start_ = start;

@@ -273,7 +273,7 @@ ServerStats Server::Impl::stats() const {
   const LockGuard lock(mutex_);
   stats.connections = accepted_;
   stats.requests = past_requests_;
-  stats.stalled = stalled_.load(std::memory_order_relaxed);
+  stats.stalled = stalled();
   stats.open = connections_.size();
   for (const Connection* const connection : connections_) {
     stats.requests += connection->requests();
