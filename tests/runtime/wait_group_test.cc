@@ -8,7 +8,11 @@
 
 #include "support/matrix.h"
 #include "support/parked.h"
+#include "weft/errgroup.h"
+#include "weft/go.h"
+#include "weft/goroutine_local.h"
 #include "weft/panic.h"
+#include "weft/task_group.h"
 #include "weft/time.h"
 
 namespace weft {
@@ -160,6 +164,69 @@ WEFT_PROCS_TEST(WaitGroup, EarlyReusePanics) {
   while (testing::parked("sync.WaitGroup.Wait") != 0 || goroutine_count() > 1) yield();
   EXPECT_TRUE(caught);
   group.done();
+}
+
+// When wait() returns, main is the only goroutine: the others are neither counted nor listed.
+WEFT_PROCS_TEST(WaitGroup, NoGoroutineIsLeftAfterWait) {
+  for (int round = 0; round < kRounds / 10; ++round) {
+    WaitGroup group;
+    for (int i = 0; i < 8; ++i) {
+      group.go([i] {
+        if (i % 4 == 1) yield();
+        if (i % 4 == 2) exit_goroutine();
+        if (i == 3) lock_os_thread();  // the thread ends with the goroutine
+      });
+    }
+    group.wait();
+    ASSERT_EQ(goroutine_count(), 1U) << round;
+    ASSERT_EQ(goroutines().size(), 1U) << round;
+  }
+}
+
+WEFT_PROCS_TEST(WaitGroup, NoGoroutineOfAGroupIsLeftAfterItsWait) {
+  for (int round = 0; round < kRounds / 10; ++round) {
+    {
+      TaskGroup tasks;
+      for (int i = 0; i < 4; ++i) tasks.go([] {});
+    }
+    ASSERT_EQ(goroutine_count(), 1U) << round;
+    ErrGroup errors({.limit = 2});
+    for (int i = 0; i < 4; ++i) errors.go([] { return Error(); });
+    ASSERT_FALSE(errors.wait());
+    ASSERT_EQ(goroutine_count(), 1U) << round;
+  }
+}
+
+// A plain thread waits, too, and the group may be gone as soon as it returns.
+TEST(WaitGroup, APlainThreadFindsNoGoroutineAfterWait) {
+  EXPECT_EQ(run([] {
+              for (int round = 0; round < 200; ++round) {
+                std::size_t count = 0;
+                std::thread([&] {
+                  auto group = std::make_unique<WaitGroup>();
+                  for (int i = 0; i < 4; ++i) group->go([] {});
+                  group->wait();
+                  group.reset();
+                  count = goroutine_count();
+                }).join();
+                EXPECT_EQ(count, 1U);
+              }
+            }),
+            0);
+}
+
+// What belongs to the goroutine is destroyed before wait() returns.
+WEFT_PROCS_TEST(WaitGroup, GoroutineLocalsAreGoneAfterWait) {
+  static std::atomic<int> gone;
+  gone.store(0);
+  struct Counts {
+    ~Counts() { gone.fetch_add(1); }
+  };
+  static GoroutineLocal<Counts> local;
+  WaitGroup group;
+  for (int i = 0; i < 100; ++i) group.go([] { local.get(); });
+  group.wait();
+  EXPECT_EQ(gone, 100);
 }
 
 }  // namespace

@@ -131,10 +131,9 @@ template <typename F>
 void ErrGroup::start(F&& fn, const SourceLocation& where) {
   using Fn = std::decay_t<F>;
   static_assert(detail::kIsTask<Fn>, "an ErrGroup's function takes nothing or a weft::Context");
-  running_.add(1);
   active_.fetch_add(1, std::memory_order_relaxed);
   try {
-    weft::go(
+    running_.go(
         [this, body = Fn(std::forward<F>(fn))]() mutable {
           const LeaveAtEnd end{*this};  // declared first, so that fn is destroyed before it
           Fn once(std::move(body));

@@ -72,13 +72,20 @@ namespace detail {
 // Calls and then destroys the closure it is given.
 using ClosureEntry = void (*)(void* closure);
 
+// Called when a goroutine has ended, by the thread that ran it. The goroutine is not counted any more then. `call` must
+// not wait.
+struct AfterEnd {
+  void (*call)(void* arg) noexcept = nullptr;
+  void* arg = nullptr;
+};
+
 // A goroutine that is made but not yet runnable; its closure lives on the goroutine's own stack.
 struct Spawn {
   void* goroutine;
   void* closure;
 };
 Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where,
-                        const GoOptions* options);
+                        const GoOptions* options, const AfterEnd& after);
 void start_goroutine(Spawn spawn) noexcept;
 
 int run_main(ClosureEntry entry, void* closure, const RuntimeOptions& options);
@@ -253,7 +260,7 @@ struct DestroyAtEnd {
 };
 
 template <typename F>
-void go(const GoOptions* options, F&& fn, const SourceLocation& where) {
+void go(const GoOptions* options, F&& fn, const SourceLocation& where, const AfterEnd& after = {}) {
   using Fn = std::decay_t<F>;
   static_assert(std::is_invocable_v<Fn&>, "weft::go takes a function without parameters");
   if constexpr (sizeof(Fn) <= kMaxInlineClosure && alignof(Fn) <= alignof(std::max_align_t) &&
@@ -262,12 +269,12 @@ void go(const GoOptions* options, F&& fn, const SourceLocation& where) {
       const DestroyAtEnd<Fn> body{static_cast<Fn*>(closure)};
       (*body.object)();
     };
-    const Spawn spawn = prepare_goroutine(sizeof(Fn), alignof(Fn), entry, where, options);
+    const Spawn spawn = prepare_goroutine(sizeof(Fn), alignof(Fn), entry, where, options, after);
     ::new (spawn.closure) Fn(std::forward<F>(fn));
     start_goroutine(spawn);
   } else {
     detail::go(
-        options, [body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); }, where);
+        options, [body = std::make_unique<Fn>(std::forward<F>(fn))] { (*body)(); }, where, after);
   }
 }
 

@@ -41,19 +41,15 @@ class WaitGroup {
   // have returned.
   void wait();
 
-  // Calls add(1), then fn() in a new goroutine, and done() once fn has returned, or called exit_goroutine(), and is
-  // destroyed. An exception from fn ends the process and does not call done(). Throws std::bad_alloc when there is no
-  // memory for the goroutine.
+  // Calls add(1), then fn() in a new goroutine, and done() when the goroutine has ended: fn has returned, or called
+  // exit_goroutine(), and is destroyed, and so are the goroutine's GoroutineLocal values. The goroutine does not count
+  // in goroutine_count() any more when wait() returns. (That of a done() of your own still may.) An exception from fn
+  // ends the process and does not call done(). Throws std::bad_alloc when there is no memory for the goroutine.
   template <typename F>
   void go(F&& fn, SourceLocation where = SourceLocation::current());
 
  private:
   static constexpr int kCounterShift = 32;
-
-  struct DoneAtEnd {
-    WaitGroup& group;
-    ~DoneAtEnd() { group.done(); }
-  };
 
   void release_waiters(std::uint64_t state);
 
@@ -68,13 +64,8 @@ void WaitGroup::go(F&& fn, SourceLocation where) {
   static_assert(std::is_invocable_v<Fn&>, "WaitGroup::go takes a function without parameters");
   add(1);
   try {
-    weft::go(
-        [this, body = Fn(std::forward<F>(fn))]() mutable {
-          const DoneAtEnd end{*this};  // declared first, so that fn is destroyed before it
-          Fn once(std::move(body));
-          once();
-        },
-        where);
+    detail::go(nullptr, std::forward<F>(fn), where,
+               {[](void* group) noexcept { static_cast<WaitGroup*>(group)->done(); }, this});
   } catch (...) {
     done();
     throw;

@@ -1,12 +1,12 @@
 // ErrGroup: a WaitGroup, a channel whose elements are the places, and the first error.
 //
 // The first error. failed_ is exchanged once from false to true, and whoever did that writes error_. Its readers are
-// those whose wait for running_ has returned, and the writer's own leave() happens before that. So failed_ orders
-// nothing, and error_ needs no lock.
+// those whose wait for running_ has returned, and the end of the writer's own goroutine happens before that. So failed_
+// orders nothing, and error_ needs no lock.
 //
-// A function's end, in leave(), has this order. The place is given back, which never waits because the channel holds
-// the element that was sent for it. Then active_ goes down, so that a set_limit() which reads zero (acquire) knows that
-// nobody looks at slots_ any more. Then running_ goes down, after which the group may be gone.
+// A function's end has this order. In leave() the place is given back, which never waits because the channel holds the
+// element that was sent for it. Then active_ goes down, so that a set_limit() which reads zero (acquire) knows that
+// nobody looks at slots_ any more. When the goroutine has ended, running_ goes down, after which the group may be gone.
 #include "weft/errgroup.h"
 
 #include <exception>
@@ -83,7 +83,6 @@ Error ErrGroup::wait() {
 void ErrGroup::leave() noexcept {
   if (slots_) slots_.try_recv();
   active_.fetch_sub(1, std::memory_order_release);
-  running_.done();
 }
 
 void ErrGroup::fail(Error error) noexcept {

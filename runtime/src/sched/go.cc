@@ -68,6 +68,7 @@ G* make_goroutine(Scheduler& scheduler, Processor* processor, std::size_t size, 
   g->reason.store(WaitReason::none, std::memory_order_relaxed);
   g->mode.store(Mode::user, std::memory_order_relaxed);
   g->thread_locks = 0;
+  g->after_end = {};
   BubbleHooks* const bubble = parent == nullptr ? nullptr : parent->bubble.load(std::memory_order_relaxed);
   g->bubble.store(bubble, std::memory_order_relaxed);
   if (bubble != nullptr) [[unlikely]] {
@@ -82,12 +83,13 @@ G* make_goroutine(Scheduler& scheduler, Processor* processor, std::size_t size, 
 namespace detail {
 
 Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry entry, const SourceLocation& where,
-                        const GoOptions* options) {
+                        const GoOptions* options, const AfterEnd& after) {
   if (rt::current_machine() == nullptr) rt::refuse_in_forked_child("go()");
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
   const rt::Pin pin;
   rt::G* const g = rt::make_goroutine(*scheduler, pin.processor(), size, alignment, entry, where, options);
+  g->after_end = after;
   return {g, g->closure};
 }
 

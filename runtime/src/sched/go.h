@@ -15,7 +15,8 @@ class Scheduler;
 G* current_goroutine() noexcept;
 
 // Makes a goroutine that is not runnable yet, with room for a closure of `size` bytes on its stack. The goroutine
-// inherits the labels and the bubble of the caller. `options` may be null. So may `processor`, on a plain thread.
+// inherits the labels and the bubble of the caller. Nothing is called after its end, unless somebody sets
+// G::after_end. `options` may be null. So may `processor`, on a plain thread.
 // Throws std::bad_alloc.
 G* make_goroutine(Scheduler& scheduler, Processor* processor, std::size_t size, std::size_t alignment,
                   weft::detail::ClosureEntry entry, const SourceLocation& where, const GoOptions* options);

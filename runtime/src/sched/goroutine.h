@@ -39,6 +39,7 @@ struct G : StateWord<> {
   std::atomic<Machine*> locked{nullptr};  // the only machine that may run it; null: any
   std::atomic<Mode> mode{Mode::user};     // blocking inside blocking(); the mode of its machine while it runs
   GoroutineLocals* locals = nullptr;      // goroutine-local values, made with the first of them; the goroutine's own
+  detail::AfterEnd after_end;             // written by the spawner, called by the machine that ran the goroutine
   StackPool* pool = nullptr;              // where the slot belongs; never changes
   G* next_list = nullptr;                 // the pool's, which keeps lists of idle Gs
 

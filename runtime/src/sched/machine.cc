@@ -230,6 +230,8 @@ void Machine::finish_exit(G* g) noexcept {
   destroy_fiber(g->fiber);
   g->set_status(Status::dead);
   processor()->exited.add();
+  // Before the bubble is told: whoever waits for this goroutine in it counts as running then.
+  if (g->after_end.call != nullptr) g->after_end.call(g->after_end.arg);
   BubbleHooks* const bubble = g->bubble.load(std::memory_order_relaxed);
   scheduler_.give_dead(processor(), g);
   if (bubble != nullptr) [[unlikely]] {
