@@ -30,8 +30,8 @@
 
 namespace weft::rt {
 
-// Takes the signals of the table and SIGURG, each unless the program handles it, and starts the reporter; the destructor
-// undoes both. Under ASan and TSan the faults are left to the sanitizer. There may be one object at a time.
+// Takes the signals of the table and SIGURG, each unless the program handles it, and starts the reporter. The
+// destructor undoes both. Under ASan and TSan the faults are left to the sanitizer. There may be one object at a time.
 class CrashReports {
  public:
   // What the reporter does between reports, on its own thread, when wake_reporter_for_errand() asks for it. It may
