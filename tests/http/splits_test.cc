@@ -90,12 +90,22 @@ void say(ResponseWriter& w, Request& r) {
 // The body is left to the server.
 void ignore(ResponseWriter& w, Request& r) { static_cast<void>(w.write(r.path())); }
 
-void expect_same(const Handler& handler, const std::string& input, const ServerOptions& options) {
+// A body that nobody reads may be broken. A response that leaves before the broken part came can't say that it is the
+// last one.
+std::string without_close(std::string output) {
+  const std::string field = "Connection: close\r\n";
+  for (auto at = output.find(field); at != std::string::npos; at = output.find(field)) output.erase(at, field.size());
+  return output;
+}
+
+void expect_same(
+    const Handler& handler, const std::string& input, const ServerOptions& options,
+    std::string (*compared)(std::string) = [](std::string output) { return output; }) {
   SCOPED_TRACE(testing::PrintToString(input));
   const Outcome whole = serve(handler, {input}, options);
   const auto check = [&](std::vector<std::string> pieces, std::size_t cut) {
     const Outcome outcome = serve(handler, std::move(pieces), options);
-    EXPECT_EQ(outcome.output, whole.output) << "cut at " << cut;
+    EXPECT_EQ(compared(outcome.output), compared(whole.output)) << "cut at " << cut;
     EXPECT_EQ(outcome.log, whole.log) << "cut at " << cut;
   };
   std::vector<std::string> bytes;
@@ -107,7 +117,7 @@ void expect_same(const Handler& handler, const std::string& input, const ServerO
 TEST(Splits, DontMatter) {
   for (const std::string& input : inputs()) {
     expect_same(say, input, {});
-    expect_same(ignore, input, {});
+    expect_same(ignore, input, {}, without_close);
   }
 }
 

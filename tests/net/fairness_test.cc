@@ -99,7 +99,8 @@ void those_from_outside_have_their_turn() {
   group.wait();
   outside.join();
   EXPECT_EQ(guests.load(), kGuests);
-  EXPECT_LE(longest(waits), 2 * (kMany + kGuests));
+  // The hosts go by way of the shared queue, too, while there are guests in it.
+  EXPECT_LE(longest(waits), 3 * (kMany + kGuests));
   EXPECT_LE(longest(hosts), kMany + kMany / 4 + kGuests);
 }
 

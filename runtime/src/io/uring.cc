@@ -109,7 +109,7 @@ void RingDescriptor::hang_up_polled(Request& request, Ring& ring, const io_uring
     poll.armed = false;
     ring.forget_cancel(poll);
   }
-  if (cqe.res > 0) d.hung_up();
+  if (cqe.res > 0 && !ring.draining()) d.hung_up();  // when the runtime is over there is nobody to tell
   d.release_number();
   d.drop_owner();  // from here on the descriptor may be gone
 }
