@@ -112,8 +112,7 @@ class TcpAcceptor final : public Acceptor {
     const LockGuard lock(mutex_);
     if (draining_) return {};
     draining_ = true;
-    barred_ = barred;
-    drain_start_ = now();
+    drain_ = {now(), barred};
     descriptor_->set_deadline(rt::Side::read, kPast);
     return {};
   }
@@ -122,16 +121,27 @@ class TcpAcceptor final : public Acceptor {
   std::string_view network() const override { return network_; }
 
  private:
+  struct Drain {
+    TimePoint start{};
+    bool barred = false;  // new handshakes are
+  };
+
   bool draining() {
     const LockGuard lock(mutex_);
     return draining_;
   }
 
-  // Returns one of those who are left, or closes the listener.
+  // Returns one of those who are left, or closes the listener. Where new handshakes are not barred, others follow for
+  // ever: then the listener is closed as soon as nobody is there, and in kBlindGrace at the latest.
   rt::AcceptResult accept_rest(SocketAddress& peer) {
-    bool all_have_come = false;
+    const Drain drain = drain_state();
+    bool all_have_come = !drain.barred;
     while (true) {
       if (deadline_has_passed()) return {-1, Errc::timeout};
+      if (!drain.barred && now() - drain.start >= kBlindGrace) {
+        static_cast<void>(descriptor_->close());
+        return {-1, Errc::closed};
+      }
       const rt::AcceptResult accepted = descriptor_->accept_now(peer.data(), SocketAddress::capacity());
       const bool none = accepted.ec == std::errc::resource_unavailable_try_again;
       if (!none && accepted.ec != std::errc::operation_in_progress) return accepted;
@@ -142,7 +152,7 @@ class TcpAcceptor final : public Acceptor {
       // Also lets the kernel finish with a segment that passed before the filter was there.
       sleep(kDrainStep);
       // It is asked before the next look into the queue, which therefore finds what has come until now.
-      all_have_come = !handshakes_may_end();
+      all_have_come = !drain.barred || !handshakes_may_end(drain.start);
     }
   }
 
@@ -151,14 +161,13 @@ class TcpAcceptor final : public Acceptor {
     return deadline_ <= now();
   }
 
-  // Whether a handshake may be under way that is worth waiting for.
-  bool handshakes_may_end() {
-    TimePoint start;
-    {
-      const LockGuard lock(mutex_);
-      if (!barred_) return false;  // others would follow for ever
-      start = drain_start_;
-    }
+  Drain drain_state() {
+    const LockGuard lock(mutex_);
+    return drain_;
+  }
+
+  // Whether a handshake may be under way that is worth waiting for. The drain began at `start`.
+  bool handshakes_may_end(TimePoint start) const {
     const auto waited = now() - start;
     if (waited >= kHandshakeGrace) return false;
     const std::optional<bool> told =
@@ -172,8 +181,7 @@ class TcpAcceptor final : public Acceptor {
   rt::SpinMutex mutex_;
   TimePoint deadline_ WEFT_GUARDED_BY(mutex_) = kNoDeadline;
   bool draining_ WEFT_GUARDED_BY(mutex_) = false;
-  bool barred_ WEFT_GUARDED_BY(mutex_) = false;  // new handshakes are
-  TimePoint drain_start_ WEFT_GUARDED_BY(mutex_){};
+  Drain drain_ WEFT_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -111,8 +111,10 @@ class Stop:
             clients = Clients(server.address)
             try:
                 weft.wait_until(lambda: clients.answered >= 2 * CLIENTS, "every client asks")
+                start = time.monotonic()
                 server.signal()
                 status = server.wait()
+                self.assertLess(time.monotonic() - start, 30)
             finally:
                 clients.join()
             self.assertEqual([lost for lost in clients.unanswered if lost[0] > 0], [])
