@@ -172,9 +172,9 @@ void unlock_os_thread();
 //
 // Goroutines that are left never run again. Their stacks are not unwound, so what they own is not destroyed: memory,
 // locks, files that are not the runtime's. The runtime closes what is its own: its pollers, every connection and
-// listener, and every Pollable with a wait in flight. Handles that are left over may be used, closed and destroyed, and
-// say Condition::closed. Only when a goroutine is still in the middle of a computation, or inside blocking(), 100 ms
-// after `main` returned, does all of that stay open, because that goroutine may still use it.
+// listener, and every Pollable with a wait in flight. Handles that are left over may be used, closed and destroyed;
+// their operations find that they are closed. Only when a goroutine is still in the middle of a computation, or inside
+// blocking(), 100 ms after `main` returned, does all of that stay open, because that goroutine may still use it.
 template <typename F>
 int run(F&& main, RuntimeOptions options = {});
 
