@@ -278,8 +278,8 @@ TEST(App, TheRuntimesWarningsGoToItsLogger) {
   options.runtime.procs = 1;
   App app(options);
   app.after_start([&](const Context&) {
-    // A goroutine that computes until the runtime calls it a hog, again and again: there is a line a second at most, and
-    // another test's may have been the last.
+    // A goroutine that computes until the runtime calls it a hog, again and again: there is a line a second at most,
+    // and another test's may have been the last.
     const auto end = steady_clock::now() + milliseconds(2500);
     while (steady_clock::now() < end) {
       const std::uint64_t before = runtime_stats().hogs;

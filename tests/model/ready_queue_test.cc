@@ -1,5 +1,5 @@
-// A processor's own queue past the size of its ring: every goroutine is taken once, the owner takes them in the order in
-// which they came, and nobody finds the queue empty while something lies in it or is on its way.
+// A processor's own queue past the size of its ring: every goroutine is taken once, the owner takes them in the order
+// in which they came, and nobody finds the queue empty while something lies in it or is on its way.
 #include "runtime/src/sched/ready_queue.h"
 
 #include <gtest/gtest.h>

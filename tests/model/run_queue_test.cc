@@ -24,7 +24,8 @@ struct Item {
 constexpr std::uint32_t kSlots = 2;
 constexpr std::uint32_t kNearWrap = 0xffffffff;  // the first push takes the tail over the wrap-around
 
-// The owner pushes, and pops when the ring is full. One or two thieves steal into a queue of their own and empty that queue.
+// The owner pushes, and pops when the ring is full. One or two thieves steal into a queue of their own and empty that
+// queue.
 template <template <typename> typename Queue, int kPushes>
 struct Stealing : Program {
   explicit Stealing(int thieves) : thief_count(thieves) {}

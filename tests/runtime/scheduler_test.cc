@@ -80,8 +80,8 @@ TEST(Scheduler, MainDoesNotWaitForAGoroutineThatSpins) {
   while (spinning.load(std::memory_order_acquire) != 2) std::this_thread::yield();
 }
 
-// A main that has computed or blocked for long has lost its processor when it returns. It comes to its end all the same,
-// and its stack serves later runs.
+// A main that has computed or blocked for long has lost its processor when it returns. It comes to its end all the
+// same, and its stack serves later runs.
 TEST(Scheduler, MainEndsWithoutItsProcessor) {
   constexpr std::size_t kRuns = 8;
   std::set<const void*> stacks;

@@ -355,8 +355,8 @@ bool Ring::review_buffers() noexcept {
   return true;
 }
 
-// Keeps twice as many as were held at a time since the last review. A group of buffers can't shrink, so it is registered
-// anew. A receive that comes meanwhile ends as one that finds no buffer.
+// Keeps twice as many as were held at a time since the last review. A group of buffers can't shrink, so it is
+// registered anew. A receive that comes meanwhile ends as one that finds no buffer.
 void Ring::give_buffers_back() noexcept {
   std::uint32_t keep = kLeastBuffers;
   while (keep < 2 * most_held_) keep *= 2;
@@ -364,8 +364,8 @@ void Ring::give_buffers_back() noexcept {
     const LockGuard lock(buffers_mutex_);
     if (keep >= offered_ || io_uring_unregister_buf_ring(&ring_, kBufferGroup) < 0) return;
   }
-  // From here on the kernel takes no buffer. Those that it took are named by completions that are there already, and are
-  // held after this.
+  // From here on the kernel takes no buffer. Those that it took are named by completions that are there already, and
+  // are held after this.
   reap();
   const LockGuard lock(buffers_mutex_);
   const std::uint32_t before = std::exchange(offered_, 0);

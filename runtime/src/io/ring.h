@@ -9,9 +9,9 @@
 // then.
 //
 // Buffers. Each ring has receive buffers, which it offers to the kernel. Their number follows the load: a receive that
-// finds none ends, and must be armed again, so the ring doubles their number. When the ring sleeps, and needed far fewer
-// in the last second, it takes them back and gives their memory back. A buffer is held from the completion that names it
-// until recycle().
+// finds none ends, and must be armed again, so the ring doubles their number. When the ring sleeps, and needed far
+// fewer in the last second, it takes them back and gives their memory back. A buffer is held from the completion that
+// names it until recycle().
 //
 // Task work. The kernel posts a request's completions by way of the thread that submitted the request. In the full tier
 // (COOP_TASKRUN) it does so when that thread next enters the kernel, or at the thread's next timer tick. Another thread

@@ -1,8 +1,8 @@
 // ReadyQueue: a processor's own queue of runnable goroutines. First in, first out, without bound.
 //
-// The oldest lie in a ring, which needs no lock (run_queue.h). What finds the ring full goes to the backlog, and so does
-// everything that comes while the backlog holds something. The owner fills the ring from the backlog when the ring is
-// empty. So nobody is overtaken: a goroutine waits for those that were queued before it.
+// The oldest lie in a ring, which needs no lock (run_queue.h). What finds the ring full goes to the backlog, and so
+// does everything that comes while the backlog holds something. The owner fills the ring from the backlog when the ring
+// is empty. So nobody is overtaken: a goroutine waits for those that were queued before it.
 //
 // Thieves take from the ring, and from the backlog when the ring is empty.
 //

@@ -8,9 +8,9 @@
 // Slots are never unmapped. A G outlives its goroutine, so that a late waker may still look at its state word, and the
 // list of all goroutines is a walk over the slabs.
 //
-// Memory goes back. age() is called every few seconds, and what lay idle over two calls is emptied by trim(): the kernel
-// takes the slot's pages, and whoever looks at such a G reads zeros. So zeros must mean a dead G, which nobody can
-// ready: status dead is 0. When the slot is used again its epoch begins above all that were there before, so that a
+// Memory goes back. age() is called every few seconds, and what lay idle over two calls is emptied by trim(): the
+// kernel takes the slot's pages, and whoever looks at such a G reads zeros. So zeros must mean a dead G, which nobody
+// can ready: status dead is 0. When the slot is used again its epoch begins above all that were there before, so that a
 // Waiter of an earlier life still never matches.
 #pragma once
 

@@ -5,12 +5,12 @@
 //
 //   word_     1 while somebody holds the lock. lock() and try_lock(): compare-and-swap 0 -> 1. unlock(): store of 0.
 //
-// Waiting. A thread that finds the lock taken looks again after ever more pauses, because each look takes the cache line
-// away from the holder. When the holder is not gone then, either the kernel has taken the CPU away from the holder, or
-// threads that are faster keep taking the lock. In both cases it is best to leave the CPU and the line alone for a
-// while: the thread sleeps, for some 60 us at first and up to a millisecond, and looks again. Nobody wakes it. So
-// unlocking is one plain store, and costs the same whoever waits. (A futex was slower: unlocking threads had to look for
-// sleepers, and woke the same sleeper a hundred times before it had its CPU.)
+// Waiting. A thread that finds the lock taken looks again after ever more pauses, because each look takes the cache
+// line away from the holder. When the holder is not gone then, either the kernel has taken the CPU away from the
+// holder, or threads that are faster keep taking the lock. In both cases it is best to leave the CPU and the line alone
+// for a while: the thread sleeps, for some 60 us at first and up to a millisecond, and looks again. Nobody wakes it. So
+// unlocking is one plain store, and costs the same whoever waits. (A futex was slower: unlocking threads had to look
+// for sleepers, and woke the same sleeper a hundred times before it had its CPU.)
 //
 // Lifetime: after the store, unlock() uses nothing of the mutex. So the next holder may free the mutex.
 #pragma once
@@ -27,8 +27,8 @@ struct SpinMutexPolicy {
   template <typename T>
   using Atomic = std::atomic<T>;
 
-  // A critical section is some dozens of instructions. A holder that runs is done after a few pauses; a holder that does
-  // not run is not worth waiting for. There are 1, 2, 4 and so on up to kMostPauses between two looks.
+  // A critical section is some dozens of instructions. A holder that runs is done after a few pauses; a holder that
+  // does not run is not worth waiting for. There are 1, 2, 4 and so on up to kMostPauses between two looks.
   static constexpr int kMostPauses = 64;
 
   static void pause() noexcept;
