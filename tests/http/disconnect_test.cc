@@ -70,9 +70,9 @@ class Parked {
  public:
   Parked() : running({.handler = [this](ResponseWriter&, Request& r) { serve(r); }}) {}
 
-  Running running;
   std::atomic<int> parked{0};
   std::atomic<int> cancelled{0};
+  Running running;  // the last, because it uses the others
 
  private:
   void serve(Request& r) {

@@ -6,16 +6,19 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "net/peer.h"
 #include "support/eventually.h"
 #include "support/matrix.h"
+#include "support/scale.h"
 #include "weft/chan.h"
 #include "weft/go.h"
 #include "weft/net/conn.h"
 #include "weft/net/listener.h"
 #include "weft/sync.h"
 #include "weft/time.h"
+#include "weft/wait_group.h"
 
 namespace {
 
@@ -63,6 +66,28 @@ WEFT_MATRIX_TEST(HangUp, IsNoticedWhateverLiesUnread) {
       weft::sleep(5ms);
       EXPECT_FALSE(told.try_recv().has_value()) << "it is called once";
     }
+  }
+}
+
+// Watches that one processor has armed are taken back by all of them at once, while peers hang up.
+WEFT_MATRIX_TEST(HangUp, ManyCloseAtOnce) {
+  constexpr std::size_t kConns = 64;
+  for (int round = 0; round < 2 * weft::testing::kScale; ++round) {
+    std::vector<std::unique_ptr<Ends>> all;
+    for (std::size_t i = 0; i < kConns; ++i) {
+      all.push_back(std::make_unique<Ends>());
+      EXPECT_FALSE(all.back()->conn.on_hang_up([] {}));
+    }
+    weft::sleep(1ms);  // the watches are armed
+    weft::WaitGroup closers;
+    for (const auto& ends : all) {
+      closers.go([&ends = *ends] {
+        ends.peer.reset();
+        weft::yield();
+        EXPECT_FALSE(ends.conn.close());
+      });
+    }
+    closers.wait();
   }
 }
 

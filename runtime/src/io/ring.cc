@@ -154,19 +154,20 @@ void Ring::cancel(Request& request) noexcept {
   }
   {
     const LockGuard lock(mailbox_mutex_);
-    if (request.cancel_link_ != nullptr) return;  // whoever put it there interrupts
+    if (request.cancel_link_.load(std::memory_order_relaxed) != nullptr) return;  // whoever put it there interrupts
     request.next_cancel_ = mailbox_;
-    request.cancel_link_ = &mailbox_;
-    if (mailbox_ != nullptr) mailbox_->cancel_link_ = &request.next_cancel_;
+    request.cancel_link_.store(&mailbox_, std::memory_order_relaxed);
+    if (mailbox_ != nullptr) mailbox_->cancel_link_.store(&request.next_cancel_, std::memory_order_relaxed);
     mailbox_ = &request;
   }
   interrupt();
 }
 
 void Ring::unlink(Request& request) noexcept {
-  *request.cancel_link_ = request.next_cancel_;
-  if (request.next_cancel_ != nullptr) request.next_cancel_->cancel_link_ = request.cancel_link_;
-  request.cancel_link_ = nullptr;
+  Request** const link = request.cancel_link_.load(std::memory_order_relaxed);
+  *link = request.next_cancel_;
+  if (request.next_cancel_ != nullptr) request.next_cancel_->cancel_link_.store(link, std::memory_order_relaxed);
+  request.cancel_link_.store(nullptr, std::memory_order_relaxed);
 }
 
 Request* Ring::take_cancel() noexcept {
@@ -178,7 +179,7 @@ Request* Ring::take_cancel() noexcept {
 
 void Ring::forget_cancel(Request& request) noexcept {
   // The caller's lock makes visible here what cancel() wrote.
-  if (request.cancel_link_ == nullptr) [[likely]] {
+  if (request.cancel_link_.load(std::memory_order_relaxed) == nullptr) [[likely]] {
     return;
   }
   const LockGuard lock(mailbox_mutex_);
