@@ -365,9 +365,13 @@ void Ring::give_buffers_back() noexcept {
     const LockGuard lock(buffers_mutex_);
     if (keep >= offered_ || io_uring_unregister_buf_ring(&ring_, kBufferGroup) < 0) return;
   }
-  // From here on the kernel takes no buffer. Those that it took are named by completions that are there already, and
-  // are held after this.
+  // From here on the kernel takes no buffer. Those that it took are named by completions that are there already, in the
+  // queue or in the kernel's overflow list behind it, and are held when both are empty.
   reap();
+  while ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_ACQUIRE) & IORING_SQ_CQ_OVERFLOW) != 0) {
+    static_cast<void>(entered(io_uring_submit_and_get_events(&ring_)));
+    reap();
+  }
   const LockGuard lock(buffers_mutex_);
   const std::uint32_t before = std::exchange(offered_, 0);
   // Where the kernel refuses, receives find no buffer, and read for themselves.
