@@ -21,6 +21,8 @@ std::error_code not_supported() noexcept { return std::make_error_code(std::errc
 // --- what is optional of a stream ------------------------------------------------------------------------------------
 
 std::error_code Stream::wait_readable() { return {}; }
+void Stream::expect_end() {}
+IoResult Stream::try_read(std::span<char>) { return {0, not_supported()}; }
 std::error_code Stream::close_read() { return not_supported(); }
 std::error_code Stream::close_write() { return not_supported(); }
 std::error_code Stream::on_hang_up(std::function<void()>) { return not_supported(); }

@@ -45,8 +45,10 @@ class TcpStream final : public Stream {
       : descriptor_(std::move(descriptor)), network_(network), addresses_{{}, remote} {}
 
   IoResult read(std::span<char> buffer) override { return descriptor_->read(buffer); }
+  IoResult try_read(std::span<char> buffer) override { return descriptor_->try_read(buffer); }
   IoResult writev(std::span<const std::string_view> parts) override { return descriptor_->writev(parts); }
   std::error_code wait_readable() override { return descriptor_->wait_readable(); }
+  void expect_end() override { descriptor_->expect_end(); }
   std::error_code close() override { return descriptor_->close(); }
   std::error_code close_read() override { return half_close(SHUT_RD); }
   std::error_code close_write() override { return half_close(SHUT_WR); }

@@ -1,6 +1,8 @@
 #include "weft/net/conn.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 #include "weft/net/listener.h"
 #include "weft/sync.h"
 #include "weft/time.h"
+#include "weft/wait_group.h"
 
 namespace {
 
@@ -164,6 +167,94 @@ WEFT_MATRIX_TEST(Conn, WaitReadableNeedsNoBuffer) {
   }
   ASSERT_FALSE(p.client.close());
   wg.wait();
+}
+
+WEFT_MATRIX_TEST(Conn, TryReadNeverWaits) {
+  const Pair p = connect_pair();
+  char buffer[8];
+  EXPECT_EQ(p.server.try_read(buffer).ec, std::errc::operation_would_block);
+  EXPECT_FALSE(p.client.write("one").ec);
+  EXPECT_FALSE(p.server.wait_readable());  // after a look in vain, too
+  EXPECT_EQ(p.server.read_full({buffer, 1}).n, 1U);
+  EXPECT_EQ(p.server.try_read(buffer).n, 2U);
+  EXPECT_EQ(std::string(buffer, 2), "ne");
+  EXPECT_EQ(p.server.try_read(buffer).ec, std::errc::operation_would_block);
+  weft::WaitGroup reader;
+  reader.go([&] { EXPECT_EQ(p.server.read(buffer).n, 3U); });
+  weft::sleep(1ms);
+  EXPECT_FALSE(p.client.write("two").ec);
+  reader.wait();
+  p.server.set_read_deadline(in(-1s));
+  EXPECT_EQ(p.server.try_read(buffer).ec, Condition::deadline_exceeded);
+  p.server.set_read_deadline(weft::kNoDeadline);
+  EXPECT_FALSE(p.client.close());
+  EXPECT_FALSE(p.server.wait_readable());
+  EXPECT_EQ(p.server.try_read(buffer).ec, Condition::eof);
+  EXPECT_FALSE(p.server.close());
+  EXPECT_EQ(p.server.try_read(buffer).ec, Condition::closed);
+}
+
+// Data that came before the first look is found by it.
+WEFT_MATRIX_TEST(Conn, TryReadTakesWhatHasCome) {
+  const Pair p = connect_pair();
+  EXPECT_FALSE(p.client.write("early").ec);
+  char buffer[8];
+  weft::IoResult got;
+  EXPECT_TRUE(weft::testing::eventually([&] { return (got = p.server.try_read(buffer)).n > 0; }));
+  EXPECT_EQ(std::string(buffer, got.n), "early");
+}
+
+// The number that the socket of `local` has in this process.
+int fd_of(const Conn& conn) {
+  const std::string name = weft::net::to_string(conn.local_address());
+  for (int fd = 3; fd < 1000; ++fd) {
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 || address.sin_family != AF_INET) continue;
+    if (name == "127.0.0.1:" + std::to_string(ntohs(address.sin_port)) &&
+        ::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0)
+      return fd;
+  }
+  ADD_FAILURE() << "no socket of this process has the address " << name;
+  return -1;
+}
+
+WEFT_MATRIX_TEST(Conn, TheEndLeavesWithTheLastBytes) {
+  const Pair p = connect_pair();
+  p.server.expect_end();
+  EXPECT_EQ(p.server.write("the ").n, 4U);
+  EXPECT_EQ(p.server.write("last").n, 4U);
+  EXPECT_FALSE(p.server.close_write());
+  pollfd both{fd_of(p.client), POLLIN | POLLRDHUP, 0};
+  EXPECT_EQ(::poll(&both, 1, 10'000), 1);
+  EXPECT_EQ(both.revents, POLLIN | POLLRDHUP);
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  EXPECT_EQ(::getsockopt(both.fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+  EXPECT_EQ(info.tcpi_data_segs_in, 1U);
+  EXPECT_EQ(read_all(p.client), "the last");
+}
+
+// The server closes over bytes that it has not read, which resets the connection.
+WEFT_MATRIX_TEST(Conn, TheLastBytesArriveBeforeAReset) {
+  const Pair p = connect_pair();
+  EXPECT_FALSE(p.client.write("never read").ec);
+  p.server.expect_end();
+  EXPECT_EQ(p.server.write("last").n, 4U);
+  EXPECT_FALSE(p.server.close_write());
+  EXPECT_FALSE(p.server.close());
+  std::string last(4, '\0');
+  EXPECT_EQ(p.client.read_full(last).n, 4U);
+  EXPECT_EQ(last, "last");
+}
+
+WEFT_MATRIX_TEST(Conn, WithoutAnEndTheBytesLeaveSoon) {
+  const Pair p = connect_pair();
+  p.server.expect_end();
+  EXPECT_EQ(p.server.write("late").n, 4U);
+  std::string late(4, '\0');
+  p.client.set_read_deadline(in(30s));
+  EXPECT_EQ(p.client.read_full(late).n, 4U);
 }
 
 WEFT_MATRIX_TEST(Conn, ReadDeadlineFailsPendingAndFutureReadsAndCanBeMoved) {

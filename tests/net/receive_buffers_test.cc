@@ -25,7 +25,7 @@ using weft::testing::eventually;
 using weft::testing::Pair;
 using weft::testing::run_variant;
 
-constexpr std::uint32_t kLeast = weft::rt::kPerturb ? 8 : 256;
+constexpr std::uint32_t kLeast = weft::rt::kPerturb ? 8 : 16;
 constexpr std::uint32_t kMost = weft::rt::kPerturb ? 32 : 4096;
 constexpr std::size_t kPairs = weft::rt::kPerturb ? 40 : 600;
 constexpr std::uint32_t kEnough = weft::rt::kPerturb ? kMost : kPairs;

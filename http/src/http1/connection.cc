@@ -107,17 +107,23 @@ void Connection::serve_bursts() {
   arm_head_deadline();
   mind_shutdown(head_start_);
   ConnectionState wait = ConnectionState::fresh;
-  // Parks without a buffer until the client sends something.
-  while (!conn_.wait_readable()) {
-    if (serve_burst(wait) == Next::close) return;
-    arm_idle_deadline();
-    wait = ConnectionState::idle;
-    begin_wait(wait);
-    mind_shutdown({});
+  // A new client has often sent its request by now, and then there is nothing to wait for.
+  Next next = serve_burst(wait, Look::at_once);
+  while (next != Next::close) {
+    if (next == Next::wait) {
+      arm_idle_deadline();
+      wait = ConnectionState::idle;
+      begin_wait(wait);
+      mind_shutdown({});
+    }
+    // Parks without a buffer until the client sends something.
+    if (conn_.wait_readable()) {
+      // The connection ended between two requests, by a timeout or a shutdown. A request that is on its way finds the
+      // end of the stream, not a reset.
+      return linger();
+    }
+    next = serve_burst(wait, Look::wait);
   }
-  // The connection ended between two requests, by a timeout or a shutdown. A request that is on its way finds the end
-  // of the stream, not a reset.
-  linger();
 }
 
 // Called when the wait's state and deadline are set. `since`: when the wait began; TimePoint(): now.
@@ -126,7 +132,7 @@ void Connection::mind_shutdown(TimePoint since) {
 }
 
 // Serves what the client sends until it pauses between two requests.
-Connection::Next Connection::serve_burst(ConnectionState wait) {
+Connection::Next Connection::serve_burst(ConnectionState wait, Look look) {
   WorkspacePool::Loan loan(workspaces_);
   Workspace& ws = *loan;
   workspace_ = &ws;
@@ -134,15 +140,15 @@ Connection::Next Connection::serve_burst(ConnectionState wait) {
   ws.body.attach(conn_);
   ws.response.attach(*this);
   RequestAccess::attach(ws.request, *this, host().context());
-  const Next next = serve_requests(ws, wait);
+  Next next = look == Look::at_once ? Next::wait_still : Next::close;
+  if (receive(ws, wait, look)) next = serve_requests(ws);
   if (next == Next::close && !hijacked_) note_stall(ws);
   workspace_ = nullptr;
   loan.give_back();
   return next;
 }
 
-Connection::Next Connection::serve_requests(Workspace& ws, ConnectionState wait) {
-  if (!receive(ws, wait)) return Next::close;
+Connection::Next Connection::serve_requests(Workspace& ws) {
   while (true) {
     const std::string_view unread = ws.in.unread();
     switch (ws.parser.parse(unread)) {
@@ -159,17 +165,17 @@ Connection::Next Connection::serve_requests(Workspace& ws, ConnectionState wait)
         arm_head_deadline();
         begin_wait(ConnectionState::partial);
         mind_shutdown(head_start_);
-        if (!receive(ws, ConnectionState::partial)) return Next::close;
+        if (!receive(ws, ConnectionState::partial, Look::wait)) return Next::close;
         break;
     }
   }
 }
 
-// Reads once. False when nothing came. A stream whose wait_readable() returns at once waits here for its client, so the
-// state stays what it was until then.
-bool Connection::receive(Workspace& ws, ConnectionState wait) {
-  const std::size_t n = ws.in.fill(conn_).n;
-  become_active(wait);
+// Reads once. False when nothing came; a look at once then leaves it to the wait to find out why. A stream whose
+// wait_readable() returns at once waits here for its client, so the state stays what it was until then.
+bool Connection::receive(Workspace& ws, ConnectionState wait, Look look) {
+  const std::size_t n = look == Look::wait ? ws.in.fill(conn_).n : ws.in.try_fill(conn_).n;
+  if (n > 0 || look == Look::wait) become_active(wait);
   return n > 0;
 }
 
@@ -214,8 +220,7 @@ bool Connection::end_request(Workspace& ws) {
   ws.in.unpin();
   head_start_ = {};
   if (ws.response.closes() || !drain_body(ws)) {
-    const bool heard_out = ws.body.finished() && ws.in.unread().empty();
-    if (!ws.out.flush() && !heard_out) linger();
+    end_after(ws, ws.body.finished() && ws.in.unread().empty());
     return false;
   }
   if (handler_set_write_deadline_) {
@@ -402,7 +407,18 @@ void Connection::refuse(Workspace& ws, const ParseError& error, std::string_view
   if (!error.detail.empty()) text.append(": ").append(error.detail);
   static_cast<void>(ws.response.write(text));
   ws.response.finish();
-  if (!ws.out.flush()) linger();
+  end_after(ws, false);
+}
+
+// Sends what is left, and the end of the stream with it. `heard_out`: the client has nothing more to send.
+void Connection::end_after(Workspace& ws, bool heard_out) {
+  conn_.expect_end();
+  if (ws.out.flush()) return;
+  if (heard_out) {
+    static_cast<void>(conn_.close_write());
+  } else {
+    linger();
+  }
 }
 
 // Ends the stream to the client and reads what the client still sends, for a while. Not inlined: its buffer would grow

@@ -34,7 +34,9 @@ class Connection final : public detail::Connection, private RequestHost, private
   void close() override { static_cast<void>(conn_.close()); }
 
  private:
-  enum class Next : std::uint8_t { wait, close };
+  // wait_still: nothing has come, so the wait goes on.
+  enum class Next : std::uint8_t { wait, wait_still, close };
+  enum class Look : std::uint8_t { wait, at_once };
 
   // For the server.
   void limit_wait(TimePoint limit) override { conn_.set_read_deadline(limit); }
@@ -54,9 +56,9 @@ class Connection final : public detail::Connection, private RequestHost, private
 
   void serve_bursts();
   void mind_shutdown(TimePoint since);
-  Next serve_burst(ConnectionState wait);
-  Next serve_requests(Workspace& ws, ConnectionState wait);
-  bool receive(Workspace& ws, ConnectionState wait);
+  Next serve_burst(ConnectionState wait, Look look);
+  Next serve_requests(Workspace& ws);
+  bool receive(Workspace& ws, ConnectionState wait, Look look);
   bool serve_request(Workspace& ws);
   bool end_request(Workspace& ws);
   bool drain_body(Workspace& ws);
@@ -71,6 +73,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   void arm_head_deadline();
   void arm_request_deadlines(std::int64_t length, std::size_t buffered);
   void refuse(Workspace& ws, const ParseError& error, std::string_view method);
+  void end_after(Workspace& ws, bool heard_out);
   void linger();
   std::string peer() const;
 

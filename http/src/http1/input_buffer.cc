@@ -12,10 +12,16 @@ constexpr std::size_t kMinRoom = 1024;
 
 }  // namespace
 
-IoResult InputBuffer::fill(net::Conn& conn) {
+IoResult InputBuffer::fill(net::Conn& conn) { return take(conn.read(room())); }
+IoResult InputBuffer::try_fill(net::Conn& conn) { return take(conn.try_read(room())); }
+
+std::span<char> InputBuffer::room() {
   if (begin_ == end_) begin_ = end_ = pin_;
   if (capacity_ - end_ < kMinRoom) make_room();
-  const IoResult got = conn.read({block_.get() + end_, capacity_ - end_});
+  return {block_.get() + end_, capacity_ - end_};
+}
+
+IoResult InputBuffer::take(IoResult got) noexcept {
   end_ += got.n;
   return got;
 }

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "weft/error.h"
@@ -38,11 +39,15 @@ class InputBuffer {
 
   // Reads once from `conn`; returns what Conn::read does. Grows as needed.
   IoResult fill(net::Conn& conn);
+  // Does the same with Conn::try_read.
+  IoResult try_fill(net::Conn& conn);
 
   // Forgets everything; keeps a block of the usual size.
   void reset() noexcept;
 
  private:
+  std::span<char> room();
+  IoResult take(IoResult got) noexcept;
   void make_room();
   void move_to_block(std::size_t capacity);
 

@@ -369,18 +369,35 @@ IoResult Descriptor::do_read(std::span<char> buffer) {
     drained_ = false;  // also when the wait is interrupted, which may have used up the event
     if (const std::error_code ec = wait(Side::read)) return {0, ec};
   }
-  const Outcome got = operate(
-      [&] {
-        return Attempt::of(fd_kind_ != FdKind::file ? socket_receive(fd_, buffer.data(), buffer.size(), 0)
-                                                    : ::read(fd_, buffer.data(), buffer.size()));
-      },
-      [&] { return wait(Side::read); });
-  if (got.ec) return {0, got.ec};
-  if (got.n == 0) return {0, Errc::eof};
-  const auto n = static_cast<std::size_t>(got.n);
+  return note_read(
+      operate([&] { return Attempt::of(receive_some(buffer)); }, [&] { return wait(Side::read); }), buffer.size());
+}
+
+IoResult Descriptor::try_read(std::span<char> buffer) {
+  const Turn turn(*this, Side::read);
+  if (turn.refusal()) return {0, turn.refusal()};
+  if (buffer.empty()) return {};
+  return do_try_read(buffer);
+}
+
+IoResult Descriptor::do_try_read(std::span<char> buffer) {
+  const IoResult got = note_read(
+      operate([&] { return Attempt::of(receive_some(buffer)); }, [] { return system_error(EAGAIN); }), buffer.size());
+  drained_ = drained_ || got.ec == std::errc::operation_would_block;
+  return got;
+}
+
+// For a read into `size` bytes.
+IoResult Descriptor::note_read(const Outcome& got, std::size_t size) noexcept {
+  const IoResult result = read_result(got);
   // A short read has emptied a TCP connection: the next one would find nothing, so it waits first.
-  drained_ = fd_kind_ == FdKind::tcp && n < buffer.size() && !must_try();
-  return {n, {}};
+  drained_ = !result.ec && fd_kind_ == FdKind::tcp && result.n < size && !must_try();
+  return result;
+}
+
+ssize_t Descriptor::receive_some(std::span<char> buffer) const noexcept {
+  if (fd_kind_ == FdKind::file) return ::read(fd_, buffer.data(), buffer.size());
+  return socket_receive(fd_, buffer.data(), buffer.size(), 0);
 }
 
 std::error_code Descriptor::wait_readable() {
@@ -443,11 +460,12 @@ IoResult Descriptor::writev(std::span<const std::string_view> parts) {
 
 ssize_t Descriptor::send_some(iovec* parts, std::size_t count) const noexcept {
   if (fd_kind_ == FdKind::file) return ::writev(fd_, parts, static_cast<int>(count));
-  if (count == 1) return socket_send(fd_, parts->iov_base, parts->iov_len, MSG_NOSIGNAL);
+  const int flags = MSG_NOSIGNAL | (end_expected_.load(std::memory_order_relaxed) ? MSG_MORE : 0);
+  if (count == 1) return socket_send(fd_, parts->iov_base, parts->iov_len, flags);
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = count;
-  return socket_send_message(fd_, message, MSG_NOSIGNAL);
+  return socket_send_message(fd_, message, flags);
 }
 
 IoResult Descriptor::do_writev(iovec* parts, std::size_t count) {

@@ -73,6 +73,8 @@ class Descriptor {
 
   // --- operations; for goroutines only; each parks the caller while it must wait ---
   IoResult read(std::span<char> buffer);
+  // Reads what has come already. It does not wait; EAGAIN: nothing has come.
+  IoResult try_read(std::span<char> buffer);
   // Writes all of it, or n bytes with an error.
   IoResult writev(std::span<const std::string_view> parts);
   // Accepts a non-blocking, close-on-exec socket. The peer's address is put into `peer`, which has room for `room`
@@ -107,6 +109,8 @@ class Descriptor {
   // A write that waits and whose peer takes nothing for so long ends with Errc::timeout; kNever: it waits for ever. The
   // deadline holds beside it. It counts from the next wait on.
   void set_write_stall_timeout(Nanos timeout) noexcept { stall_timeout_.store(timeout, std::memory_order_relaxed); }
+  // From now on the kernel may hold back what does not fill a segment, until the end of the stream, at most 200 ms.
+  void expect_end() noexcept { end_expected_.store(true, std::memory_order_relaxed); }
   // Runs fn(int fd) while the number is held open; returns Errc::closed when it is closed. `fn` returns a
   // std::error_code and must not block. It may throw.
   template <typename Fn>
@@ -146,6 +150,7 @@ class Descriptor {
 
   // --- operations, with the side's lock held; a backend may replace them ---
   virtual IoResult do_read(std::span<char> buffer);
+  virtual IoResult do_try_read(std::span<char> buffer);
   virtual AcceptResult do_accept(sockaddr* peer, socklen_t room);
   virtual AcceptResult do_accept_now(sockaddr* peer, socklen_t room);
   virtual std::error_code do_wait_readable();
@@ -181,6 +186,8 @@ class Descriptor {
     Nanos next() const noexcept { return std::min(when, stall); }
   };
 
+  IoResult note_read(const Outcome& got, std::size_t size) noexcept;
+  ssize_t receive_some(std::span<char> buffer) const noexcept;
   IoResult do_writev(iovec* parts, std::size_t count);
   std::error_code do_connect(const sockaddr* address, socklen_t length);
   IoResult do_send_file(int file, std::uint64_t offset, std::size_t count);
@@ -199,6 +206,7 @@ class Descriptor {
   const FdKind fd_kind_;
   // The last read has emptied the file: the next one waits before it tries. Guarded by the read side's lock.
   bool drained_ = false;
+  std::atomic<bool> end_expected_{false};
   const std::uint64_t runtime_;
   // The place in the list of open descriptors. It belongs to the list, as does what leads here: previous_ points to
   // what points to this descriptor, and is null when it is in no list.

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "runtime/src/base/errno.h"
+#include "weft/error.h"
 
 namespace weft::rt {
 
@@ -48,6 +49,13 @@ Outcome operate(Try attempt, Wait wait) {
     if (!a.would_block()) return {-1, system_error(a.error)};
     if (const std::error_code ec = wait()) return {-1, ec};
   }
+}
+
+// What the outcome of a read means: zero bytes are the end.
+inline IoResult read_result(const Outcome& got) noexcept {
+  if (got.ec) return {0, got.ec};
+  if (got.n == 0) return {0, Errc::eof};
+  return {static_cast<std::size_t>(got.n), {}};
 }
 
 }  // namespace weft::rt

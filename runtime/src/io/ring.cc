@@ -22,7 +22,7 @@ constexpr unsigned kCompletionEntries = 4096;
 
 // The receive buffers of one ring: the least and the most. Under perturbation they are few and small, so that tests run
 // out of them.
-constexpr std::uint32_t kLeastBuffers = kPerturb ? 8 : 256;
+constexpr std::uint32_t kLeastBuffers = kPerturb ? 8 : 16;
 constexpr std::uint32_t kMostBuffers = kPerturb ? 32 : 4096;
 constexpr std::size_t kBufferSize = kPerturb ? 256 : 4096;
 

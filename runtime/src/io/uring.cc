@@ -258,23 +258,25 @@ std::size_t StreamDescriptor::take_bytes_locked(std::span<char> buffer) noexcept
   return n;
 }
 
+Attempt StreamDescriptor::attempt_read(std::span<char> buffer) noexcept {
+  {
+    const LockGuard lock(mutex_);
+    if (const std::size_t n = take_bytes_locked(buffer); n > 0) return Attempt::done(n);
+    if (failure_ != 0) return Attempt::failed(std::exchange(failure_, 0));
+    if (ended_) return Attempt::done(0);
+    if (armed_) return Attempt::must_wait();
+    starved_ = false;
+  }
+  // Before the first wait, and when the ring had no buffer left: the data may be there for the taking.
+  return Attempt::of(socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT));
+}
+
 IoResult StreamDescriptor::do_read(std::span<char> buffer) {
-  const auto attempt = [&]() noexcept {
-    {
-      const LockGuard lock(mutex_);
-      if (const std::size_t n = take_bytes_locked(buffer); n > 0) return Attempt::done(n);
-      if (failure_ != 0) return Attempt::failed(std::exchange(failure_, 0));
-      if (ended_) return Attempt::done(0);
-      if (armed_) return Attempt::must_wait();
-      starved_ = false;
-    }
-    // Before the first wait, and when the ring had no buffer left: the data may be there for the taking.
-    return Attempt::of(socket_receive(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT));
-  };
-  const Outcome got = operate(attempt, [&] { return wait_for_arrival(Kind::receive); });
-  if (got.ec) return {0, got.ec};
-  if (got.n == 0) return {0, Errc::eof};
-  return {static_cast<std::size_t>(got.n), {}};
+  return read_result(operate([&] { return attempt_read(buffer); }, [&] { return wait_for_arrival(Kind::receive); }));
+}
+
+IoResult StreamDescriptor::do_try_read(std::span<char> buffer) {
+  return read_result(operate([&] { return attempt_read(buffer); }, [] { return system_error(EAGAIN); }));
 }
 
 std::error_code StreamDescriptor::do_wait_readable() {
@@ -282,11 +284,9 @@ std::error_code StreamDescriptor::do_wait_readable() {
     {
       const LockGuard lock(mutex_);
       if (first_ < arrived_.size() || failure_ != 0 || ended_) return Attempt::done(1);
-      if (armed_) return Attempt::must_wait();
-      starved_ = false;
+      if (armed_ || !std::exchange(starved_, false)) return Attempt::must_wait();
     }
-    // The bytes that found no buffer are still in the socket. And a new connection has often sent its first bytes by
-    // now: if it is served and closed at once, no request need be armed and cancelled for it.
+    // The bytes that found no buffer are still in the socket.
     char byte = 0;
     return readable_unless_blocked(Attempt::of(::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT)));
   };

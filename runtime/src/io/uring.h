@@ -80,6 +80,7 @@ class StreamDescriptor final : public RingDescriptor {
 
  protected:
   IoResult do_read(std::span<char> buffer) override;
+  IoResult do_try_read(std::span<char> buffer) override;
   AcceptResult do_accept(sockaddr* peer, socklen_t room) override;
   AcceptResult do_accept_now(sockaddr* peer, socklen_t room) override;
   std::error_code do_wait_readable() override;
@@ -106,6 +107,7 @@ class StreamDescriptor final : public RingDescriptor {
   void forget_taken_locked() noexcept WEFT_REQUIRES(mutex_);
   int take_socket_locked() noexcept WEFT_REQUIRES(mutex_);
   std::size_t take_bytes_locked(std::span<char> buffer) noexcept WEFT_REQUIRES(mutex_);
+  Attempt attempt_read(std::span<char> buffer) noexcept;
   // Waits for an arrival. Arms the request first when it is not in flight.
   std::error_code wait_for_arrival(Kind kind);
   bool arm(Kind kind);

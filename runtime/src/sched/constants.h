@@ -80,6 +80,10 @@ inline constexpr std::int64_t kProcsEvery = 1'000'000'000;
 // again, takes some 2 us.
 inline constexpr std::int64_t kStackAge = 2'000'000'000;
 
+// A processor that has run something and then slept for so long gives its dead goroutines to the pool, and what the
+// allocator keeps to the kernel (base/heap.h). Go's scavenger works all the time.
+inline constexpr std::int64_t kReleaseAfter = kPerturb ? 100'000'000 : 2'000'000'000;
+
 // Dead goroutines that a processor keeps, and how many it trades with the pool at a time.
 inline constexpr std::size_t kFreeGoroutines = 64;
 inline constexpr std::size_t kFreeGoroutinesBatch = 32;

@@ -13,6 +13,7 @@
 #include "runtime/src/base/fatal.h"
 #include "runtime/src/base/fork.h"
 #include "runtime/src/base/futex.h"
+#include "runtime/src/base/heap.h"
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/held_mutexes.h"
 #include "runtime/src/sched/scheduler.h"
@@ -531,24 +532,32 @@ void Machine::idle() noexcept {
   scheduler_.monitor().note_activity();
 }
 
-// Sleeps until I/O, an interrupt, or the next timer. A processor that a timer woke a moment ago lets further timers
-// gather.
+// Sleeps until I/O, an interrupt, or the next timer. A processor that has worked sleeps no longer than kReleaseAfter, and
+// when nothing has come by then, it gives back what it keeps for work to come.
 void Machine::sleep_in_poller() noexcept {
   Processor& p = *processor();
-  const Nanos next = p.timers.next();
-  if (next == kNever) {
-    poll(kNever);
-    return;
-  }
+  const std::uint64_t rounds = p.rounds.get();
+  const bool has_worked = rounds != p.rounds_at_release;
+  const Nanos start = p.clock.load(std::memory_order_relaxed);  // of the look at the poller that found nothing
+  const bool came = sleep_until(p.timers.next(), has_worked ? kReleaseAfter : kNever);
+  if (!has_worked || came || p.clock.load(std::memory_order_relaxed) - start < kReleaseAfter || scheduler_.any_work()) return;
+  p.rounds_at_release = rounds;
+  scheduler_.give_free(p);
+  release_thread_heap();
+  if (scheduler_.idle_processors() >= scheduler_.procs()) release_process_heap();
+}
+
+// `timer`: when the next one is due. A processor that a timer woke a moment ago lets further timers gather.
+bool Machine::sleep_until(Nanos timer, Nanos limit) noexcept {
+  if (timer == kNever) return poll(limit);
+  Processor& p = *processor();
   const Nanos t = now();
-  if (next <= t) {
-    poll(0);
-    return;
-  }
-  const Nanos until = std::max(next, p.timer_wake + kTimerGap);
-  poll(until - t);
+  if (timer <= t) return poll(0);
+  const Nanos until = std::max(timer, p.timer_wake + kTimerGap);
+  const bool came = poll(std::min(until - t, limit));
   const Nanos woken = p.clock.load(std::memory_order_relaxed);
   if (woken >= until) p.timer_wake = woken;
+  return came;
 }
 
 // set_procs() took this processor out of service, so its goroutines go to the others. Its poller and its timers stay

@@ -124,6 +124,7 @@ class Machine {
   G* steal_from(Processor& victim, bool last_round) noexcept;
   void idle() noexcept;
   void sleep_in_poller() noexcept;
+  bool sleep_until(Nanos timer, Nanos limit) noexcept;
   void serve_retired_processor() noexcept;
   bool give_processor_home() noexcept;
   bool start_spinning() noexcept;

@@ -44,8 +44,9 @@ struct alignas(64) Processor {
   std::uint32_t tick = 0;         // scheduling rounds
   std::uint32_t slice_turns = 0;  // turns that came from runnext since the queue had its turn
   Nanos last_poll = 0;
-  Nanos timer_wake = 0;    // when it was last woken from sleep by a timer
-  bool owes_wake = false;  // goroutines were queued, and no other processor has been woken for them
+  Nanos timer_wake = 0;                 // when it was last woken from sleep by a timer
+  std::uint64_t rounds_at_release = 0;  // the number of rounds when it last gave memory back
+  bool owes_wake = false;               // goroutines were queued, and no other processor has been woken for them
 
   // The machine that holds the processor; null while the processor goes from one machine to another. It is for sysmon
   // and dumps.

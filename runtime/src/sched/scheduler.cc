@@ -6,6 +6,7 @@
 #include <iterator>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "runtime/src/base/errno.h"
 #include "runtime/src/base/fatal.h"
@@ -400,6 +401,11 @@ void Scheduler::give_dead(Processor* processor, G* g) noexcept {
   stacks_.give(processor->free);
   processor->free = kept;
   processor->free_count -= kFreeGoroutinesBatch;
+}
+
+void Scheduler::give_free(Processor& p) noexcept {
+  stacks_.give(std::exchange(p.free, nullptr));
+  p.free_count = 0;
 }
 
 std::uint64_t Scheduler::next_id(Processor* processor) noexcept {

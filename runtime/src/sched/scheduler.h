@@ -115,6 +115,8 @@ class Scheduler {
   // --- goroutines ---
   G* take_dead(Processor* processor);
   void give_dead(Processor* processor, G* g) noexcept;
+  // Gives the pool what the processor keeps. For its holder.
+  void give_free(Processor& p) noexcept;
   std::uint64_t next_id(Processor* processor) noexcept;
   void count_spawn(Processor* processor) noexcept;
 

@@ -6,7 +6,7 @@
 // Lifetime: close() ends the connection; the last handle that goes closes a connection that is still open, and so does
 // the end of weft::run(). A buffer belongs to the caller and is in use only until the call returns.
 // Blocking: read, write, writev, send_file and wait_readable park the calling goroutine, never its thread. Only
-// goroutines may call them.
+// goroutines may call them, and try_read.
 // Cancellation: a deadline that passes, or close(), wakes every call in flight.
 #pragma once
 
@@ -39,9 +39,12 @@ class Stream {
 
   // Returns at once by default: the read that follows waits.
   virtual std::error_code wait_readable();
+  // Does nothing by default: it is only a hint.
+  virtual void expect_end();
   // Each returns std::errc::operation_not_supported by default, and the stream is as before.
   virtual std::error_code close_read();
   virtual std::error_code close_write();
+  virtual IoResult try_read(std::span<char> buffer);
   virtual std::error_code on_hang_up(std::function<void()> fn);
   virtual std::error_code set_write_stall_timeout(std::chrono::nanoseconds timeout);
   // Reads the file into a buffer and writes the buffer, piece by piece, by default. Another goroutine's write may come
@@ -67,6 +70,10 @@ class Conn {
 
   // Reads until the buffer is full. When n is less than the buffer's size, ec says why.
   [[nodiscard]] IoResult read_full(std::span<char> buffer) const;
+
+  // Reads what has come already, and never waits: as read(), but ec is std::errc::operation_would_block when nothing has
+  // come; std::errc::operation_not_supported from a stream that can't tell.
+  [[nodiscard]] IoResult try_read(std::span<char> buffer) const { return stream_->try_read(buffer); }
 
   // Returns when the kernel has taken all of it; when n is less than the size, ec says why. On a broken connection ec
   // is EPIPE or ECONNRESET, and no SIGPIPE is raised.
@@ -105,6 +112,12 @@ class Conn {
   std::error_code set_write_stall_timeout(std::chrono::nanoseconds timeout) const {
     return stream_->set_write_stall_timeout(timeout);
   }
+
+  // Says that close_write() follows soon after the writes to come. On TCP, what does not fill a segment may then wait
+  // for it, at most 200 ms, so that the last bytes and the end of the stream leave in one segment: one packet less, and
+  // the peer is woken once. Don't call close() in its place: where something lies unread, that resets the connection,
+  // and what waits is lost. Other streams may ignore it.
+  void expect_end() const { stream_->expect_end(); }
 
   // Wakes every call in flight with Condition::closed. A second close returns Errc::closed.
   std::error_code close() const { return stream_->close(); }
