@@ -76,6 +76,29 @@ WEFT_MATRIX_TEST(HttpServer, AnswersPipelinedRequestsInOrder) {
   for (const std::string path : {"/slow", "/2", "/3"}) EXPECT_EQ(body_of(client.response()), path);
 }
 
+// 64 requests of 64 bytes, as many bytes as one read takes, and more of them behind. `last`: the 64th.
+std::string long_pipeline(std::string_view last) {
+  const auto request = [](int number, std::string_view field) {
+    std::string head = "GET /" + std::to_string(100 + number) + " HTTP/1.1\r\nHost: h\r\n";
+    head.append(field).append("X: ");
+    head.append(64 - head.size() - 4, 'x');
+    return head + "\r\n\r\n";
+  };
+  std::string burst;
+  for (int i = 1; i <= 200; ++i) burst += request(i, i == 64 ? last : "");
+  return burst;
+}
+
+// What the client has sent behind the last request that is answered does not reset the connection.
+WEFT_MATRIX_TEST(HttpServer, AnswersAllBeforeAnEndInAPipeline) {
+  Running running({.handler = echo_path});
+  Client client(running.address);
+  client.send(long_pipeline("Connection: close\r\n"));
+  sleep(20ms);
+  for (int i = 1; i <= 64; ++i) EXPECT_EQ(body_of(client.response()), "/" + std::to_string(100 + i));
+  EXPECT_TRUE(client.ends());
+}
+
 WEFT_MATRIX_TEST(HttpServer, ServesManyConnections) {
   constexpr int kClients = 40;
   constexpr int kRequests = 25;
@@ -404,6 +427,32 @@ WEFT_MATRIX_TEST(HttpServer, ShutdownAnswersThePipeline) {
     const std::string response = client.response();
     EXPECT_EQ(body_of(response), path);
     EXPECT_TRUE(says_close(response) == (path == "/3") || shutdown.age() >= Shutdown::kGrace) << response;
+  }
+  EXPECT_TRUE(client.ends());
+  EXPECT_FALSE(shutdown.wait());
+}
+
+// The same for more requests than one read takes.
+WEFT_MATRIX_TEST(HttpServer, ShutdownAnswersALongPipeline) {
+  const auto entered = make_chan<int>(1);
+  const auto release = make_chan<int>();
+  Running running({.handler = [=](ResponseWriter& w, Request& r) {
+    if (r.path() == "/101") {
+      entered.send(1);
+      release.recv();
+    }
+    echo_path(w, r);
+  }});
+  Client client(running.address);
+  client.send(long_pipeline(""));
+  entered.recv();
+  Shutdown shutdown(running);
+  release.close();
+  for (int i = 1; i <= 200; ++i) {
+    const std::string response = client.response();
+    EXPECT_EQ(body_of(response), "/" + std::to_string(100 + i));
+    if (shutdown.age() >= Shutdown::kGrace) return;  // a slow machine
+    EXPECT_EQ(says_close(response), i == 200);
   }
   EXPECT_TRUE(client.ends());
   EXPECT_FALSE(shutdown.wait());

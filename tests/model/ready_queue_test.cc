@@ -93,6 +93,38 @@ TEST(ReadyQueueModel, TwoThieves) {
       explore_program<Stealing<3, 1>>({"owner", "thief 1", "thief 2"}, {.preemptions = kSanitized ? 1 : 2}, 2));
 }
 
+// The same for branches, some of which wait apart. The owner takes the oldest of these first, and then what pop()
+// finds.
+struct Branching : Program {
+  void run(int thread) override {
+    if (thread == 1) {
+      if (Item* const item = thiefs.steal_from(owners)) take(item);
+      while (Item* const item = thiefs.pop()) take(item);
+      return;
+    }
+    for (Item& item : items) {
+      item.payload.set(1);
+      owners.push_branch(&item);
+    }
+    if (Item* const item = owners.pop_oldest_branch()) take(item);
+    if (Item* const item = owners.pop()) take(item);
+  }
+  void check() override {
+    while (Item* const item = owners.pop()) take(item);
+    require(owners.empty() && owners.size() == 0, "an empty queue says that it is not");
+    for (Item& item : items) require(item.taken.get() == 1, "an item was lost");
+  }
+
+  // As many as the ring and the backlog take before branches wait apart, and two more.
+  std::array<Item, kSlots + 4 * kSlots + 2> items;
+  Label owners_label{"owner", {"head", "tail"}};
+  Queue owners{kNearWrap};
+  Label thiefs_label{"thief", {"head", "tail"}};
+  Queue thiefs{kNearWrap};
+};
+
+TEST(ReadyQueueModel, Branches) { expect_holds(explore_program<Branching>({"owner", "thief"}, {})); }
+
 // Somebody who is about to sleep looks whether the owner's queue is empty while the owner moves items from the backlog
 // to the ring.
 struct Looking : Program {

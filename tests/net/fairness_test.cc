@@ -85,6 +85,37 @@ void yielders_take_turns() {
 
 TEST(Fairness, YieldersTakeTurns) { run_variant({.poller = "auto", .procs = 1}, &yielders_take_turns); }
 
+// A tree of goroutines, which start others in their first turn, is not unfolded level by level.
+std::atomic<int> alive{0};
+std::atomic<int> most_alive{0};
+
+void unfold(int levels, const weft::Chan<int>& up) {
+  const int now = alive.fetch_add(1) + 1;
+  for (int most = most_alive.load(); most < now && !most_alive.compare_exchange_weak(most, now);) {
+  }
+  int leaves = 1;
+  if (levels > 0) {
+    leaves = 0;
+    const weft::Chan<int> children = weft::make_chan<int>();
+    for (int i = 0; i < 10; ++i) weft::go([levels, children] { unfold(levels - 1, children); });
+    for (int i = 0; i < 10; ++i) leaves += *children.recv();
+  }
+  up.send(leaves);
+  alive.fetch_sub(1);
+}
+
+void trees_unfold_branch_by_branch() {
+  constexpr int kLevels = 5;  // 111,111 goroutines
+  const weft::Chan<int> root = weft::make_chan<int>();
+  weft::go([root] { unfold(kLevels, root); });
+  EXPECT_EQ(*root.recv(), 100'000);
+  EXPECT_LT(most_alive.load(), 30'000);
+}
+
+TEST(Fairness, TreesUnfoldBranchByBranch) {
+  run_variant({.poller = "auto", .procs = 1}, &trees_unfold_branch_by_branch);
+}
+
 // What plain threads start, or make ready, comes by way of the queue that all processors share.
 void those_from_outside_have_their_turn() {
   constexpr std::uint64_t kGuests = 1000;

@@ -16,10 +16,13 @@
 #include "support/matrix.h"
 #include "weft/go.h"
 #include "weft/net/conn.h"
+#include "weft/stats.h"
+#include "weft/time.h"
 #include "weft/wait_group.h"
 
 namespace {
 
+using namespace std::chrono_literals;
 using weft::testing::connect_pairs;
 using weft::testing::eventually;
 using weft::testing::Pair;
@@ -82,6 +85,29 @@ void keep_what_is_unread() {
   burst(pairs);
 }
 
+// Who waits for data waits for it, though there is no buffer to put it in.
+void wait_without_a_buffer() {
+  constexpr std::size_t kEach = weft::rt::kPerturb ? 4 : 16;  // a connection holds so many unread arrivals at most
+  const std::vector<Pair> pairs = connect_pairs(static_cast<int>(kMost / kEach + 8));
+  const std::span<const Pair> holders = std::span(pairs).first(pairs.size() - 1);
+  for (std::size_t i = 0; i < kEach; ++i) {
+    write_all(holders, "x");
+    for (const Pair& pair : holders) ASSERT_FALSE(pair.server.wait_readable());
+    weft::sleep(10ms);
+  }
+  EXPECT_EQ(buffers(), kMost);
+  weft::WaitGroup reader;
+  reader.go([&] { EXPECT_EQ(read(pairs.back(), 5), "hello"); });
+  weft::sleep(10ms);
+  const std::uint64_t polls = weft::runtime_stats().polls;
+  weft::sleep(200ms);
+  EXPECT_LT(weft::runtime_stats().polls - polls, 1000U);
+  EXPECT_FALSE(pairs.back().client.write("hello").ec);
+  reader.wait();
+  for (const Pair& pair : holders) EXPECT_EQ(read(pair, kEach), std::string(kEach, 'x'));
+}
+
+TEST(ReceiveBuffers, WaitWithoutABuffer) { run_variant({.poller = "io_uring", .procs = 1}, &wait_without_a_buffer); }
 TEST(ReceiveBuffers, FollowTheLoad) { run_variant({.poller = "io_uring", .procs = 1}, &follow_the_load); }
 TEST(ReceiveBuffers, KeepWhatIsUnread) { run_variant({.poller = "io_uring", .procs = 1}, &keep_what_is_unread); }
 

@@ -291,9 +291,11 @@ bool Connection::call_handler(Workspace& ws) {
 
 // A server that shuts down says so in the response to the last request that is here: the requests of a pipeline came
 // before anybody could know. For one that goes on and on, that ends when waiting for requests does.
-bool Connection::last_response() const noexcept {
+bool Connection::last_response() {
   if (!host().shutting_down()) return false;
-  const bool another_is_here = workspace_->body.finished() && !only_line_ends(workspace_->in.unread());
+  InputBuffer& in = workspace_->in;
+  if (workspace_->body.finished() && in.unread().empty()) static_cast<void>(in.try_fill(conn_));
+  const bool another_is_here = workspace_->body.finished() && !only_line_ends(in.unread());
   return !another_is_here || now() >= host().wait_limit({});
 }
 
@@ -410,11 +412,12 @@ void Connection::refuse(Workspace& ws, const ParseError& error, std::string_view
   end_after(ws, false);
 }
 
-// Sends what is left, and the end of the stream with it. `heard_out`: the client has nothing more to send.
+// Sends what is left, and the end of the stream with it. `heard_out`: the client has nothing more to send, as far as
+// the buffers tell. Bytes that the kernel still has would make a close() reset the connection.
 void Connection::end_after(Workspace& ws, bool heard_out) {
   conn_.expect_end();
   if (ws.out.flush()) return;
-  if (heard_out) {
+  if (heard_out && ws.in.try_fill(conn_).n == 0) {
     static_cast<void>(conn_.close_write());
   } else {
     linger();

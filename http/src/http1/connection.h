@@ -48,7 +48,7 @@ class Connection final : public detail::Connection, private RequestHost, private
   std::string_view scheme() const noexcept override { return encrypted_ ? "https" : "http"; }
 
   // For the response.
-  bool last_response() const noexcept override;
+  bool last_response() override;
   void log(std::string_view line) const override { host().log(LogLevel::warning, line); }
   void set_handlers_read_deadline(TimePoint deadline) override;
   std::error_code set_handlers_write_deadline(TimePoint deadline) override;

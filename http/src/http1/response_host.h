@@ -13,7 +13,7 @@ namespace weft::http::detail::http1 {
 class ResponseHost {
  public:
   // Whether the connection ends after this response, because the server shuts down.
-  virtual bool last_response() const noexcept = 0;
+  virtual bool last_response() = 0;
   virtual void log(std::string_view line) const = 0;
 
   // Deadlines that last until the end of the present request. The one for writes rules the present response alone: the

@@ -49,8 +49,8 @@ class Server::Impl final : public detail::ConnectionHost, public std::enable_sha
   const std::unique_ptr<detail::Protocol> protocol_;
   CancelFunc cancel_;
   std::atomic<bool> closed_{false};
-  // Listeners that are being accepted from, and connections: each that is listed, and each that was and is not
-  // destroyed yet. Who waits for zero does so in wait_drained().
+  // Listeners that are being accepted from, and connections: each that is listed, and each that was and is neither
+  // destroyed nor hijacked yet. Who waits for zero does so in wait_drained().
   std::atomic<std::size_t> left_{0};
 
   mutable Mutex mutex_;

@@ -3,9 +3,9 @@
 
 namespace weft::rt {
 
-// Gives the kernel back what it can: what the calling thread keeps for itself, where the program is linked with
-// tcmalloc; what the whole process keeps, with glibc's allocator, for which everybody who allocates may wait meanwhile.
+// Gives the process what the calling thread keeps for itself. It does something only with tcmalloc.
 void release_thread_heap() noexcept;
+// Gives the kernel what the process keeps. Who allocates may have to wait meanwhile.
 void release_process_heap() noexcept;
 
 }  // namespace weft::rt

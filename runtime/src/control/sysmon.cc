@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runtime/src/base/futex.h"
+#include "runtime/src/base/heap.h"
 #include "runtime/src/control/procs.h"
 #include "runtime/src/crash/crash.h"
 #include "runtime/src/sched/constants.h"
@@ -72,7 +73,18 @@ bool Sysmon::all_idle() noexcept {
          });
 }
 
+// With a large heap it takes its time, so it may take one percent of all time. Who allocates meanwhile may have to
+// wait.
+void Sysmon::release_heap_if_asked() noexcept {
+  const Nanos start = now();
+  if (start < next_heap_release_ || !heap_release_.exchange(false, std::memory_order_relaxed)) return;
+  release_process_heap();
+  const Nanos end = now();
+  next_heap_release_ = end + 100 * (end - start);
+}
+
 void Sysmon::sleep_deeply() noexcept {
+  release_heap_if_asked();
   const std::uint64_t rounds = scheduler_.totals().rounds;
   report_deadlock_if_any(scheduler_);
   const Nanos t = now();

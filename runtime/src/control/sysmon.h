@@ -48,6 +48,7 @@ class Sysmon final : public SystemMonitor {
     return id_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
   void wake() noexcept override;
+  void release_heap() noexcept override { heap_release_.store(true, std::memory_order_relaxed); }
   void note_activity() noexcept override {
     // seq_cst: this load comes after the machine took itself out of the idle set.
     if (sleep_.load(std::memory_order_seq_cst) == kDeep) [[unlikely]] {
@@ -75,6 +76,7 @@ class Sysmon final : public SystemMonitor {
   Nanos stacks_due_in(Nanos t) noexcept;
   void sleep_deeply() noexcept;
   void nap(Nanos duration) noexcept;
+  void release_heap_if_asked() noexcept;
 
   Scheduler& scheduler_;
   std::thread thread_;
@@ -85,6 +87,8 @@ class Sysmon final : public SystemMonitor {
   Nanos next_procs_look_ = 0;
   Nanos next_aging_ = 0;  // of stacks
   bool trimming_ = false;
+  std::atomic<bool> heap_release_{false};  // somebody has asked for it
+  Nanos next_heap_release_ = 0;
   SchedulerTrace trace_;
 };
 

@@ -302,7 +302,8 @@ std::error_code Descriptor::on_hang_up(std::function<void()> fn) {
   const bool watches = static_cast<bool>(fn);
   exchange_on_hang_up(std::move(fn));
   if (!watches) return {};
-  std::error_code ec = watch_hang_up();
+  // The number is held, so that it is not somebody else's when the kernel is asked.
+  std::error_code ec = with_fd([this](int) { return watch_hang_up(); });
   // close() drops the function after it has set the bit. So either it drops this one, or the bit is seen here.
   if (!ec && fd_mutex_.closed()) ec = Errc::closed;
   if (ec) {
@@ -369,8 +370,8 @@ IoResult Descriptor::do_read(std::span<char> buffer) {
     drained_ = false;  // also when the wait is interrupted, which may have used up the event
     if (const std::error_code ec = wait(Side::read)) return {0, ec};
   }
-  return note_read(
-      operate([&] { return Attempt::of(receive_some(buffer)); }, [&] { return wait(Side::read); }), buffer.size());
+  return note_read(operate([&] { return Attempt::of(receive_some(buffer)); }, [&] { return wait(Side::read); }),
+                   buffer.size());
 }
 
 IoResult Descriptor::try_read(std::span<char> buffer) {

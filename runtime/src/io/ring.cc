@@ -342,6 +342,11 @@ void Ring::add_buffers() noexcept {
   const LockGuard lock(buffers_mutex_);
   if (offered_ == kMostBuffers) return;
   has_grown_ = true;
+  // They could not be registered when some were given back.
+  if (offered_ == 0) {
+    if (!register_buffers()) offer_locked(0, kLeastBuffers);
+    return;
+  }
   offer_locked(offered_, std::min(2 * offered_, kMostBuffers));
 }
 

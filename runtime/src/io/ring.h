@@ -55,8 +55,8 @@ struct Request {
  private:
   friend class Ring;
   // The request's place in the ring's mailbox. cancel_link_ points to what points to this request; null: it is not
-  // there. It is atomic because neighbours in the mailbox move it, under the mailbox's mutex, while forget_cancel() looks
-  // whether it is null, which they don't change.
+  // there. It is atomic because neighbours in the mailbox move it, under the mailbox's mutex, while forget_cancel()
+  // looks whether it is null, which they don't change.
   Request* next_cancel_ = nullptr;
   std::atomic<Request**> cancel_link_{nullptr};
 };

@@ -210,6 +210,9 @@ bool StreamDescriptor::arm(Kind kind) {
     }
     io_uring_prep_recv_multishot(sqe, fd(), nullptr, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
+    // The kernel waits for data first, and then takes a buffer. Else a ring without a free buffer would refuse at once,
+    // and the reader, who finds no data either, would ask again and again.
+    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     sqe->buf_group = kBufferGroup;
   });
   // A close() that came between hold_number() and here did not see the request.

@@ -30,6 +30,10 @@ inline constexpr std::uint32_t kGlobalQueueTick = 61;
 inline constexpr std::size_t kGlobalGrab = 128;
 static_assert(kGlobalGrab > kGlobalQueueTick);
 
+// Once in this many rounds the oldest branch that waits apart has its turn (sched/ready_queue.h). The rarer that is,
+// the fewer branches of a tree are alive at a time.
+inline constexpr std::uint32_t kBranchTick = 16 * kGlobalQueueTick;
+
 // Rounds over all processors before a searcher gives up. Timers and runnext are only taken in the last round.
 inline constexpr int kStealRounds = 4;
 

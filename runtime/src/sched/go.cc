@@ -66,6 +66,7 @@ G* make_goroutine(Scheduler& scheduler, Processor* processor, std::size_t size, 
   g->set_identity(scheduler.next_id(processor), parent == nullptr ? 0 : parent->id.load(std::memory_order_relaxed),
                   where, std::move(labels));
   g->reason.store(WaitReason::none, std::memory_order_relaxed);
+  g->is_branch = parent != nullptr && parent->reason.load(std::memory_order_relaxed) == WaitReason::none;
   g->mode.store(Mode::user, std::memory_order_relaxed);
   g->thread_locks = 0;
   g->after_end = {};

@@ -66,7 +66,8 @@ struct G : StateWord<> {
   std::atomic<const char*> creator_function{""};
   std::atomic<std::uint32_t> creator_line{0};  // 0: main, which nobody created
   weft::detail::LabelSlot labels;
-  std::atomic<WaitReason> reason{WaitReason::none};
+  std::atomic<WaitReason> reason{WaitReason::none};  // of its last park; none: it has not parked yet
+  bool is_branch = false;                            // somebody started it who had not parked yet
   std::atomic<std::int64_t> since{0};  // steady clock, ns: when it parked, to the precision of its processor's clock
 };
 

@@ -326,6 +326,19 @@ void Machine::exit_goroutine() noexcept {
 
 // --- queues ----------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// A goroutine that is in runnext has parked, or is new.
+void queue_kicked(Processor& p, G* g) noexcept {
+  if (g->is_branch && g->reason.load(std::memory_order_relaxed) == WaitReason::none) {
+    p.queue.push_branch(g);
+  } else {
+    p.queue.push(g);
+  }
+}
+
+}  // namespace
+
 void Machine::enqueue(G* g) noexcept {
   if (batch_ != nullptr) {
     batch_->push_back(g);
@@ -337,10 +350,10 @@ void Machine::enqueue(G* g) noexcept {
   } else if (p.exclusive.load(std::memory_order_relaxed)) {
     G* const kicked = p.runnext.load(std::memory_order_relaxed);
     p.runnext.store(g, std::memory_order_relaxed);
-    if (kicked != nullptr) p.queue.push(kicked);
+    if (kicked != nullptr) queue_kicked(p, kicked);
     return;
   } else if (G* const kicked = p.runnext.exchange(g, std::memory_order_seq_cst); kicked != nullptr) {
-    p.queue.push(kicked);
+    queue_kicked(p, kicked);
   } else {
     scheduler_.wake_if_needed_after_rmw();
     return;
@@ -407,6 +420,9 @@ G* Machine::find_runnable() noexcept {
       periodic_check();
     }
     if (p.tick % kGlobalQueueTick == 0) {
+      if (p.tick % kBranchTick == 0) {
+        if (G* const g = p.queue.pop_oldest_branch()) return g;
+      }
       if (G* const g = scheduler_.take_global(p)) return g;
     }
     if (G* const g = next_local()) return g;
@@ -532,19 +548,20 @@ void Machine::idle() noexcept {
   scheduler_.monitor().note_activity();
 }
 
-// Sleeps until I/O, an interrupt, or the next timer. A processor that has worked sleeps no longer than kReleaseAfter, and
-// when nothing has come by then, it gives back what it keeps for work to come.
+// Sleeps until I/O, an interrupt, or the next timer. A processor that has worked sleeps no longer than kReleaseAfter,
+// and when nothing has come by then, it gives back what it keeps for work to come.
 void Machine::sleep_in_poller() noexcept {
   Processor& p = *processor();
   const std::uint64_t rounds = p.rounds.get();
   const bool has_worked = rounds != p.rounds_at_release;
   const Nanos start = p.clock.load(std::memory_order_relaxed);  // of the look at the poller that found nothing
   const bool came = sleep_until(p.timers.next(), has_worked ? kReleaseAfter : kNever);
-  if (!has_worked || came || p.clock.load(std::memory_order_relaxed) - start < kReleaseAfter || scheduler_.any_work()) return;
+  if (!has_worked || came || scheduler_.any_work()) return;
+  if (p.clock.load(std::memory_order_relaxed) - start < kReleaseAfter) return;
   p.rounds_at_release = rounds;
   scheduler_.give_free(p);
   release_thread_heap();
-  if (scheduler_.idle_processors() >= scheduler_.procs()) release_process_heap();
+  scheduler_.monitor().release_heap();
 }
 
 // `timer`: when the next one is due. A processor that a timer woke a moment ago lets further timers gather.

@@ -51,6 +51,17 @@ class SharedQueue {
     size_.store(size - n, std::memory_order_release);
     return n;
   }
+  // The same for the newest items, at most `most` of them, the oldest of these first.
+  template <typename Sink>
+  std::size_t move_out_newest(std::size_t most, Sink sink) noexcept {
+    if (empty()) return 0;
+    const LockGuard lock(mutex_);
+    const std::size_t size = size_.load(std::memory_order_relaxed);
+    const std::size_t n = std::min(size, most);
+    for (std::size_t i = size - n; i < size; ++i) sink(slots_[(first_ + i) & (slots_.size() - 1)]);
+    size_.store(size - n, std::memory_order_release);
+    return n;
+  }
 
  private:
   static constexpr std::size_t kFirstSlots = 256;

@@ -16,6 +16,8 @@ class SystemMonitor {
   // Called when a machine has left its idle sleep. Before the call, the machine left the idle set with sequential
   // consistency.
   virtual void note_activity() noexcept = 0;
+  // Has the allocator's free memory given back, when all processors are idle.
+  virtual void release_heap() noexcept = 0;
 
  protected:
   ~SystemMonitor() = default;

@@ -34,8 +34,8 @@ class Body {
   virtual ~Body() = default;
 
   // n > 0 bytes, or n == 0 and ec: Condition::eof at the end; Errc::body_too_large, unexpected_eof or broken chunking,
-  // which stay; or what the connection says (a deadline, a reset). Parks until bytes are there. The first read of a
-  // request that carries "Expect: 100-continue" asks the client for the body, unless the response has begun.
+  // or what the connection says (a deadline, a reset), each of which stays. Parks until bytes are there. The first read
+  // of a request that carries "Expect: 100-continue" asks the client for the body, unless the response has begun.
   virtual IoResult read(std::span<char> buffer) = 0;
 };
 

@@ -4,7 +4,8 @@
 // may call any method at the same time. Concurrent reads take turns, whole call by whole call, and so do concurrent
 // writes.
 // Lifetime: close() ends the connection; the last handle that goes closes a connection that is still open, and so does
-// the end of weft::run(). A buffer belongs to the caller and is in use only until the call returns.
+// the end of weft::run(). In a goroutine both may park, because close() lets the calls in flight leave. A buffer
+// belongs to the caller and is in use only until the call returns.
 // Blocking: read, write, writev, send_file and wait_readable park the calling goroutine, never its thread. Only
 // goroutines may call them, and try_read.
 // Cancellation: a deadline that passes, or close(), wakes every call in flight.
@@ -71,8 +72,9 @@ class Conn {
   // Reads until the buffer is full. When n is less than the buffer's size, ec says why.
   [[nodiscard]] IoResult read_full(std::span<char> buffer) const;
 
-  // Reads what has come already, and never waits: as read(), but ec is std::errc::operation_would_block when nothing has
-  // come; std::errc::operation_not_supported from a stream that can't tell.
+  // Reads what has come already: as read(), but ec is std::errc::operation_would_block when nothing has come. It does
+  // not wait for the peer; while another goroutine reads, it takes its turn after that one. On io_uring, bytes that
+  // came just now may show a moment later. ec is std::errc::operation_not_supported from a stream that can't tell.
   [[nodiscard]] IoResult try_read(std::span<char> buffer) const { return stream_->try_read(buffer); }
 
   // Returns when the kernel has taken all of it; when n is less than the size, ec says why. On a broken connection ec
@@ -114,9 +116,9 @@ class Conn {
   }
 
   // Says that close_write() follows soon after the writes to come. On TCP, what does not fill a segment may then wait
-  // for it, at most 200 ms, so that the last bytes and the end of the stream leave in one segment: one packet less, and
-  // the peer is woken once. Don't call close() in its place: where something lies unread, that resets the connection,
-  // and what waits is lost. Other streams may ignore it.
+  // for it, as a rule for 200 ms at most. So the last bytes and the end of the stream leave in one segment: one packet
+  // less, and the peer is woken once. Don't call close() in its place: where something lies unread, that resets the
+  // connection, and what waits is lost. Other streams may ignore it.
   void expect_end() const { stream_->expect_end(); }
 
   // Wakes every call in flight with Condition::closed. A second close returns Errc::closed.
