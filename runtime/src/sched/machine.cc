@@ -423,6 +423,7 @@ G* Machine::find_runnable() noexcept {
       if (p.tick % kBranchTick == 0) {
         if (G* const g = p.queue.pop_oldest_branch()) return g;
       }
+      p.queue.line_up_branches(kGlobalGrab);
       if (G* const g = scheduler_.take_global(p)) return g;
     }
     if (G* const g = next_local()) return g;

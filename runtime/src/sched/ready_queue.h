@@ -7,7 +7,7 @@
 // Branches are the exception. A goroutine that starts others in its first turn, which start others in theirs, unfolds a
 // tree. First in, first out, it would unfold level by level, until all of the last level is alive: a tree of a million
 // goroutines takes eight times the memory then, and twice the time (skynet, docs/performance.md). So where the backlog
-// is long, new branches wait apart. The newest come first, when there is nothing else. Their owner also takes the
+// is long, new branches wait apart. The newest come first, when the line has become short. Their owner also takes the
 // oldest from time to time (pop_oldest_branch()), so that each has its turn.
 //
 // Thieves take from the ring, from the backlog when the ring is empty, and of the branches when both are.
@@ -52,6 +52,11 @@ class ReadyQueue {
     T* oldest = nullptr;
     branches_.move_out(std::numeric_limits<std::size_t>::max(), 1, [&](T* item) { oldest = item; });
     return oldest;
+  }
+  // Puts the newest branches, at most `most`, in line where the line is short: else a goroutine that only yields would
+  // keep them waiting.
+  void line_up_branches(std::size_t most) noexcept {
+    if (backlog_.empty()) branches_.move_out_newest(most, [this](T* item) { push(item); });
   }
   // Returns null when the queue is empty.
   T* pop() noexcept {
