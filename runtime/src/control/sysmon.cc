@@ -74,7 +74,7 @@ bool Sysmon::all_idle() noexcept {
 }
 
 // With a large heap it takes its time, so it may take one percent of all time. Who allocates meanwhile may have to
-// wait.
+// wait. A request that is missed, or comes too early, is seen before the next deep sleep, in a minute at the latest.
 void Sysmon::release_heap_if_asked() noexcept {
   const Nanos start = now();
   if (start < next_heap_release_ || !heap_release_.exchange(false, std::memory_order_relaxed)) return;

@@ -12,9 +12,9 @@
 //
 // Thieves take from the ring, from the backlog when the ring is empty, and of the branches when both are.
 //
-// Empty. Goroutines move from the backlog and from the branches to a ring, and never back. A thread that looks whether
-// there is work looks at the ring last. While a goroutine is on its way, the size of what it comes from counts it
-// (shared_queue.h).
+// Empty. Goroutines move from the branches to the backlog or a ring, and from the backlog to a ring, and never back. A
+// thread that looks whether there is work looks in that order. While a goroutine is on its way, the size of what it
+// comes from counts it (shared_queue.h).
 //
 // The queue is a template over its atomics and its mutex, so that tests/model/ready_queue_test.cc can explore it.
 #pragma once
