@@ -74,6 +74,11 @@ bool bar_new_handshakes(int fd) noexcept {
   return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
 }
 
+void drop_inherited_bar(int fd) noexcept {
+  const int unused = 0;
+  static_cast<void>(::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)));
+}
+
 std::optional<bool> handshakes_under_way(std::uint16_t port, bool v6) noexcept {
   const std::optional<bool> v4_answer = ask(AF_INET, port);
   return v6 && v4_answer == false ? ask(AF_INET6, port) : v4_answer;

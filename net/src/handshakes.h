@@ -16,6 +16,10 @@ namespace weft::net {
 // not to this process, and it can't be told apart from one that somebody else has attached: it replaces that one.
 bool bar_new_handshakes(int fd) noexcept;
 
+// Takes the filter away that the accepted socket `fd` has inherited from such a listener. It would do no harm, but the
+// kernel would run it for every segment.
+void drop_inherited_bar(int fd) noexcept;
+
 // Returns whether a handshake is under way at this local TCP port, whatever the listener; none where the kernel does
 // not tell. `v6`: the listener takes IPv6, and IPv4 perhaps, too. The kernel walks its table of connections, once or
 // twice, which takes some milliseconds: call it inside blocking().

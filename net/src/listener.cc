@@ -144,7 +144,10 @@ class TcpAcceptor final : public Acceptor {
       }
       const rt::AcceptResult accepted = descriptor_->accept_now(peer.data(), SocketAddress::capacity());
       const bool none = accepted.ec == std::errc::resource_unavailable_try_again;
-      if (!none && accepted.ec != std::errc::operation_in_progress) return accepted;
+      if (!none && accepted.ec != std::errc::operation_in_progress) {
+        if (drain.barred && !accepted.ec) drop_inherited_bar(accepted.fd);
+        return accepted;
+      }
       if (none && all_have_come) {
         static_cast<void>(descriptor_->close());
         return {-1, Errc::closed};

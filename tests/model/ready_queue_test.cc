@@ -93,6 +93,45 @@ TEST(ReadyQueueModel, TwoThieves) {
       explore_program<Stealing<3, 1>>({"owner", "thief 1", "thief 2"}, {.preemptions = kSanitized ? 1 : 2}, 2));
 }
 
+// An empty backlog gives its memory back while a thief is at work, and then takes what comes.
+struct Releasing : Program {
+  Releasing() {
+    push(0, 3);  // the third finds the ring full
+  }
+  void push(std::size_t first, std::size_t end) {
+    for (std::size_t i = first; i < end; ++i) {
+      items[i].payload.set(1);
+      queue.push(&items[i]);
+    }
+  }
+  void run(int thread) override {
+    if (thread == 1) {
+      if (Item* const item = thiefs.steal_from(queue)) take(item);
+      while (Item* const item = thiefs.pop()) take(item);
+      return;
+    }
+    for (int i = 0; i < 3; ++i) {
+      if (Item* const item = queue.pop()) take(item);
+    }
+    queue.release_memory();
+    push(3, 6);
+  }
+  void check() override {
+    while (Item* const item = queue.pop()) take(item);
+    for (Item& item : items) require(item.taken.get() == 1, "an item was lost");
+  }
+
+  std::array<Item, 6> items;
+  Label queue_label{"queue", {"head", "tail"}};
+  Queue queue{kNearWrap};
+  Label thiefs_label{"thief", {"head", "tail"}};
+  Queue thiefs{kNearWrap};
+};
+
+TEST(ReadyQueueModel, MemoryGoesBack) {
+  expect_holds(explore_program<Releasing>({"owner", "thief"}, {.preemptions = kSanitized ? 1 : 2}));
+}
+
 // The same for branches, some of which wait apart. The owner takes the oldest of these first, and then what pop()
 // finds.
 struct Branching : Program {
@@ -124,6 +163,56 @@ struct Branching : Program {
 };
 
 TEST(ReadyQueueModel, Branches) { expect_holds(explore_program<Branching>({"owner", "thief"}, {})); }
+
+// Branches get in line where the backlog is empty, while a thief is at work, and while somebody looks whether there is
+// any.
+struct LiningUp : Program {
+  LiningUp() {
+    for (Item& item : items) {
+      item.payload.set(1);
+      queue.push_branch(&item);
+    }
+    while (left > 3) pop();  // until the backlog is empty: one is left in the ring, and two branches
+  }
+  void pop() {
+    take(queue.pop());
+    --left;
+  }
+  void run(int thread) override {
+    if (thread == 0) {
+      queue.line_up_branches(2);
+      if (Item* const item = queue.pop()) take(item);
+    } else if (thread == 1) {
+      if (Item* const item = thiefs.steal_from(queue)) take(item);
+      while (Item* const item = thiefs.pop()) take(item);
+    } else {
+      // The owner takes one, and the thief may take two of the three.
+      seen_empty = queue.empty();
+    }
+  }
+  void check() override {
+    bool some_left = false;
+    while (Item* const item = queue.pop()) {
+      take(item);
+      some_left = true;
+    }
+    require(!(some_left && seen_empty), "a queue that is not empty says it is");
+    require(queue.empty() && queue.size() == 0, "an empty queue says that it is not");
+    for (Item& item : items) require(item.taken.get() == 1, "an item was lost");
+  }
+
+  std::array<Item, kSlots + 4 * kSlots + 2> items;
+  std::size_t left = items.size();
+  bool seen_empty = false;
+  Label queue_label{"queue", {"head", "tail"}};
+  Queue queue{kNearWrap};
+  Label thiefs_label{"thief", {"head", "tail"}};
+  Queue thiefs{kNearWrap};
+};
+
+TEST(ReadyQueueModel, BranchesGetInLine) {
+  expect_holds(explore_program<LiningUp>({"owner", "thief", "looker"}, {.preemptions = kSanitized ? 1 : 2}));
+}
 
 // Somebody who is about to sleep looks whether the owner's queue is empty while the owner moves items from the backlog
 // to the ring.

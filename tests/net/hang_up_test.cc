@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "support/scale.h"
 #include "weft/chan.h"
 #include "weft/go.h"
+#include "weft/labels.h"
 #include "weft/net/conn.h"
 #include "weft/net/listener.h"
 #include "weft/sync.h"
@@ -143,6 +145,29 @@ WEFT_MATRIX_TEST(HangUp, TheNextFunctionReplacesTheLast) {
   ends.peer.reset();
   told.recv();
   EXPECT_EQ(first.load(std::memory_order_relaxed), 0);
+}
+
+// The function has nothing to do with whoever happens to run when the kernel tells: here a goroutine that closes another
+// connection, and takes what the ring has for it meanwhile.
+WEFT_MATRIX_TEST(HangUp, StartsAGoroutineWithoutAParent) {
+  for (int i = 0; i < 50; ++i) {
+    Ends ends;
+    Ends other;
+    const auto told = weft::make_chan<std::uint64_t>(1);
+    EXPECT_FALSE(ends.conn.on_hang_up([told] {
+      EXPECT_TRUE(weft::this_goroutine::labels().empty());
+      told.send(weft::this_goroutine::parent_id());
+    }));
+    EXPECT_FALSE(other.conn.on_hang_up([] { ADD_FAILURE() << "nobody hung up"; }));
+    weft::WaitGroup closer;
+    closer.go([&] {
+      weft::this_goroutine::set_labels({{"job", "close"}});
+      ends.peer.reset();
+      EXPECT_FALSE(other.conn.close());
+    });
+    EXPECT_EQ(told.recv(), 0U);
+    closer.wait();
+  }
 }
 
 // close() drops the function, returns soon, and leaves nothing behind, from whatever processor it comes.

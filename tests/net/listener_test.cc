@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <new>
 #include <string>
@@ -343,14 +344,33 @@ bool in_handshake(const weft::net::Listener& listener) {
   });
 }
 
+// Whether the kernel runs a filter for what comes from the connection's peer.
+bool has_filter(const weft::net::Conn& conn) {
+  for (int fd = 0; fd < 4096; ++fd) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof(peer);
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+    weft::net::SocketAddress address;
+    std::memcpy(address.data(), &peer, size);
+    address.resize(size);
+    if (address.address().port() != conn.remote_address().port()) continue;
+    socklen_t instructions = 0;
+    EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions), 0);
+    if (instructions != 0) return true;
+  }
+  return false;
+}
+
 void expect_drain_to_wait(const weft::net::Listener& listener, const weft::net::Address& to) {
   EXPECT_FALSE(in_handshake(listener));
   const Connecting slow(to, true);
   EXPECT_TRUE(in_handshake(listener)) << "or the kernel doesn't tell";
   weft::WaitGroup wg;
   wg.go([&] {
-    EXPECT_TRUE(listener.accept().has_value());
+    const auto conn = listener.accept();
+    EXPECT_TRUE(conn.has_value());
     EXPECT_EQ(listener.accept().error(), Condition::closed);
+    EXPECT_FALSE(has_filter(*conn)) << "it has kept the listener's";
   });
   weft::sleep(2ms);
   const auto start = weft::now();

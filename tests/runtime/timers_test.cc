@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/src/sched/constants.h"
 #include "support/eventually.h"
 #include "support/matrix.h"
 #include "support/panics.h"
@@ -393,10 +394,22 @@ TEST(Timers, ThatComeThickAreGathered) {
         sleep(10ms);
         const std::uint64_t before = runtime_stats().polls;
         group.wait();
-        const auto wake_ups = static_cast<std::uint64_t>((now() - start) / 500us);
+        const auto wake_ups = static_cast<std::uint64_t>((now() - start) / std::chrono::nanoseconds(rt::kTimerGap));
         EXPECT_LT(runtime_stats().polls - before, 5 * wake_ups + 100);
       },
       {.procs = 1});
+}
+
+// A timer that is alone is not held back, however soon it comes after the last.
+WEFT_PROCS_TEST(Timers, ThatAreAloneAreInTime) {
+  constexpr int kSleeps = 20;
+  bool in_time = false;
+  for (const TimePoint end = testing::patience_end(); !in_time && now() < end;) {
+    const TimePoint start = now();
+    for (int i = 0; i < kSleeps; ++i) sleep(100us);
+    in_time = now() - start < kSleeps * std::chrono::nanoseconds(rt::kTimerGap) / 2;
+  }
+  EXPECT_TRUE(in_time);
 }
 
 // --- after_func ---

@@ -105,7 +105,7 @@ int run_alone(ClosureEntry entry, void* closure, const RuntimeOptions& options) 
     f->scheduler->stop();
   };
   G* const main =
-      rt::make_goroutine(*scheduler, nullptr, sizeof(MainFrame*), alignof(MainFrame*), run_frame, {}, nullptr);
+      rt::make_goroutine(*scheduler, nullptr, nullptr, sizeof(MainFrame*), alignof(MainFrame*), run_frame, {}, nullptr);
   ::new (main->closure) MainFrame*(&frame);
   main->set_status(rt::Status::runnable);
   auto sysmon = std::make_unique<rt::Sysmon>(*scheduler);

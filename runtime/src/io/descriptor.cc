@@ -19,6 +19,7 @@
 #include "runtime/src/io/socket_calls.h"
 #include "runtime/src/sched/bubble_hooks.h"
 #include "runtime/src/sched/caller_clock.h"
+#include "runtime/src/sched/go.h"
 #include "runtime/src/sched/scheduler.h"
 #include "runtime/src/sched/scheduling_point.h"
 #include "weft/go.h"
@@ -327,7 +328,7 @@ void Descriptor::hung_up() noexcept {
   }
   if (!fn) return;
   try {
-    go(std::move(fn));
+    go_without_parent(std::move(fn));
   } catch (const std::bad_alloc&) {
     // Nobody is told. Reads and writes tell it, too.
   }

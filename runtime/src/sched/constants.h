@@ -71,11 +71,11 @@ inline constexpr std::int64_t kSliceWarning = kSysmonLongest;
 // Timers that are overdue by this much on a busy processor are worth waking another processor for.
 inline constexpr std::int64_t kTimerLate = 1'000'000;
 
-// The least time between two wake-ups of an idle processor by timers. To sleep and wake takes some 15 us. When each
-// tick woke the processor for itself, 20,000 tickers of a second each, spread over that second, took a third of a core.
-// They take 3 % in Go, whose sleeps are rounded up to 1 ms. A timer that is alone still fires within the kernel's
-// precision.
-inline constexpr std::int64_t kTimerGap = 500'000;
+// An idle processor waits for so long between two wake-ups by timers, if several timers become due meanwhile. To sleep
+// and wake takes some 15 us. When each tick woke the processor for itself, 20,000 tickers of a second each, spread over
+// that second, took a third of a core. They take 3 % in Go, whose sleeps are rounded up to 1 ms. A timer that is alone
+// still fires within the kernel's precision.
+inline constexpr std::int64_t kTimerGap = 1'000'000;
 
 // How often the default number of processors is worked out again.
 inline constexpr std::int64_t kProcsEvery = 1'000'000'000;

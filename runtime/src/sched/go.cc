@@ -2,6 +2,8 @@
 #include "runtime/src/sched/go.h"
 
 #include <cstdint>
+#include <functional>
+#include <new>
 #include <utility>
 
 #include "runtime/src/base/fatal.h"
@@ -50,9 +52,8 @@ G* current_goroutine() noexcept {
   return machine == nullptr ? nullptr : machine->current();
 }
 
-G* make_goroutine(Scheduler& scheduler, Processor* processor, std::size_t size, std::size_t alignment,
+G* make_goroutine(Scheduler& scheduler, Processor* processor, const G* parent, std::size_t size, std::size_t alignment,
                   weft::detail::ClosureEntry entry, const SourceLocation& where, const GoOptions* options) {
-  const G* const parent = current_goroutine();
   Labels labels = parent == nullptr ? Labels() : parent->labels.own();
   if (options != nullptr) labels = labels.with(options->labels);
   const bool own_size = options != nullptr && options->stack_size != 0;
@@ -79,6 +80,19 @@ G* make_goroutine(Scheduler& scheduler, Processor* processor, std::size_t size, 
   return g;
 }
 
+void go_without_parent(std::function<void()> fn, SourceLocation where) {
+  using Fn = std::function<void()>;
+  const auto entry = [](void* closure) {
+    const weft::detail::DestroyAtEnd<Fn> body{static_cast<Fn*>(closure)};
+    (*body.object)();
+  };
+  const SchedulerUse scheduler;
+  const Pin pin;
+  G* const g = make_goroutine(*scheduler, pin.processor(), nullptr, sizeof(Fn), alignof(Fn), entry, where, nullptr);
+  ::new (g->closure) Fn(std::move(fn));
+  weft::detail::start_goroutine({g, g->closure});
+}
+
 }  // namespace rt
 
 namespace detail {
@@ -89,7 +103,8 @@ Spawn prepare_goroutine(std::size_t size, std::size_t alignment, ClosureEntry en
   const rt::SchedulerUse scheduler;
   if (!scheduler) rt::fatal("weft::go needs a running runtime: call it inside weft::run");
   const rt::Pin pin;
-  rt::G* const g = rt::make_goroutine(*scheduler, pin.processor(), size, alignment, entry, where, options);
+  rt::G* const g =
+      rt::make_goroutine(*scheduler, pin.processor(), rt::current_goroutine(), size, alignment, entry, where, options);
   g->after_end = after;
   return {g, g->closure};
 }

@@ -192,12 +192,17 @@ void Machine::hand_to_locked_machine(G* g) noexcept {
 }
 
 // Called before a goroutine runs. What was queued without waking anybody is work for another processor now, unless it
-// is that goroutine itself.
+// is that goroutine itself. What timers have readied can also wait for a processor that wakes within kTimerGap by
+// itself: timers that come thick are that late anyway, and to wake another processor for ten of them costs more than to
+// run them.
 void Machine::pay_wake() noexcept {
   Processor& p = *processor();
   p.owes_wake = false;
+  const bool may_wait = std::exchange(p.wake_may_wait, false);
   // The goroutine was taken from a queue, or came together with the processor; each is done by a read-modify-write.
-  if (!p.exclusive.load(std::memory_order_relaxed) && !p.queue.empty()) scheduler_.wake_if_needed_after_rmw();
+  if (p.exclusive.load(std::memory_order_relaxed) || p.queue.empty()) return;
+  if (may_wait && scheduler_.sleeper_wakes_by_after_rmw(p.last_fire + kTimerGap)) return;
+  scheduler_.wake_if_needed_after_rmw();
 }
 
 // Returns false when commit refused. After commit has returned true, the goroutine may already run elsewhere, so
@@ -458,7 +463,8 @@ bool Machine::poll(Nanos timeout) noexcept {
   refresh_clock();
   const Nanos t = p.clock.load(std::memory_order_relaxed);
   p.last_poll = t;
-  p.timers.fire_due(t);
+  p.wake_may_wait = batch.empty() && p.queue.empty() && p.runnext.load(std::memory_order_relaxed) == nullptr;
+  if (p.timers.fire_due(t) != 0) p.last_fire = t;
   batch_ = nullptr;
   return flush_batch(batch);
 }
@@ -516,7 +522,9 @@ G* Machine::steal() noexcept {
 G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
   if (victim.exclusive.load(std::memory_order_acquire)) return nullptr;
   Processor& p = *processor();
-  if (last_round && victim.timers.next() <= p.clock.load(std::memory_order_relaxed) && fire_timers(victim)) {
+  // A processor that sleeps wakes for its timers by itself.
+  if (last_round && victim.timers.next() <= p.clock.load(std::memory_order_relaxed) &&
+      victim.sleeps_until.load(std::memory_order_relaxed) == kNever && fire_timers(victim)) {
     if (G* const g = next_local()) return g;
   }
   if (G* const g = p.queue.steal_from(victim.queue)) return g;
@@ -560,21 +568,23 @@ void Machine::sleep_in_poller() noexcept {
   if (!has_worked || came || scheduler_.any_work()) return;
   if (p.clock.load(std::memory_order_relaxed) - start < kReleaseAfter) return;
   p.rounds_at_release = rounds;
-  scheduler_.give_free(p);
+  scheduler_.release_memory(p);
   release_thread_heap();
   scheduler_.monitor().release_heap();
 }
 
-// `timer`: when the next one is due. A processor that a timer woke a moment ago lets further timers gather.
+// `timer`: when the next one is due. A processor that has fired timers a moment ago lets several gather.
 bool Machine::sleep_until(Nanos timer, Nanos limit) noexcept {
   if (timer == kNever) return poll(limit);
   Processor& p = *processor();
   const Nanos t = now();
   if (timer <= t) return poll(0);
-  const Nanos until = std::max(timer, p.timer_wake + kTimerGap);
-  const bool came = poll(std::min(until - t, limit));
-  const Nanos woken = p.clock.load(std::memory_order_relaxed);
-  if (woken >= until) p.timer_wake = woken;
+  const Nanos gap_end = p.last_fire + kTimerGap;
+  const bool gathers = timer < gap_end && p.timers.second() < gap_end;
+  const Nanos timeout = std::min((gathers ? gap_end : timer) - t, limit);
+  p.sleeps_until.store(t + timeout, std::memory_order_release);
+  const bool came = poll(timeout);
+  p.sleeps_until.store(kNever, std::memory_order_relaxed);
   return came;
 }
 

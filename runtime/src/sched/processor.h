@@ -44,9 +44,10 @@ struct alignas(64) Processor {
   std::uint32_t tick = 0;         // scheduling rounds
   std::uint32_t slice_turns = 0;  // turns that came from runnext since the queue had its turn
   Nanos last_poll = 0;
-  Nanos timer_wake = 0;                 // when it was last woken from sleep by a timer
+  Nanos last_fire = 0;                  // when its poll last found timers due
   std::uint64_t rounds_at_release = 0;  // the number of rounds when it last gave memory back
   bool owes_wake = false;               // goroutines were queued, and no other processor has been woken for them
+  bool wake_may_wait = false;           // timers alone have readied them, when there was nothing else to run
 
   // The machine that holds the processor; null while the processor goes from one machine to another. It is for sysmon
   // and dumps.
@@ -64,6 +65,11 @@ struct alignas(64) Processor {
   std::atomic<bool> exclusive{false};
   // True while the processor is out of service, because set_procs() lowered the number.
   std::atomic<bool> retired{false};
+  // While its machine sleeps, and a timer will wake it: when, at the latest. Else kNever. The machine resets it before
+  // it counts as idle again, and sets it when it has looked at the queues. So who queues work, and then reads a time
+  // here (both sides have a fence in between: sleepers.h), reads one of a sleep that is over by then, and the machine
+  // finds that work afterwards.
+  std::atomic<Nanos> sleeps_until{kNever};
   // True while the processor is retired and its machine sleeps in its poller. It is for sysmon, which has nothing to
   // look after then.
   std::atomic<bool> dormant{false};

@@ -76,6 +76,12 @@ class ReadyQueue {
   // already.
   T* peek(std::uint32_t ahead) const noexcept { return ring_.peek(ahead); }
 
+  // Gives memory back that an empty queue keeps for goroutines to come.
+  void release_memory() noexcept {
+    backlog_.release_memory();
+    branches_.release_memory();
+  }
+
   // Called by the owner of `this`, which must be empty: moves the older half of what lies in the victim's ring here, or
   // else half of the victim's backlog, or else of its branches, as far as it fits in half a ring. Returns one of these
   // goroutines to run; null when the victim had none.

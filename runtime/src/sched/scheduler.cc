@@ -362,6 +362,14 @@ void Scheduler::wake_if_needed_after_rmw() noexcept {
     processors_[static_cast<std::size_t>(id)]->poller->interrupt();
 }
 
+// A processor that is retired just now does not look for work. Then the caller's queue has only its owner for a while.
+bool Scheduler::sleeper_wakes_by_after_rmw(Nanos t) const noexcept {
+  StdAtomics::fence_after_rmw();
+  return std::ranges::any_of(processors(), [t](const auto& p) {
+    return p->sleeps_until.load(std::memory_order_acquire) <= t && !p->retired.load(std::memory_order_relaxed);
+  });
+}
+
 bool Scheduler::any_work() noexcept {
   if (!global_empty()) return true;
   return std::ranges::any_of(processors(), [](const auto& p) {
@@ -403,7 +411,9 @@ void Scheduler::give_dead(Processor* processor, G* g) noexcept {
   processor->free_count -= kFreeGoroutinesBatch;
 }
 
-void Scheduler::give_free(Processor& p) noexcept {
+void Scheduler::release_memory(Processor& p) noexcept {
+  p.queue.release_memory();
+  global_.release_memory();
   stacks_.give(std::exchange(p.free, nullptr));
   p.free_count = 0;
 }

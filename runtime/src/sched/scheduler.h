@@ -110,13 +110,15 @@ class Scheduler {
   void wake_if_needed() noexcept;
   // Does the same when the caller's last access to the queue was an atomic read-modify-write.
   void wake_if_needed_after_rmw() noexcept;
+  // Whether a processor that sleeps now wakes at `t` or before by itself, and looks for work.
+  bool sleeper_wakes_by_after_rmw(Nanos t) const noexcept;
   bool any_work() noexcept;
 
   // --- goroutines ---
   G* take_dead(Processor* processor);
   void give_dead(Processor* processor, G* g) noexcept;
-  // Gives the pool what the processor keeps. For its holder.
-  void give_free(Processor& p) noexcept;
+  // Gives back what is kept for goroutines to come: by this processor, whose holder calls, and by the global queue.
+  void release_memory(Processor& p) noexcept;
   std::uint64_t next_id(Processor* processor) noexcept;
   void count_spawn(Processor* processor) noexcept;
 

@@ -63,6 +63,13 @@ class SharedQueue {
     return n;
   }
 
+  // Gives the array back if nothing lies in it.
+  void release_memory() noexcept {
+    std::vector<T*> slots;
+    const LockGuard lock(mutex_);
+    if (size_.load(std::memory_order_relaxed) == 0) slots_.swap(slots);
+  }
+
  private:
   static constexpr std::size_t kFirstSlots = 256;
 

@@ -19,6 +19,7 @@
 // them.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -95,6 +96,9 @@ class BasicTimerHeap {
 
   // Returns when the earliest timer is due; kNever without one. Any thread may call it, without the lock.
   Nanos next() const noexcept { return next_.load(std::memory_order_acquire); }
+
+  // Returns when the one after the earliest is due; kNever without one.
+  Nanos second() noexcept;
 
   // Fires all timers that are due at `t`, on the calling machine, and returns how many. Another machine may be firing
   // from the same heap.
@@ -246,6 +250,14 @@ std::size_t BasicTimerHeap<Policy>::fire_due(Nanos t) noexcept {
   }
   fire_mutex_.unlock();
   return fired;
+}
+
+template <typename Policy>
+Nanos BasicTimerHeap<Policy>::second() noexcept {
+  const LockGuard lock(mutex_);
+  Nanos least = kNever;
+  for (std::size_t i = 1; i < 5 && i < entries_.size(); ++i) least = std::min(least, entries_[i].when);
+  return least;
 }
 
 template <typename Policy>

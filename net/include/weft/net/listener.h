@@ -63,10 +63,12 @@ class Listener {
   //
   // net's listeners of TCP drop the first segment of every further handshake, by a filter on the socket, and wait for
   // the handshakes that are under way: for 1.5 s at the most, which is enough for a slow client whose packets are lost
-  // once. The kernel of a client whose first segment was dropped tries again after a second. By then the connection is
+  // once. A client whose first segment was dropped sends it again, on Linux a second later. By then the connection is
   // refused, or reaches another listener of the address (ListenOptions::reuse_port, or the next process). Where the
   // kernel takes no filter (some sandboxes), accept() returns what is there, for 250 ms at the most, and who connects
   // just before the close is reset. Where the kernel doesn't tell of handshakes, accept() waits for them for 250 ms.
+  // A handshake that the kernel keeps no record of, because its queue was full and it sent a SYN cookie, is not waited
+  // for.
   std::error_code drain() const { return acceptor_->drain(); }
   // The deadline is absolute, on the monotonic clock, and holds for accepts in flight and to come; kNoDeadline clears
   // it.
