@@ -16,8 +16,8 @@ namespace weft::net {
 // not to this process, and it can't be told apart from one that somebody else has attached: it replaces that one.
 bool bar_new_handshakes(int fd) noexcept;
 
-// Takes the filter away that the accepted socket `fd` has inherited from such a listener. It would do no harm, but the
-// kernel would run it for every segment.
+// Takes the filter away that the accepted socket `fd` may have inherited from such a listener. One that stays does no
+// harm, but the kernel runs it for every segment.
 void drop_inherited_bar(int fd) noexcept;
 
 // Returns whether a handshake is under way at this local TCP port, whatever the listener; none where the kernel does

@@ -93,7 +93,7 @@ TEST(ReadyQueueModel, TwoThieves) {
       explore_program<Stealing<3, 1>>({"owner", "thief 1", "thief 2"}, {.preemptions = kSanitized ? 1 : 2}, 2));
 }
 
-// An empty backlog gives its memory back while a thief is at work, and then takes what comes.
+// A backlog gives its memory back while a thief is at work, if it is empty, and then takes what comes.
 struct Releasing : Program {
   Releasing() {
     push(0, 3);  // the third finds the ring full
@@ -110,6 +110,7 @@ struct Releasing : Program {
       while (Item* const item = thiefs.pop()) take(item);
       return;
     }
+    queue.release_memory();
     for (int i = 0; i < 3; ++i) {
       if (Item* const item = queue.pop()) take(item);
     }

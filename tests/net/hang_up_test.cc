@@ -147,8 +147,8 @@ WEFT_MATRIX_TEST(HangUp, TheNextFunctionReplacesTheLast) {
   EXPECT_EQ(first.load(std::memory_order_relaxed), 0);
 }
 
-// The function has nothing to do with whoever happens to run when the kernel tells: here a goroutine that closes another
-// connection, and takes what the ring has for it meanwhile.
+// The function has nothing to do with whoever happens to run when the kernel tells: here a goroutine that closes
+// another connection, and takes what the ring has for it meanwhile.
 WEFT_MATRIX_TEST(HangUp, StartsAGoroutineWithoutAParent) {
   for (int i = 0; i < 50; ++i) {
     Ends ends;

@@ -356,8 +356,9 @@ bool has_filter(const weft::net::Conn& conn) {
     if (address.address().port() != conn.remote_address().port()) continue;
     socklen_t instructions = 0;
     EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions), 0);
-    if (instructions != 0) return true;
+    return instructions != 0;
   }
+  ADD_FAILURE() << "the connection has no descriptor";
   return false;
 }
 

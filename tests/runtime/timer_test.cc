@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -60,6 +61,24 @@ WEFT_PROCS_TEST(Timer, FiresOnceNotBeforeItsTime) {
   weft::sleep(5ms);
   EXPECT_EQ(f.count.load(std::memory_order_acquire), 1);
   EXPECT_FALSE(f.timer.stop());
+}
+
+// The heap tells when the second of its timers is due, in whatever order they came.
+WEFT_PROCS_TEST(Timer, TheSecondIsKnown) {
+  weft::rt::BasicTimerHeap<weft::rt::TimerPolicy> heap;
+  EXPECT_EQ(heap.second(), weft::rt::kNever);
+  std::vector<Nanos> times(1000);
+  std::iota(times.begin(), times.end(), Nanos{1});
+  std::ranges::shuffle(times, std::mt19937(7));
+  std::vector<std::unique_ptr<Fired>> armed;
+  std::vector<Nanos> so_far;
+  for (const Nanos when : times) {
+    armed.push_back(std::make_unique<Fired>());
+    armed.back()->timer.start_in(heap, when);
+    so_far.insert(std::ranges::upper_bound(so_far, when), when);
+    EXPECT_EQ(heap.second(), so_far.size() < 2 ? weft::rt::kNever : so_far[1]);
+  }
+  for (const auto& f : armed) EXPECT_TRUE(f->timer.stop());
 }
 
 WEFT_PROCS_TEST(Timer, StoppedDoesNotFire) {

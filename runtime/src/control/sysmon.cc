@@ -123,7 +123,7 @@ bool Sysmon::look_at(Processor& p, Watch& watch, Nanos t) noexcept {
   }
   Machine* const machine = p.machine.load(std::memory_order_acquire);
   if (machine == nullptr) return false;
-  if (p.timers.next() < t - kTimerLate) scheduler_.wake_if_needed();
+  if (p.timers.next() < t - kTimerLate && !p.will_see_timers(t)) scheduler_.wake_if_needed();
   return retake(p, *machine, watch, t);
 }
 

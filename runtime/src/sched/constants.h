@@ -68,10 +68,10 @@ inline constexpr std::uint32_t kSliceTurns = 64;
 // a goroutine which comes to such points is told before its slice is over.
 inline constexpr std::int64_t kSliceWarning = kSysmonLongest;
 
-// Timers that are overdue by this much on a busy processor are worth waking another processor for.
+// Timers that are overdue by this much, and that a busy processor does not come to, are worth waking another processor for.
 inline constexpr std::int64_t kTimerLate = 1'000'000;
 
-// An idle processor waits for so long between two wake-ups by timers, if several timers become due meanwhile. To sleep
+// The least time between two wake-ups of an idle processor by timers, if several timers become due meanwhile. To sleep
 // and wake takes some 15 us. When each tick woke the processor for itself, 20,000 tickers of a second each, spread over
 // that second, took a third of a core. They take 3 % in Go, whose sleeps are rounded up to 1 ms. A timer that is alone
 // still fires within the kernel's precision.
@@ -84,8 +84,8 @@ inline constexpr std::int64_t kProcsEvery = 1'000'000'000;
 // again, takes some 2 us.
 inline constexpr std::int64_t kStackAge = 2'000'000'000;
 
-// A processor that has run something and then slept for so long gives its dead goroutines to the pool, and what the
-// allocator keeps to the kernel (base/heap.h). Go's scavenger works all the time.
+// A processor that has run something and then slept for so long gives its dead goroutines to the pool, and the memory of
+// its queue and what the allocator keeps to the kernel (base/heap.h). Go's scavenger works all the time.
 inline constexpr std::int64_t kReleaseAfter = kPerturb ? 100'000'000 : 2'000'000'000;
 
 // Dead goroutines that a processor keeps, and how many it trades with the pool at a time.

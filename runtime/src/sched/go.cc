@@ -87,6 +87,7 @@ void go_without_parent(std::function<void()> fn, SourceLocation where) {
     (*body.object)();
   };
   const SchedulerUse scheduler;
+  if (!scheduler) return;  // the runtime has ended, and there is nobody to tell
   const Pin pin;
   G* const g = make_goroutine(*scheduler, pin.processor(), nullptr, sizeof(Fn), alignof(Fn), entry, where, nullptr);
   ::new (g->closure) Fn(std::move(fn));

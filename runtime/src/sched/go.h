@@ -22,8 +22,8 @@ G* current_goroutine() noexcept;
 G* make_goroutine(Scheduler& scheduler, Processor* processor, const G* parent, std::size_t size, std::size_t alignment,
                   weft::detail::ClosureEntry entry, const SourceLocation& where, const GoOptions* options);
 
-// Starts a goroutine that has no parent, for what the runtime itself has to tell: a completion runs on the stack of
-// whoever happens to poll, and that goroutine's labels and bubble have nothing to do with it.
+// Starts a goroutine that has no parent, for what the runtime itself has to tell: who finds out is whoever happens to
+// poll, and that goroutine's labels and bubble have nothing to do with it. Does nothing when no runtime runs.
 // Throws std::bad_alloc.
 void go_without_parent(std::function<void()> fn, SourceLocation where = SourceLocation::current());
 

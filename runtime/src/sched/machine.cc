@@ -88,7 +88,7 @@ int Machine::observed_processor() const noexcept {
           // global queue, at a third of the price.
           Processor& here = *processor();
           here.queue.push(g);
-          here.owes_wake = !here.exclusive.load(std::memory_order_relaxed);
+          if (!here.exclusive.load(std::memory_order_relaxed)) here.owes_wake = OwedWake::now;
         } else {
           scheduler_.push_global(g);
         }
@@ -125,7 +125,7 @@ void Machine::run() noexcept {
       break;
     }
     if (spinning_) stop_spinning();
-    if (processor()->owes_wake) [[unlikely]] {
+    if (processor()->owes_wake != OwedWake::none) [[unlikely]] {
       pay_wake();
     }
     if (g->locked.load(std::memory_order_relaxed) != nullptr && g != locked_.load(std::memory_order_relaxed)) {
@@ -192,16 +192,16 @@ void Machine::hand_to_locked_machine(G* g) noexcept {
 }
 
 // Called before a goroutine runs. What was queued without waking anybody is work for another processor now, unless it
-// is that goroutine itself. What timers have readied can also wait for a processor that wakes within kTimerGap by
-// itself: timers that come thick are that late anyway, and to wake another processor for ten of them costs more than to
-// run them.
+// is that goroutine itself.
+//
+// To wake a processor for the goroutines of ten timers costs more than to run them. So nobody is woken for what timers
+// have readied if all who sleep wake within kTimerGap by themselves. Then each of them has work or looks for it.
 void Machine::pay_wake() noexcept {
   Processor& p = *processor();
-  p.owes_wake = false;
-  const bool may_wait = std::exchange(p.wake_may_wait, false);
+  const OwedWake owed = std::exchange(p.owes_wake, OwedWake::none);
   // The goroutine was taken from a queue, or came together with the processor; each is done by a read-modify-write.
   if (p.exclusive.load(std::memory_order_relaxed) || p.queue.empty()) return;
-  if (may_wait && scheduler_.sleeper_wakes_by_after_rmw(p.last_fire + kTimerGap)) return;
+  if (owed == OwedWake::later && scheduler_.sleepers_wake_after_rmw(p.last_fire, p.last_fire + kTimerGap)) return;
   scheduler_.wake_if_needed_after_rmw();
 }
 
@@ -394,11 +394,11 @@ G* Machine::next_local() noexcept {
   return g;
 }
 
-bool Machine::flush_batch(GList& batch) noexcept {
+bool Machine::flush_batch(GList& batch, OwedWake owed) noexcept {
   if (batch.empty()) return false;
   Processor& p = *processor();
   while (G* const g = batch.pop_front()) p.queue.push(g);
-  p.owes_wake = true;
+  p.owes_wake = owed;
   return true;
 }
 
@@ -463,10 +463,10 @@ bool Machine::poll(Nanos timeout) noexcept {
   refresh_clock();
   const Nanos t = p.clock.load(std::memory_order_relaxed);
   p.last_poll = t;
-  p.wake_may_wait = batch.empty() && p.queue.empty() && p.runnext.load(std::memory_order_relaxed) == nullptr;
+  const bool nothing_to_run = batch.empty() && !others_wait();
   if (p.timers.fire_due(t) != 0) p.last_fire = t;
   batch_ = nullptr;
-  return flush_batch(batch);
+  return flush_batch(batch, nothing_to_run ? OwedWake::later : OwedWake::now);
 }
 
 bool Machine::fire_timers(Processor& owner) noexcept {
@@ -474,7 +474,7 @@ bool Machine::fire_timers(Processor& owner) noexcept {
   batch_ = &batch;
   owner.timers.fire_due(processor()->clock.load(std::memory_order_relaxed));
   batch_ = nullptr;
-  return flush_batch(batch);
+  return flush_batch(batch, OwedWake::now);
 }
 
 bool Machine::start_spinning() noexcept {
@@ -522,9 +522,8 @@ G* Machine::steal() noexcept {
 G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
   if (victim.exclusive.load(std::memory_order_acquire)) return nullptr;
   Processor& p = *processor();
-  // A processor that sleeps wakes for its timers by itself.
-  if (last_round && victim.timers.next() <= p.clock.load(std::memory_order_relaxed) &&
-      victim.sleeps_until.load(std::memory_order_relaxed) == kNever && fire_timers(victim)) {
+  const Nanos t = p.clock.load(std::memory_order_relaxed);
+  if (last_round && victim.timers.next() <= t && !victim.will_see_timers(t) && fire_timers(victim)) {
     if (G* const g = next_local()) return g;
   }
   if (G* const g = p.queue.steal_from(victim.queue)) return g;
@@ -542,7 +541,7 @@ G* Machine::steal_from(Processor& victim, bool last_round) noexcept {
 // The sleeper's half of the protocol of sleepers.h.
 void Machine::idle() noexcept {
   Processor& p = *processor();
-  p.owes_wake = false;  // the queue is empty
+  p.owes_wake = OwedWake::none;  // the queue is empty
   const bool searching = spinning_;
   set_spinning(false);
   const auto any_work = [&] {

@@ -28,6 +28,7 @@
 namespace weft::rt {
 
 struct Processor;
+enum class OwedWake : std::uint8_t;
 class Scheduler;
 
 class Machine {
@@ -119,7 +120,7 @@ class Machine {
   void periodic_check() noexcept;
   bool poll(Nanos timeout) noexcept;
   bool fire_timers(Processor& owner) noexcept;
-  bool flush_batch(GList& batch) noexcept;
+  bool flush_batch(GList& batch, OwedWake owed) noexcept;
   G* steal() noexcept;
   G* steal_from(Processor& victim, bool last_round) noexcept;
   void idle() noexcept;

@@ -33,6 +33,15 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
+// What a processor owes to the others when it has queued goroutines and has not woken anybody for them.
+enum class OwedWake : std::uint8_t {
+  none,
+  now,
+  // Timers have readied the goroutines, when there was nothing else to run. So the sleepers may have a while to wake by
+  // themselves (Machine::pay_wake()).
+  later,
+};
+
 struct alignas(64) Processor {
   Processor(int processor_id, std::unique_ptr<Poller> processor_poller, std::uint64_t seed)
       : id(processor_id), timers(TimerHeap::take()), poller(std::move(processor_poller)), random(seed) {}
@@ -46,8 +55,7 @@ struct alignas(64) Processor {
   Nanos last_poll = 0;
   Nanos last_fire = 0;                  // when its poll last found timers due
   std::uint64_t rounds_at_release = 0;  // the number of rounds when it last gave memory back
-  bool owes_wake = false;               // goroutines were queued, and no other processor has been woken for them
-  bool wake_may_wait = false;           // timers alone have readied them, when there was nothing else to run
+  OwedWake owes_wake = OwedWake::none;
 
   // The machine that holds the processor; null while the processor goes from one machine to another. It is for sysmon
   // and dumps.
@@ -65,10 +73,10 @@ struct alignas(64) Processor {
   std::atomic<bool> exclusive{false};
   // True while the processor is out of service, because set_procs() lowered the number.
   std::atomic<bool> retired{false};
-  // While its machine sleeps, and a timer will wake it: when, at the latest. Else kNever. The machine resets it before
-  // it counts as idle again, and sets it when it has looked at the queues. So who queues work, and then reads a time
-  // here (both sides have a fence in between: sleepers.h), reads one of a sleep that is over by then, and the machine
-  // finds that work afterwards.
+  // While its machine sleeps for a limited time: when it asks the kernel to wake it. Else kNever. The machine resets it
+  // before it counts as idle again, and sets it when it has looked at the queues. So who queues work and then reads a
+  // time here (both sides have a fence in between: sleepers.h) reads one of a sleep after which the machine runs what
+  // its own timers ready, and then finds that work.
   std::atomic<Nanos> sleeps_until{kNever};
   // True while the processor is retired and its machine sleeps in its poller. It is for sysmon, which has nothing to
   // look after then.
@@ -77,6 +85,13 @@ struct alignas(64) Processor {
   ReadyQueue<G, kRunQueueSlots> queue{kRunQueueStart};
   // The goroutine that was readied last. It runs first, because it finds what its waker left in the cache.
   std::atomic<G*> runnext{nullptr};
+
+  // Whether the machine sleeps at `t`, and will see by itself which timers are due. One that oversleeps by kTimerGap
+  // needs help.
+  bool will_see_timers(Nanos t) const noexcept {
+    const Nanos until = sleeps_until.load(std::memory_order_relaxed);
+    return until != kNever && t < until + kTimerGap;
+  }
 
   TimerHeap& timers;
   const std::unique_ptr<Poller> poller;

@@ -362,12 +362,15 @@ void Scheduler::wake_if_needed_after_rmw() noexcept {
     processors_[static_cast<std::size_t>(id)]->poller->interrupt();
 }
 
-// A processor that is retired just now does not look for work. Then the caller's queue has only its owner for a while.
-bool Scheduler::sleeper_wakes_by_after_rmw(Nanos t) const noexcept {
+// The number of those who are idle is read last: who goes to sleep meanwhile makes the answer false. So does one that
+// has not said yet how long it sleeps.
+bool Scheduler::sleepers_wake_after_rmw(Nanos from, Nanos to) const noexcept {
   StdAtomics::fence_after_rmw();
-  return std::ranges::any_of(processors(), [t](const auto& p) {
-    return p->sleeps_until.load(std::memory_order_acquire) <= t && !p->retired.load(std::memory_order_relaxed);
+  const auto waking = std::ranges::count_if(processors(), [=](const auto& p) {
+    const Nanos until = p->sleeps_until.load(std::memory_order_acquire);
+    return from <= until && until <= to && !p->retired.load(std::memory_order_relaxed);
   });
+  return waking != 0 && waking >= sleepers_.idle();
 }
 
 bool Scheduler::any_work() noexcept {

@@ -110,8 +110,8 @@ class Scheduler {
   void wake_if_needed() noexcept;
   // Does the same when the caller's last access to the queue was an atomic read-modify-write.
   void wake_if_needed_after_rmw() noexcept;
-  // Whether a processor that sleeps now wakes at `t` or before by itself, and looks for work.
-  bool sleeper_wakes_by_after_rmw(Nanos t) const noexcept;
+  // Whether somebody sleeps, and all who sleep wake by themselves from `from` to `to`.
+  bool sleepers_wake_after_rmw(Nanos from, Nanos to) const noexcept;
   bool any_work() noexcept;
 
   // --- goroutines ---

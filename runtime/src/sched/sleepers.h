@@ -1,6 +1,7 @@
 // Sleepers: which processors sleep and how many search for work; and the protocol by which a submitter wakes one.
 //
-// Submit and sleep. Work must never lie in a queue while an idle processor sleeps and nobody searches.
+// Submit and sleep. Work must never lie in a queue while an idle processor sleeps and nobody searches. (What timers
+// have readied may do so for a millisecond: Machine::pay_wake().)
 //   Submitter: claim()                               Sleeper: begin_sleep()
 //     1. publish the goroutine in a queue              1. stop searching: searching_ - 1
 //     2. fence (seq_cst)                               2. set its bit in idle_ (seq_cst)
