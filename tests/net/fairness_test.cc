@@ -43,6 +43,8 @@ class Wait {
   }
   // The goroutine is ready for its first turn.
   void begin() { last_ = std::max<std::uint64_t>(turns.load(std::memory_order_relaxed), 1); }
+  // It was ready only so many turns after begin(), at most.
+  void forgive(std::uint64_t late) { longest_ -= std::min(longest_, late); }
   std::uint64_t longest() const { return longest_; }
 
  private:
@@ -137,17 +139,23 @@ void those_from_outside_have_their_turn() {
   }
   std::atomic<std::uint64_t> guests{0};
   std::vector<Wait> waits(kGuests);
+  // A guest is ready somewhere between begin() and the end of go(). The kernel may put this thread aside there, and the
+  // processor goes on meanwhile.
+  std::vector<std::uint64_t> late(kGuests);
   std::thread outside([&] {
-    for (Wait& wait : waits) {
-      wait.begin();
-      weft::go([&] {
+    for (std::size_t i = 0; i < kGuests; ++i) {
+      const std::uint64_t before = turns.load(std::memory_order_relaxed);
+      waits[i].begin();
+      weft::go([&, &wait = waits[i]] {
         wait.note();
         if (guests.fetch_add(1) + 1 == kGuests) stop.store(true, std::memory_order_relaxed);
       });
+      late[i] = turns.load(std::memory_order_relaxed) - before;
     }
   });
   group.wait();
   outside.join();
+  for (std::size_t i = 0; i < kGuests; ++i) waits[i].forgive(late[i]);
   EXPECT_EQ(guests.load(), kGuests);
   // The hosts go by way of the shared queue, too, while there are guests in it. It hands over 128 goroutines in each 61
   // turns, so the last one in it is in the processor's queue after less than kAll / 2 turns, and behind kAll others at
