@@ -68,7 +68,8 @@ inline constexpr std::uint32_t kSliceTurns = 64;
 // a goroutine which comes to such points is told before its slice is over.
 inline constexpr std::int64_t kSliceWarning = kSysmonLongest;
 
-// Timers that are overdue by this much, and that a busy processor does not come to, are worth waking another processor for.
+// Timers that are overdue by this much, and that a busy processor does not come to, are worth waking another processor
+// for.
 inline constexpr std::int64_t kTimerLate = 1'000'000;
 
 // The least time between two wake-ups of an idle processor by timers, if several timers become due meanwhile. To sleep
@@ -84,8 +85,8 @@ inline constexpr std::int64_t kProcsEvery = 1'000'000'000;
 // again, takes some 2 us.
 inline constexpr std::int64_t kStackAge = 2'000'000'000;
 
-// A processor that has run something and then slept for so long gives its dead goroutines to the pool, and the memory of
-// its queue and what the allocator keeps to the kernel (base/heap.h). Go's scavenger works all the time.
+// A processor that has run something and then slept for so long gives its dead goroutines to the pool, and the memory
+// of its queue and what the allocator keeps to the kernel (base/heap.h). Go's scavenger works all the time.
 inline constexpr std::int64_t kReleaseAfter = kPerturb ? 100'000'000 : 2'000'000'000;
 
 // Dead goroutines that a processor keeps, and how many it trades with the pool at a time.

@@ -1,10 +1,10 @@
 // RuntimeTimer and TimerHeap: one 4-ary heap of timers per processor.
 //
-// A timer is armed on the heap of the processor that runs the caller, and fires there, or, while that processor is busy,
-// on one that has nothing better to do. A plain thread's timer goes to the first processor's heap, and a timer of a goroutine in a
-// bubble to the bubble's heap (time/bubble.h). The lock of its heap guards heap_, index_ and when_ of an armed timer,
-// and the heap itself. heap_ is atomic because stop() must find the lock: stop() locks the heap that it read, and looks
-// again.
+// A timer is armed on the heap of the processor that runs the caller, and fires there, or, while that processor is
+// busy, on one that has nothing better to do. A plain thread's timer goes to the first processor's heap, and a timer of
+// a goroutine in a bubble to the bubble's heap (time/bubble.h). The lock of its heap guards heap_, index_ and when_ of
+// an armed timer, and the heap itself. heap_ is atomic because stop() must find the lock: stop() locks the heap that it
+// read, and looks again.
 //
 // A stopped timer leaves its heap at once, and not lazily as in Go: the timer may lie on a stack that is about to be
 // used for something else, and nothing keeps its memory. The timers that are stopped most, timeouts beside something

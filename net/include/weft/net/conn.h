@@ -99,11 +99,11 @@ class Conn {
   std::error_code wait_readable() const { return stream_->wait_readable(); }
 
   // Calls fn() once, in a goroutine of its own, when the peer has finished sending, or the connection was reset; soon
-  // when that has happened already. The goroutine has no parent, and inherits no labels and no bubble. Nothing is read for it, so it is noticed whatever lies unread, and reads go on
-  // beside it. The next call replaces the function; an empty one takes it back. A function that has begun meanwhile
-  // runs on. close() drops the function, and so does the last handle, so don't let it hold one. Errors: Errc::closed;
-  // std::errc::operation_not_supported from a stream that can't tell; ENOMEM and its like from the kernel. Throws
-  // std::bad_alloc.
+  // when that has happened already. The goroutine has no parent, and inherits no labels and no bubble. Nothing is read
+  // for it, so it is noticed whatever lies unread, and reads go on beside it. The next call replaces the function; an
+  // empty one takes it back. A function that has begun meanwhile runs on. close() drops the function, and so does the
+  // last handle, so don't let it hold one. Errors: Errc::closed; std::errc::operation_not_supported from a stream that
+  // can't tell; ENOMEM and its like from the kernel. Throws std::bad_alloc.
   std::error_code on_hang_up(std::function<void()> fn) const { return stream_->on_hang_up(std::move(fn)); }
 
   // A write that has to wait, and whose peer takes nothing for this long, ends with Condition::deadline_exceeded. It is
