@@ -42,7 +42,9 @@ class Labels {
     std::swap(set_, other.set_);
     return *this;
   }
-  ~Labels();
+  ~Labels() {
+    if (set_ != nullptr) drop();  // inline, because each go() destroys a set, which is empty nearly always
+  }
 
   // Returns these labels and `more`. For a key in both, the value in `more` counts.
   Labels with(const Labels& more) const;
@@ -61,6 +63,7 @@ class Labels {
   friend class detail::LabelSlot;
 
   explicit Labels(const detail::LabelSet* counted) noexcept : set_(counted) {}
+  void drop() noexcept;
 
   const detail::LabelSet* set_ = nullptr;  // null: no labels
 };

@@ -25,9 +25,7 @@ Labels::Labels(const Labels& other) noexcept : set_(other.set_) {
   if (set_ != nullptr) set_->add_reference();
 }
 
-Labels::~Labels() {
-  if (set_ != nullptr) set_->drop_reference();
-}
+void Labels::drop() noexcept { set_->drop_reference(); }
 
 Labels Labels::with(const Labels& more) const {
   if (more.empty()) return *this;
