@@ -268,5 +268,15 @@ TEST(Mux, TakesRoutesBetweenRequests) {
   EXPECT_EQ(ask(copy, "GET", "/c"), "200 c");
 }
 
+// Where no pattern has a host, ports are not looked at. That changes with the first pattern that has one.
+TEST(Mux, TakesTheFirstHostBetweenRequests) {
+  ServeMux mux = make_mux({"/"});
+  EXPECT_EQ(ask(mux, "GET", "/", "a.b:80"), "200 /");
+  mux.handle("a.b/", [](ResponseWriter& w, Request&) { static_cast<void>(w.write("a.b/")); });
+  EXPECT_EQ(ask(mux, "GET", "/", "a.b:80"), "200 a.b/");
+  EXPECT_EQ(ask(mux, "GET", "/", "a.c:80"), "200 /");
+  EXPECT_EQ(ask(mux, "CONNECT", "/", "a.b:80"), "200 /");
+}
+
 }  // namespace
 }  // namespace weft::http

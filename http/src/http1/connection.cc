@@ -238,7 +238,6 @@ bool Connection::end_request(Workspace& ws) {
 // waits for the client, who may want to see it before it sends the rest, or instead. False when the client has more to
 // send, or takes longer, than another request is worth.
 bool Connection::drain_body(Workspace& ws) {
-  if (ws.body.finished()) return true;
   if (!ws.body.is_drainable()) return false;
   if (ws.body.skip_buffered()) return true;
   if (host().shutting_down()) return false;

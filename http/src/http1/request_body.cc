@@ -169,7 +169,7 @@ IoResult RequestBody::read_chunked(std::span<char> buffer, Wait wait) {
   }
 }
 
-bool RequestBody::skip_buffered() {
+bool RequestBody::skip_unfinished() {
   std::array<char, 1024> sink;
   // A client that wasn't asked for the body may send it or not. The next request can't be told from it.
   while (!finished_ && !error_ && continue_ == Continue::unasked && !in_.unread().empty()) {

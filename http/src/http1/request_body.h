@@ -49,7 +49,7 @@ class RequestBody final : public Body {
 
   // The handler has returned. Each of these reads what it left, and returns true when the next request can follow: the
   // first one what is here, the second one up to kMaxDrain bytes, for which it may wait.
-  bool skip_buffered();
+  bool skip_buffered() { return finished_ || skip_unfinished(); }
   bool drain();
   // False when the end of the body can't come within kMaxDrain bytes, or can't be told from the next request.
   bool is_drainable() const noexcept {
@@ -70,6 +70,7 @@ class RequestBody final : public Body {
   IoResult take_buffered(std::span<char> buffer);
   std::error_code fill();
   IoResult receive(std::span<char> buffer);
+  bool skip_unfinished();
   void arm_stall_timeout() const;
   void note_stall(std::error_code ec) noexcept;
   void keep_trailer();

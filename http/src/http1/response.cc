@@ -305,10 +305,8 @@ void Response::commit(Last last, std::string_view sample) {
   if (host_->last_response()) close_ = true;
   // What the handler leaves of the body is read after the response (Connection::drain_body). If it is known already
   // that the connection can't go on after it, the response says so. In full duplex the handler is expected to read on.
-  if (!body_.finished()) {
-    if (last == Last::yes || !full_duplex_) close_ = close_ || !body_.is_drainable();
-    if (last == Last::yes && !close_) close_ = !body_.skip_buffered() && !body_.is_drainable();
-  }
+  if (last == Last::yes || !full_duplex_) close_ = close_ || !body_.is_drainable();
+  if (last == Last::yes && !close_) close_ = !body_.skip_buffered() && !body_.is_drainable();
 
   ByteBuffer& out = out_.text();
   if (!has_type_ && !has_encoding_ && !transfer_encoding_ && !sample.empty() && body_allowed_for_status(status_)) {

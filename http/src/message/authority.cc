@@ -40,8 +40,8 @@ bool is_future_ip(std::string_view text) {
   return true;
 }
 
-// Returns the size of the IP literal at the start of the text, which is a '['; 0 when it isn't whole or isn't one. It is
-// kept out of line, because each request's Host is parsed, and nearly all are names.
+// Returns the size of the IP literal at the start of the text, which is a '['; 0 when it isn't whole or isn't one.
+// Out of line, because every request's Host is parsed, and nearly all of them are names.
 [[gnu::noinline]] std::size_t literal_size(std::string_view text) {
   const std::size_t end = text.find(']');
   if (end == std::string_view::npos) return 0;
@@ -49,10 +49,10 @@ bool is_future_ip(std::string_view text) {
   return is_ipv6(inside) || is_future_ip(inside) ? end + 1 : 0;
 }
 
-// Returns nothing when `digits`, which are not empty, are no port.
-std::optional<std::uint16_t> parse_port(std::string_view digits) {
+// Returns nothing when the text, which is not empty, is no port.
+std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint32_t port = 0;
-  for (const char c : digits) {
+  for (const char c : text) {
     if (!has_class(c, kDigit)) return std::nullopt;
     port = port * 10 + static_cast<std::uint32_t>(c - '0');
     if (port > 65535) return std::nullopt;

@@ -100,9 +100,10 @@ void ServeMux::operator()(ResponseWriter& w, Request& r) const {
   }
   const RoutingTree& tree = table_->current();
   detail::TextArena& text = RequestAccess::text(r);
-  // CONNECT gives its host without a change, and its path isn't cleaned.
+  // CONNECT gives its host without a change, and its path isn't cleaned. Where no pattern has a host, ports may stay.
   const bool connect = r.method() == "CONNECT";
-  const std::string_view host = connect || !tree.has_hosts() ? r.host() : detail::strip_port(r.host());
+  const bool keep_port = connect || !tree.has_hosts();
+  const std::string_view host = keep_port ? r.host() : detail::strip_port(r.host());
   std::string_view path = r.raw_path();
   const bool clean = connect || RequestAccess::head(r).plain_path || detail::is_clean_path(path);
   if (!clean) path = text.copy(detail::clean_path(path));

@@ -42,8 +42,9 @@ class Labels {
     std::swap(set_, other.set_);
     return *this;
   }
+  // Inline, because each go() destroys a Labels, which is nearly always empty.
   ~Labels() {
-    if (set_ != nullptr) drop();  // inline, because each go() destroys a set, which is empty nearly always
+    if (set_ != nullptr) drop();
   }
 
   // Returns these labels and `more`. For a key in both, the value in `more` counts.
@@ -63,7 +64,7 @@ class Labels {
   friend class detail::LabelSlot;
 
   explicit Labels(const detail::LabelSet* counted) noexcept : set_(counted) {}
-  void drop() noexcept;
+  void drop() noexcept;  // set_ is not null
 
   const detail::LabelSet* set_ = nullptr;  // null: no labels
 };
