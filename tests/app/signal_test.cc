@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "app/src/signal/handler.h"
+#include "support/eventually.h"
 #include "support/failing_new.h"
 #include "support/files.h"
 #include "support/matrix.h"
@@ -97,10 +98,18 @@ TEST(SignalDeathTest, ASubscriptionIsNoDeadlock) {
 WEFT_MATRIX_TEST(Signal, WorksWhicheverThreadItHits) {
   const auto channel = make_chan<int>(1);
   const SignalStop stop = notify(channel, {SIGUSR1});
+  // The thread has slept once before the signal comes. GCC 12's ThreadSanitizer loses a signal that interrupts a
+  // thread's first blocking call: the call makes a table of pending signals, the handler makes another, and only one of
+  // them stays.
+  std::atomic<bool> slept{false};
   std::atomic<bool> end{false};
   std::thread elsewhere([&] {
-    while (!end.load(std::memory_order_acquire)) std::this_thread::sleep_for(milliseconds(1));
+    while (!end.load(std::memory_order_acquire)) {
+      std::this_thread::sleep_for(milliseconds(1));
+      slept.store(true, std::memory_order_release);
+    }
   });
+  EXPECT_TRUE(testing::eventually([&] { return slept.load(std::memory_order_acquire); }));
   ::pthread_kill(elsewhere.native_handle(), SIGUSR1);
   EXPECT_EQ(receive(channel), SIGUSR1);
   end.store(true, std::memory_order_release);
