@@ -154,8 +154,8 @@ TEST(StackPool, GuardsCostNoMappingsWhereTheKernelHasThem) {
 
 #if !defined(WEFT_TSAN) && !defined(WEFT_ASAN)
 // The goroutines of a round all live at the same time, because the gate is shut while they are started. Later rounds
-// use the stacks of the first one. They take less than two gigabytes, so the test also runs on small machines. There
-// are more of them than vm.max_map_count allows mappings. `loadtest/micro/run --only parked_1m` runs a million, once.
+// use the stacks of the first one. They take 0.8 GB, so the test also runs on small machines. There are more of them
+// than vm.max_map_count allows mappings. `loadtest/micro/run --only parked_1m` runs a million, once.
 TEST(Stacks, GoroutinesFiveTimesInTheMemoryOfOnce) {
   weft::run([] {
     constexpr int kGoroutines = 200'000;

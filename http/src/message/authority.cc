@@ -1,6 +1,8 @@
 #include "http/src/message/authority.h"
 
+#include <charconv>
 #include <cstddef>
+#include <system_error>
 
 #include "http/src/message/chars.h"
 #include "weft/net/address.h"
@@ -10,14 +12,17 @@ namespace {
 
 // Returns the size of the name at the start of the text; 0 when there is none. An IPv4 address is a name, too.
 std::size_t name_size(std::string_view text) {
-  const char* p = text.data();
-  const char* const end = p + text.size();
-  for (;;) {
-    while (p != end && has_class(*p, kRegName)) ++p;
-    const auto size = static_cast<std::size_t>(p - text.data());
-    if (p == end || !is_escape(text, size)) return size;
-    p += 3;
+  std::size_t size = 0;
+  while (size < text.size()) {
+    if (has_class(text[size], kRegName)) {
+      ++size;
+    } else if (is_escape(text, size)) {
+      size += 3;
+    } else {
+      break;
+    }
   }
+  return size;
 }
 
 bool is_ipv6(std::string_view text) {
@@ -41,23 +46,11 @@ bool is_future_ip(std::string_view text) {
 }
 
 // Returns the size of the IP literal at the start of the text, which is a '['; 0 when it isn't whole or isn't one.
-// Out of line, because every request's Host is parsed, and nearly all of them are names.
-[[gnu::noinline]] std::size_t literal_size(std::string_view text) {
+std::size_t literal_size(std::string_view text) {
   const std::size_t end = text.find(']');
   if (end == std::string_view::npos) return 0;
   const std::string_view inside = text.substr(1, end - 1);
   return is_ipv6(inside) || is_future_ip(inside) ? end + 1 : 0;
-}
-
-// Returns nothing when the text, which is not empty, is no port.
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint32_t port = 0;
-  for (const char c : text) {
-    if (!has_class(c, kDigit)) return std::nullopt;
-    port = port * 10 + static_cast<std::uint32_t>(c - '0');
-    if (port > 65535) return std::nullopt;
-  }
-  return static_cast<std::uint16_t>(port);
 }
 
 }  // namespace
@@ -71,8 +64,11 @@ std::optional<Authority> parse_authority(std::string_view text) {
   if (rest.front() != ':') return std::nullopt;
   rest.remove_prefix(1);
   if (rest.empty()) return authority;
-  authority.port = parse_port(rest);
-  if (!authority.port) return std::nullopt;
+  std::uint16_t port = 0;
+  const char* const end = rest.data() + rest.size();
+  const auto [p, ec] = std::from_chars(rest.data(), end, port);
+  if (ec != std::errc() || p != end) return std::nullopt;
+  authority.port = port;
   return authority;
 }
 

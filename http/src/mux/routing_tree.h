@@ -50,8 +50,7 @@ class RoutingTree {
   // Whether `path` is looked up as it is or with a '/' put at its end.
   enum class Ending : bool { as_is, with_slash };
 
-  // Whether any pattern has a host. Where none has, the host that match() and methods() are given
-  // makes no difference.
+  // Whether any pattern has a host. Where none has, the host that match() and methods() are given makes no difference.
   bool has_hosts() const noexcept { return !hosts_.empty(); }
 
   // Looks up a host (without port), method and escaped path. Values are views of `path`, or of `text` where escapes
