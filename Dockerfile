@@ -10,7 +10,7 @@ RUN cmake --preset release -DWEFT_BUILD_TESTS=OFF \
 FROM debian:12-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-       libdw1 libfmt9 libspdlog1.10 libstdc++6 libtcmalloc-minimal4 liburing2 \
+       libdw1 libfmt9 libspdlog1.10 libstdc++6 liburing2 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin weft
 COPY --from=builder /opt/weft/bin/weft /usr/local/bin/weft
