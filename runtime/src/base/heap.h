@@ -3,7 +3,8 @@
 
 namespace weft::rt {
 
-// Gives the process what the calling thread keeps for itself. It does something only with tcmalloc.
+// Gives back what the calling thread keeps for itself: tcmalloc's cache of the thread; with glibc, what is free at the end
+// of the thread's arena.
 void release_thread_heap() noexcept;
 // Gives the kernel what the process keeps. Who allocates may have to wait meanwhile.
 void release_process_heap() noexcept;

@@ -78,6 +78,7 @@ bool Sysmon::all_idle() noexcept {
 void Sysmon::release_heap_if_asked() noexcept {
   const Nanos start = now();
   if (start < next_heap_release_ || !heap_release_.exchange(false, std::memory_order_relaxed)) return;
+  scheduler_.release_waiting_heaps();
   release_process_heap();
   const Nanos end = now();
   next_heap_release_ = end + 100 * (end - start);

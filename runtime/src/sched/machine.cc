@@ -146,6 +146,7 @@ bool Machine::wait_for_processor() noexcept {
   if (woken_.load(std::memory_order_acquire) == 0 && !locked()) scheduler_.add_waiting(*this);
   while (woken_.load(std::memory_order_acquire) == 0) {
     if (scheduler_.stopping()) return false;
+    if (must_release_heap_.exchange(false, std::memory_order_relaxed)) release_thread_heap();
     futex_wait(&woken_, 0);
   }
   woken_.store(0, std::memory_order_relaxed);
@@ -170,6 +171,12 @@ void Machine::assign(Processor& p, G* locked_goroutine) noexcept {
 
 void Machine::wake() noexcept {
   woken_.store(1, std::memory_order_release);
+  futex_wake(&woken_, 1);
+}
+
+// A thread that is just about to sleep may miss the wake-up. Then it releases its heap when it wakes for something else.
+void Machine::release_heap() noexcept {
+  must_release_heap_.store(true, std::memory_order_relaxed);
   futex_wake(&woken_, 1);
 }
 

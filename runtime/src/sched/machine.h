@@ -61,6 +61,8 @@ class Machine {
   void assign(Processor& processor, G* locked_goroutine) noexcept;
   // Makes a waiting machine look at Scheduler::stopping().
   void wake() noexcept;
+  // Makes a waiting machine call release_thread_heap().
+  void release_heap() noexcept;
 
   // --- on this thread ---
   // The result is steady only in runtime mode; it is null when the processor was given up or taken.
@@ -150,6 +152,7 @@ class Machine {
 
   // What wait_for_processor() sleeps on: 1 when there is something to look at, written after what was assigned.
   std::atomic<std::uint32_t> woken_{0};
+  std::atomic<bool> must_release_heap_{false};
   std::atomic<Processor*> next_processor_{nullptr};
   G* next_goroutine_ = nullptr;
 

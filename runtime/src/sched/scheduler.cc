@@ -325,6 +325,11 @@ bool Scheduler::take_waiting(Machine& machine) noexcept {
   return true;
 }
 
+void Scheduler::release_waiting_heaps() noexcept {
+  const std::lock_guard lock(machines_mutex_);
+  for (Machine* const machine : waiting_) machine->release_heap();
+}
+
 Scheduler::MachineCount Scheduler::count_machines() noexcept {
   const std::lock_guard lock(machines_mutex_);
   return {machines_.size() - ended_.size(), waiting_.size()};

@@ -82,6 +82,8 @@ class Scheduler {
   void add_waiting(Machine& machine) noexcept;
   // Takes the machine out of those that wait. Returns false when it does not wait any more.
   bool take_waiting(Machine& machine) noexcept;
+  // Has the machines that wait give back what their threads keep of the heap.
+  void release_waiting_heaps() noexcept;
   struct MachineCount {
     std::size_t all = 0, waiting = 0;
   };
