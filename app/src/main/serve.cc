@@ -31,7 +31,7 @@ void raise_file_limit() {
 
 // Bounds what glibc keeps at the end of each arena. The first number is glibc's default, but glibc raises it, to 64 MiB
 // at the most, as larger blocks are freed, unless it is set. When more than that is free, all but the second number of
-// bytes goes back.
+// bytes goes back. Setting either also leaves M_MMAP_THRESHOLD at 128 KiB: a larger block is a mapping of its own.
 void bound_free_memory() {
   ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
   ::mallopt(M_TOP_PAD, 16 * 1024);

@@ -174,7 +174,8 @@ void Machine::wake() noexcept {
   futex_wake(&woken_, 1);
 }
 
-// A thread that is about to sleep may miss the wake-up. Then it releases its heap when it wakes for something else.
+// A thread that is about to sleep may miss the wake-up. Then it releases its heap when it next waits for a processor,
+// or when this is called again.
 void Machine::release_heap() noexcept {
   must_release_heap_.store(true, std::memory_order_relaxed);
   futex_wake(&woken_, 1);
